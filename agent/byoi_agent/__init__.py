@@ -1,0 +1,1 @@
+"""The node: a long-running agent that serves its owner's machine to one console."""
