@@ -1,0 +1,40 @@
+"""The time, as something that can be handed in: shells take a `Clock`, cores take `now`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where a shell gets the time and how it waits."""
+
+    def monotonic(self) -> float:
+        """Seconds that only ever grow; for durations and deadlines."""
+        ...
+
+    def wall(self) -> float:
+        """Unix seconds; for what people and other machines read, never for decisions."""
+        ...
+
+    async def sleep_until(self, at: float) -> None:
+        """Wait until `monotonic()` has reached `at`; returns at once if it has."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def monotonic(self) -> float:
+        """Seconds that only ever grow; for durations and deadlines."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Unix seconds; for what people and other machines read, never for decisions."""
+        return time.time()
+
+    async def sleep_until(self, at: float) -> None:
+        """Wait until `monotonic()` has reached `at`; returns at once if it has."""
+        while (left := at - time.monotonic()) > 0:
+            await asyncio.sleep(left)
