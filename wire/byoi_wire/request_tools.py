@@ -101,9 +101,7 @@ def _check_keywords(keywords: Mapping[str, object], place: str) -> None:
 
 def _pattern(value: object, place: str) -> None:
     text = text_of(value, place, PATTERN_LIMIT)
-    counts = [
-        int(n[-6:]) for n in re.findall(r"\{[0-9]*,?([0-9]+)\}|\{([0-9]+),\}", text) for n in n if n
-    ]
+    counts = [int(count) for count in re.findall(r"\{(?:[0-9]*,)?([0-9]+),?\}", text)]
     if prod(max(count, 1) for count in counts) > REPETITION_LIMIT:
         refuse(place, f"repetitions multiply beyond {REPETITION_LIMIT}", "invalid_json_schema")
 
