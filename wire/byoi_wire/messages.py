@@ -162,7 +162,6 @@ class StreamOffset(_Message):
     """How much of one stream's incoming half has arrived."""
 
     stream: StreamId
-    attempt: int = 0
     received: int = Field(ge=0)
 
 

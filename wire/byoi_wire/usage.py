@@ -7,14 +7,19 @@ so that nobody ever has to agree on a canonical form of JSON.
 from __future__ import annotations
 
 import base64
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, Field
 
 from byoi_wire.errors import SignatureInvalid
 from byoi_wire.ids import KeyId, ModelId, NodeId, RecordId, RequestId
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
 
 _TAG: Final = b"byoi-usage-v1\x00"
 

@@ -19,7 +19,9 @@ MESSAGE_LIMIT_BYTES: Final = 64 * 1024
 WRITE_BUFFER_BYTES: Final = 128 * 1024
 """What may wait in the transport; more waits per stream in the mux."""
 
-HANDSHAKE_LIMIT_BYTES: Final = 4 * 1024
+HANDSHAKE_LIMIT_BYTES: Final = 32 * 1024
+"""Largest message before `welcome`: a hello that offers a thousand streams for resume fits."""
+
 HANDSHAKE_SECONDS: Final = 10.0
 
 STREAM_ID_LIMIT: Final = 2**31

@@ -1,0 +1,235 @@
+"""One connection of a session: codec and mux over a channel, gathered writes, and liveness."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from byoi_wire import codec
+from byoi_wire.errors import ProtocolViolation
+from byoi_wire.messages import ControlMessage, Ping, Pong
+from byoi_wire.version import (
+    PING_BUSY_SECONDS,
+    PING_IDLE_SECONDS,
+    PINGS_MISSED,
+    WRITE_BUFFER_BYTES,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from byoi_wire.aio.channel import Channel
+    from byoi_wire.aio.session import Session
+
+logger = logging.getLogger(__name__)
+
+GATHER_SECONDS: Final = 0.002
+"""How long DATA may wait for company while the link is busy."""
+
+BUSY_FRAMES: Final = 8
+"""From so many frames per `GATHER_SECONDS` on, the link counts as busy; below, nothing waits."""
+
+MESSAGE_BUDGET_BYTES: Final = 40 * 1024
+"""Gathered per message; one more frame of 16 KiB on top stays below the message limit."""
+
+CLOCK_JUMP_SECONDS: Final = 5.0
+"""Wall against monotonic time: beyond this the machine slept, and the link is not to be trusted."""
+
+ABNORMAL_CLOSE: Final = 1006
+
+
+class Closed(NamedTuple):
+    """How a connection ended; 1006 where the peer went without a word."""
+
+    code: int
+    reason: str
+
+
+class Connection:
+    """Sole owner of one channel: what comes in goes to the session, what waits there goes out.
+
+    Frames written during one turn of the event loop leave as one message; while the link is busy,
+    DATA gathers a little longer, so that the cost of a chunk falls as the load grows.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        session: Session,
+        on_control: Callable[[ControlMessage], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._channel = channel
+        self._session = session
+        self._on_control = on_control
+        self._closed: asyncio.Future[Closed] = self._loop.create_future()
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._is_flush_due = False
+        self._last_flush = 0.0
+        self._recent_frames = 0.0
+        self._liveness = _Liveness(self)
+
+    def start(self) -> None:
+        """Carry the session from now on."""
+        self._session.attach(self)
+        self._liveness.start()
+        self._channel.attach(self)
+        self.poke(is_urgent=True)
+
+    async def run(self) -> Closed:
+        """Until the channel is gone; cancelled, it drops the channel."""
+        try:
+            return await asyncio.shield(self._closed)
+        finally:
+            self._liveness.stop()
+            self._session.detach(self)
+            self._channel.abort()
+            if self._flush_timer is not None:
+                self._flush_timer.cancel()
+
+    def control(self, message: ControlMessage) -> None:
+        """Send a control message at once, ahead of all frames that still wait."""
+        self._channel.send(codec.encode_control(message))
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the channel with a word."""
+        self._channel.close(code, reason)
+        self._finish(code, reason)
+
+    def abort(self, reason: str) -> None:
+        """Drop the channel: the peer cannot be reached, or a newer link has its place."""
+        self._finish(ABNORMAL_CLOSE, reason)
+        self._channel.abort()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether streams are open, so that silence must be noticed soon."""
+        return self._session.streams > 0
+
+    def poke(self, *, is_urgent: bool) -> None:
+        """Frames wait: leave with this turn of the loop, or gather company where that pays."""
+        if self._is_flush_due:
+            return
+        if is_urgent or self._recent_frames < BUSY_FRAMES:
+            self._is_flush_due = True
+            self._loop.call_soon(self._flush)
+            if is_urgent:
+                self._liveness.hurry()
+        elif self._flush_timer is None:
+            self._flush_timer = self._loop.call_at(self._last_flush + GATHER_SECONDS, self._flush)
+
+    # What the channel calls
+
+    def message_received(self, message: bytes | str) -> None:
+        """Frames go to the session, control messages to their owner; nonsense closes the link."""
+        self._liveness.heard()
+        if self._closed.done():
+            return
+        try:
+            if isinstance(message, bytes):
+                self._session.frames_received(codec.decode(message))
+            elif (control := codec.decode_control(message)) is not None:
+                self._control_received(control)
+        except ProtocolViolation as violation:
+            logger.warning("peer broke the protocol", extra={"reason": str(violation)})
+            self.close(violation.close_code, str(violation))
+
+    def channel_writable(self) -> None:
+        """The transport has room again."""
+        self._flush()
+
+    def channel_closed(self, code: int, reason: str) -> None:
+        """The channel is gone."""
+        self._finish(code, reason)
+
+    # Inside
+
+    def _control_received(self, message: ControlMessage) -> None:
+        if isinstance(message, Ping):
+            self.control(Pong(seq=message.seq))
+        elif not isinstance(message, Pong):
+            self._on_control(message)
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        if self._closed.done():
+            return
+        session, channel, count = self._session, self._channel, 0
+        while session.has_frames and channel.buffered_bytes < WRITE_BUFFER_BYTES:
+            if not (frames := session.take(MESSAGE_BUDGET_BYTES)):
+                break
+            count += len(frames)
+            channel.send(codec.encode(frames))
+        session.taken()
+        self._note_rate(count)
+
+    def _note_rate(self, count: int) -> None:
+        """Frames per `GATHER_SECONDS`, smoothed over about as long."""
+        now = self._loop.time()
+        gap = now - self._last_flush
+        self._last_flush = now
+        if gap > GATHER_SECONDS:
+            self._recent_frames = count * GATHER_SECONDS / gap
+        else:
+            self._recent_frames = self._recent_frames * (1 - gap / GATHER_SECONDS) + count
+
+    def _finish(self, code: int, reason: str) -> None:
+        if not self._closed.done():
+            self._closed.set_result(Closed(code, reason))
+
+
+class _Liveness:
+    """Pings, and the verdict when they stay unanswered; a suspend ends the link at once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._connection = connection
+        self._timer: asyncio.TimerHandle | None = None
+        self._seq = 0
+        self._unanswered = 0
+        self._next_at = 0.0
+        self._clock_offset = 0.0
+
+    def start(self) -> None:
+        self._clock_offset = _clock_offset()
+        self._schedule()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def heard(self) -> None:
+        """Anything that arrives shows that the peer is there."""
+        self._unanswered = 0
+
+    def hurry(self) -> None:
+        """A stream has opened: silence now matters sooner."""
+        if self._connection.is_busy and self._next_at > self._loop.time() + PING_BUSY_SECONDS:
+            self.stop()
+            self._schedule()
+
+    def _schedule(self) -> None:
+        wait = PING_BUSY_SECONDS if self._connection.is_busy else PING_IDLE_SECONDS
+        self._next_at = self._loop.time() + wait
+        self._timer = self._loop.call_at(self._next_at, self._tick)
+
+    def _tick(self) -> None:
+        if abs(_clock_offset() - self._clock_offset) > CLOCK_JUMP_SECONDS:
+            self._connection.abort("the clock jumped: this machine slept or its time was set")
+            return
+        if self._unanswered >= PINGS_MISSED:
+            self._connection.abort(f"{PINGS_MISSED} pings unanswered")
+            return
+        self._unanswered += 1
+        self._seq += 1
+        self._connection.control(Ping(seq=self._seq))
+        self._schedule()
+
+
+def _clock_offset() -> float:
+    return time.time() - time.monotonic()

@@ -1,0 +1,408 @@
+"""Many request streams over one link: windows by absolute offset, and what resume needs.
+
+Each half of a stream counts offsets from 0: OPEN, HEAD and END take one unit each and need no
+credit; DATA takes its length and must end at or before the reader's `limit`. What was sent but not
+yet reported `received` is kept, so that it can be sent again over the next connection; since the
+limit never runs ahead of `received` by more than the window, neither does what is kept.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from byoi_wire.errors import ProtocolViolation
+from byoi_wire.ids import StreamId
+from byoi_wire.messages import (
+    Data,
+    DataReceived,
+    End,
+    EndReceived,
+    Event,
+    Frame,
+    Head,
+    HeadReceived,
+    Open,
+    Reset,
+    ResetCode,
+    ResetReceived,
+    StreamOpened,
+    Window,
+)
+from byoi_wire.version import DATA_LIMIT_BYTES, STREAM_ID_LIMIT, WINDOW_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+QUEUE_HIGH_BYTES: Final = 64 * 1024
+"""Unsent bytes of one stream from which on `send` asks its caller to wait …"""
+QUEUE_LOW_BYTES: Final = 16 * 1024
+"""… and at which it may go on."""
+
+_FRAME_OVERHEAD: Final = 10
+_URGENT_BYTES: Final = 26
+
+_Ordered = Open | Head | Data | End
+"""Frames that keep their order within a stream; each carries its payload second."""
+
+
+def _units(frame: _Ordered) -> int:
+    return len(frame.data) if type(frame) is Data else 1
+
+
+class _Sending:
+    """One stream's outgoing half: frames not yet sent, and sent ones not yet received."""
+
+    __slots__ = ("acked", "ended", "kept", "limit", "queue", "queued_bytes", "sent", "waiting")
+
+    def __init__(self, window: int) -> None:
+        self.queue: deque[_Ordered] = deque()
+        self.kept: deque[_Ordered] = deque()
+        self.queued_bytes = 0
+        self.acked = 0
+        self.sent = 0
+        self.limit = window
+        self.ended = False
+        self.waiting = False
+
+    def put(self, frame: _Ordered) -> None:
+        self.queue.append(frame)
+        if type(frame) is Data:
+            self.queued_bytes += len(frame.data)
+
+    def is_sendable(self) -> bool:
+        if not self.queue:
+            return False
+        first = self.queue[0]
+        return type(first) is not Data or self.limit > self.sent
+
+    def next_frame(self) -> _Ordered:
+        """The next frame that credit allows; small neighbours of one stream travel as one."""
+        frame = self.queue.popleft()
+        if type(frame) is Data:
+            frame = self._gather(frame)
+            self.queued_bytes -= len(frame.data)
+        self.sent += _units(frame)
+        self.kept.append(frame)
+        return frame
+
+    def _gather(self, frame: Data) -> Data:
+        room = min(self.limit - self.sent, DATA_LIMIT_BYTES)
+        queue = self.queue
+        if len(frame.data) < room and queue and type(queue[0]) is Data and not frame.flags:
+            parts, size = [frame.data], len(frame.data)
+            while queue and type(follower := queue[0]) is Data and not follower.flags:
+                if size + len(follower.data) > room:
+                    break
+                queue.popleft()
+                parts.append(follower.data)
+                size += len(follower.data)
+            return Data(frame.stream, b"".join(parts))
+        if len(frame.data) > room:
+            queue.appendleft(Data(frame.stream, frame.data[room:], frame.flags))
+            return Data(frame.stream, frame.data[:room], frame.flags)
+        return frame
+
+    def acknowledge(self, received: int) -> None:
+        if received > self.sent:
+            raise ProtocolViolation(f"acknowledged offset {received}, sent only {self.sent}")
+        while self.kept and self.acked + _units(self.kept[0]) <= received:
+            self.acked += _units(self.kept.popleft())
+        if self.kept and received > self.acked:
+            first = self.kept[0]
+            assert type(first) is Data  # only DATA is longer than one unit
+            self.kept[0] = Data(first.stream, first.data[received - self.acked :], first.flags)
+            self.acked = received
+
+    def rewind(self, received: int) -> None:
+        """Send again from `received`: the link on which the rest went is gone."""
+        if received < self.acked:
+            raise ProtocolViolation(f"resume from {received}, already acknowledged {self.acked}")
+        self.acknowledge(received)
+        for frame in reversed(self.kept):
+            self.queue.appendleft(frame)
+            if type(frame) is Data:
+                self.queued_bytes += len(frame.data)
+        self.kept.clear()
+        self.sent = self.acked
+
+
+class _Receiving:
+    """One stream's incoming half: how far it came, and how far the peer may go."""
+
+    __slots__ = ("consumed", "ended", "limit", "opened", "received")
+
+    def __init__(self, window: int) -> None:
+        self.received = 0
+        self.consumed = 0
+        self.limit = window
+        self.opened = False
+        self.ended = False
+
+    def take(self, frame: _Ordered) -> None:
+        """Account for one frame.
+
+        Raises:
+            ProtocolViolation: out of order, after the end, or beyond the credit.
+        """
+        if self.ended:
+            raise ProtocolViolation(f"stream {frame.stream}: frame after its END")
+        if type(frame) is Data:
+            if not self.opened:
+                raise ProtocolViolation(f"stream {frame.stream}: DATA before HEAD")
+            self.received += len(frame.data)
+            if self.received > self.limit:
+                raise ProtocolViolation(f"stream {frame.stream}: DATA beyond the credit")
+            return
+        if isinstance(frame, End):
+            if not self.opened:
+                raise ProtocolViolation(f"stream {frame.stream}: END before HEAD")
+            self.ended = True
+        elif self.opened:
+            raise ProtocolViolation(f"stream {frame.stream}: a second head")
+        else:
+            self.opened = True
+        self.received += 1
+        self.consumed += 1
+
+
+class _Stream:
+    __slots__ = ("is_ready", "receiving", "sending")
+
+    def __init__(self, window: int) -> None:
+        self.sending = _Sending(window)
+        self.receiving = _Receiving(window)
+        self.is_ready = False
+
+
+class Mux:
+    """Sole owner of the streams of one session: frames in, events out; `take` what is to be sent.
+
+    Outlives the session's connections. `opens` is true at the console, which alone opens streams.
+    """
+
+    def __init__(self, *, opens: bool, window: int = WINDOW_BYTES) -> None:
+        self._opens = opens
+        self._window = window
+        self._streams: dict[StreamId, _Stream] = {}
+        self._newest = StreamId(0)
+        self._urgent: deque[Frame] = deque()
+        self._ready: deque[StreamId] = deque()
+        self._allowed: list[StreamId] = []
+
+    # What the application does
+
+    def open(self, head: bytes) -> StreamId:
+        """Begin a stream; console only.
+
+        Raises:
+            OverflowError: the session's stream ids are used up; start another session.
+        """
+        if not self._opens:
+            raise RuntimeError("only the console opens streams")
+        if self.is_exhausted:
+            raise OverflowError("no stream ids left in this session")
+        self._newest = stream = StreamId(self._newest + 1)
+        self._streams[stream] = _Stream(self._window)
+        self._put(stream, Open(stream, head))
+        return stream
+
+    def head(self, stream: StreamId, head: bytes) -> None:
+        """Begin the answer; node only, once, before any `send`."""
+        self._put(stream, Head(stream, head))
+
+    def send(self, stream: StreamId, data: bytes, flags: int = 0) -> bool:
+        """Queue a piece of the body; False asks to wait until `take_allowed` names the stream."""
+        if (state := self._streams.get(stream)) is None or state.sending.ended or not data:
+            return True  # it crossed a reset on the way: nobody waits for it
+        self._put(stream, Data(stream, data, flags))
+        state.sending.waiting = state.sending.queued_bytes >= QUEUE_HIGH_BYTES
+        return not state.sending.waiting
+
+    def end(self, stream: StreamId, trailer: bytes = b"") -> None:
+        """Our half is complete."""
+        self._put(stream, End(stream, trailer))
+        if (state := self._streams.get(stream)) is not None:
+            state.sending.ended = True
+
+    def reset(self, stream: StreamId, code: ResetCode, reason: str = "") -> None:
+        """End both halves at once and forget the stream."""
+        if self._streams.pop(stream, None) is not None:
+            self._urgent.append(Reset(stream, code, reason))
+
+    def consumed(self, stream: StreamId, count: int) -> bool:
+        """Give `count` bytes of credit back; True when that put a WINDOW into the queue."""
+        if (state := self._streams.get(stream)) is None:
+            return False
+        receiving = state.receiving
+        receiving.consumed = min(receiving.consumed + count, receiving.received)
+        if receiving.consumed + self._window - receiving.limit < self._window // 2:
+            return False
+        self._grant(stream, receiving)
+        return True
+
+    # What the link does
+
+    def receive(self, frame: Frame) -> Event | None:  # noqa: PLR0911 (a table of frames)
+        """Apply one frame from the peer; None when nobody needs to know.
+
+        Raises:
+            ProtocolViolation: the peer broke the protocol; close the link.
+        """
+        if isinstance(frame, Open):
+            return self._receive_open(frame)
+        stream = frame.stream
+        if (state := self._streams.get(stream)) is None:
+            if stream > self._newest or stream == 0:
+                raise ProtocolViolation(f"stream {stream} was never opened")
+            return None  # it crossed our reset, or the stream was over
+        if type(frame) is Data:
+            state.receiving.take(frame)
+            return DataReceived(stream, frame.data, frame.flags)
+        if type(frame) is Window:
+            self._receive_window(stream, state, frame)
+            return None
+        if type(frame) is Reset:
+            del self._streams[stream]
+            if frame.code == ResetCode.NO_ERROR and state.sending.ended:
+                return None  # it has our whole half and does not want to send the rest of its own
+            return ResetReceived(stream, frame.code, frame.reason)
+        if type(frame) is Head:
+            if not self._opens:
+                raise ProtocolViolation("HEAD from the console")
+            state.receiving.take(frame)
+            return HeadReceived(stream, frame.head)
+        assert type(frame) is End
+        state.receiving.take(frame)
+        self._after_end(stream, state)
+        return EndReceived(stream, frame.trailer)
+
+    def take(self, budget_bytes: int) -> list[Frame]:
+        """What may be sent now: windows and resets first, then the streams in turn.
+
+        `budget_bytes` may be overshot by one frame.
+        """
+        frames: list[Frame] = []
+        urgent = self._urgent
+        while urgent and budget_bytes > 0:
+            frames.append(frame := urgent.popleft())
+            budget_bytes -= _URGENT_BYTES + (len(frame.reason) if type(frame) is Reset else 0)
+        ready = self._ready
+        while ready and budget_bytes > 0:
+            stream = ready.popleft()
+            if (state := self._streams.get(stream)) is None:
+                continue
+            sending = state.sending
+            if not sending.is_sendable():
+                state.is_ready = False
+                continue
+            frames.append(following := sending.next_frame())
+            budget_bytes -= _FRAME_OVERHEAD + len(following[1])
+            if sending.is_sendable():
+                ready.append(stream)
+            else:
+                state.is_ready = False
+            if sending.waiting and sending.queued_bytes <= QUEUE_LOW_BYTES:
+                sending.waiting = False
+                self._allowed.append(stream)
+        return frames
+
+    def take_allowed(self) -> list[StreamId]:
+        """Streams whose caller was asked to wait and may send again."""
+        allowed, self._allowed = self._allowed, []
+        return allowed
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether `take` would give something."""
+        return bool(self._urgent or self._ready)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no stream can be opened in this session any more."""
+        return self._newest >= STREAM_ID_LIMIT
+
+    @property
+    def streams(self) -> Iterable[StreamId]:
+        """Streams not yet over, those included that wait for their END to be acknowledged."""
+        return self._streams.keys()
+
+    def is_open(self, stream: StreamId) -> bool:
+        """Whether the stream is still known."""
+        return stream in self._streams
+
+    # What a resume does
+
+    def received(self, stream: StreamId) -> int:
+        """How much of the stream's incoming half has arrived, in units of offset."""
+        return self._streams[stream].receiving.received
+
+    def disconnect(self) -> None:
+        """The link is gone: windows and resets under way are void, the rest waits."""
+        self._urgent.clear()
+
+    def rewind(self, stream: StreamId, received: int) -> None:
+        """Over a new link, send again from what the peer has, and say what we have.
+
+        Raises:
+            ProtocolViolation: the peer names an offset that cannot be.
+        """
+        state = self._streams[stream]
+        state.sending.rewind(received)
+        self._grant(stream, state.receiving)
+        self._make_ready(stream, state)
+
+    def forget(self, stream: StreamId) -> None:
+        """The peer does not know the stream any more."""
+        self._streams.pop(stream, None)
+
+    # Inside
+
+    def _put(self, stream: StreamId, frame: _Ordered) -> None:
+        if (state := self._streams.get(stream)) is None or state.sending.ended:
+            return
+        state.sending.put(frame)
+        self._make_ready(stream, state)
+
+    def _make_ready(self, stream: StreamId, state: _Stream) -> None:
+        if not state.is_ready and state.sending.is_sendable():
+            state.is_ready = True
+            self._ready.append(stream)
+
+    def _grant(self, stream: StreamId, receiving: _Receiving) -> None:
+        receiving.limit = receiving.consumed + self._window
+        self._urgent.append(Window(stream, receiving.received, receiving.limit))
+
+    def _receive_open(self, frame: Open) -> Event:
+        if self._opens:
+            raise ProtocolViolation("OPEN from a node")
+        if not self._newest < frame.stream <= STREAM_ID_LIMIT:
+            raise ProtocolViolation(f"stream {frame.stream} opened out of order")
+        self._newest = frame.stream
+        self._streams[frame.stream] = state = _Stream(self._window)
+        state.receiving.take(frame)
+        return StreamOpened(frame.stream, frame.head)
+
+    def _receive_window(self, stream: StreamId, state: _Stream, frame: Window) -> None:
+        sending = state.sending
+        if frame.limit > frame.received + self._window:
+            raise ProtocolViolation(f"stream {stream}: a window larger than agreed")
+        sending.acknowledge(frame.received)
+        sending.limit = max(sending.limit, frame.limit)
+        if sending.ended and not sending.queue and not sending.kept and not self._opens:
+            del self._streams[stream]  # the console has it all: nothing is left to send again
+            return
+        self._make_ready(stream, state)
+
+    def _after_end(self, stream: StreamId, state: _Stream) -> None:
+        receiving = state.receiving
+        if not self._opens:
+            self._urgent.append(Window(stream, receiving.received, receiving.limit))
+            return
+        # The answer is complete, so the stream is over: acknowledge it, and let go of a request
+        # half that was never needed whole.
+        self._urgent.append(Window(stream, receiving.received, receiving.limit))
+        sending = state.sending
+        if not sending.ended or sending.queue:
+            self._urgent.append(Reset(stream, ResetCode.NO_ERROR))
+        del self._streams[stream]
