@@ -8,6 +8,10 @@ WireError
 
 from __future__ import annotations
 
+from typing import Literal
+
+RejectCode = Literal["retry", "reauth", "revoked", "upgrade_required"]
+
 
 class WireError(Exception):
     """Base of everything this package raises on purpose."""
@@ -29,11 +33,13 @@ class HandshakeRefused(WireError):
     """The console rejected the session.
 
     Attributes:
-        code: one of `messages.RejectCode`; tells what to do next.
+        code: what to do next, as in `messages.Reject`.
         retry_after_seconds: the console's hint, where it gave one.
     """
 
-    def __init__(self, code: str, message: str, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, code: RejectCode, message: str, retry_after_seconds: float | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.retry_after_seconds = retry_after_seconds

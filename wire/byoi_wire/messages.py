@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from byoi_wire.errors import RejectCode
 from byoi_wire.ids import InstanceId, KeyId, ModelId, NodeId, RequestId, SessionId, StreamId
 from byoi_wire.usage import SignedRecord, Usage
 
@@ -205,9 +206,6 @@ class Welcome(_Message):
     lease_seconds: float
     renew_seconds: float
     grace_seconds: float
-
-
-RejectCode = Literal["retry", "reauth", "revoked", "upgrade_required"]
 
 
 class Reject(_Message):

@@ -1,0 +1,322 @@
+"""Runs what the link's machine decides: dials, keeps the session over broken links, renews."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from byoi_agent.errors import LinkError
+from byoi_agent.link import machine, network
+from byoi_agent.link.address import link_url
+from byoi_agent.link.connection import Proven, connect, tls_context
+from byoi_agent.link.machine import (
+    Abandon,
+    Command,
+    Dial,
+    Drop,
+    Event,
+    Failed,
+    GoneAway,
+    Idle,
+    Limits,
+    Rejected,
+    RouteChanged,
+    StartWanted,
+    State,
+    Stop,
+    WakeAt,
+    Welcomed,
+    Woke,
+)
+from byoi_agent.link.view import LinkView
+from byoi_wire.aio.connection import Closed, Connection
+from byoi_wire.aio.session import Session, StreamHandler
+from byoi_wire.errors import HandshakeRefused, ProtocolViolation
+from byoi_wire.ids import InstanceId
+from byoi_wire.messages import Goaway, Renew, ResumeOffer, UsageAck
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from byoi_agent.clock import Clock
+    from byoi_agent.identity.keys import Identity
+    from byoi_agent.link.machine import StopCode
+    from byoi_wire.ids import SessionId, StreamId
+    from byoi_wire.messages import ControlMessage, OpenHead, Welcome
+
+logger = logging.getLogger(__name__)
+
+_MESSAGES: dict[StopCode, str] = {
+    "replaced": "another process runs with this node's key, so this one stops; "
+    "a copied disk needs its own enrolment: byoi enroll --replace",
+    "revoked": "the console has revoked this node; enrol it again: byoi enroll --replace",
+    "reauth": "the console does not know this node's key; enrol it again: byoi enroll --replace",
+    "upgrade_required": "the console needs a newer agent; update byoi",
+    "wanted": "stopped",
+}
+
+
+class Uplink(Protocol):
+    """What rooms beside the link need of it."""
+
+    def send(self, message: ControlMessage) -> bool:
+        """Send if there is a link; False where there is none."""
+
+
+class LinkStopped(LinkError):
+    """The link has ended for good.
+
+    Attributes:
+        code: why; `exit_code` is what the process should leave with.
+    """
+
+    def __init__(self, code: StopCode, message: str) -> None:
+        super().__init__(message, retry=False)
+        self.code = code
+        self.exit_code = machine.exit_code(code)
+
+
+class LinkSupervisor:
+    """Sole owner of the link and of the session over it.
+
+    `accept` is called for each request with the session that it came by: a stream's id means
+    nothing in another session. `on_online` is called after each welcome, for what must be said
+    first (the advertisement) and what was left unsaid (usage).
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        console_url: str,
+        accept: Callable[[Session, StreamId, OpenHead], StreamHandler],
+        on_online: Callable[[], None],
+        on_offline: Callable[[], None],
+        on_usage_ack: Callable[[UsageAck], None],
+        publish: Callable[[LinkView], None],
+        clock: Clock,
+        agent: str,
+        ca_file: Path | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._identity = identity
+        self._url = link_url(console_url)
+        self._tls = tls_context(ca_file) if self._url.startswith("wss:") else None
+        self._accept = accept
+        self._on_online = on_online
+        self._on_offline = on_offline
+        self._on_usage_ack = on_usage_ack
+        self._publish = publish
+        self._clock = clock
+        self._agent = agent
+        self._limits = limits or Limits()
+        self._instance_id = InstanceId(secrets.token_hex(16))
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._state: State = Idle()
+        self._session: Session | None = None
+        self._session_id: SessionId | None = None
+        self._connection: Connection | None = None
+        self._view = LinkView()
+
+    @property
+    def view(self) -> LinkView:
+        """Where the link stands."""
+        return self._view
+
+    def send(self, message: ControlMessage) -> bool:
+        """Send if there is a link; False where there is none."""
+        if self._connection is None:
+            return False
+        self._connection.control(message)
+        return True
+
+    async def run(self) -> None:
+        """Until cancelled; leaves no link and no stream behind.
+
+        Raises:
+            LinkStopped: the console ended it for good; the message is for the owner.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                if self._tls is not None:  # a console on this machine is reached in every network
+                    tasks.create_task(
+                        network.watch(self._clock, self._network_changed), name="network watch"
+                    )
+                self._events.put_nowait(StartWanted())
+                while True:
+                    event = await self._events.get()
+                    now = self._clock.monotonic()
+                    self._state, commands = machine.step(self._state, event, now, self._limits)
+                    for command in commands:
+                        self._carry_out(command, tasks)
+        except* LinkStopped as stopped:
+            raise stopped.exceptions[0] from None
+        finally:
+            self._abandon("the agent stops")
+
+    # Carrying out
+
+    def _carry_out(self, command: Command, tasks: asyncio.TaskGroup) -> None:
+        match command:
+            case Dial():
+                tasks.create_task(self._hold_link(), name="link")
+            case Drop():
+                if self._connection is not None:
+                    self._connection.abort("the network changed")
+            case WakeAt(at):
+                tasks.create_task(self._wake(at), name=f"link wakes at {at:.1f}")
+            case Abandon():
+                self._abandon("the link did not come back in time")
+            case Stop(code, message):
+                self._show(state="stopped", reason=message)
+                raise LinkStopped(code, message)
+
+    async def _wake(self, at: float) -> None:
+        await self._clock.sleep_until(at)
+        self._events.put_nowait(Woke())
+
+    async def _hold_link(self) -> None:
+        """One link's whole life; its end is the machine's next event."""
+        self._events.put_nowait(await self._end_of_link())
+
+    async def _end_of_link(self) -> Event:
+        dice = random.random()  # noqa: S311 (jitter, not a secret)
+        try:
+            proven = await self._dial()
+        except HandshakeRefused as refusal:
+            return self._refused(refusal, dice)
+        except LinkError as error:
+            self._lost(str(error))
+            return Failed(dice, error.retry_after_seconds)
+        closed = await self._serve(proven)
+        self._lost(f"link lost ({closed.code}{' ' + closed.reason if closed.reason else ''})")
+        return Failed(dice)
+
+    async def _dial(self) -> Proven:
+        resume = None
+        if self._session is not None and self._session_id is not None:
+            resume = ResumeOffer(session_id=self._session_id, streams=self._session.offer())
+        return await connect(
+            self._url,
+            self._identity,
+            self._instance_id,
+            resume,
+            tls=self._tls,
+            agent=self._agent,
+        )
+
+    async def _serve(self, proven: Proven) -> Closed:
+        session = self._continue(proven.welcome)
+        if session is None:
+            proven.channel.abort()
+            return Closed(1002, "the console resumed what never was")
+        connection = Connection(proven.channel, session, self._control_received)
+        self._connection = connection
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                renewing = tasks.create_task(
+                    self._renew(connection, proven.welcome.renew_seconds), name="lease"
+                )
+                self._online(proven.welcome)
+                connection.start()
+                closed = await connection.run()
+                renewing.cancel()
+        finally:
+            self._connection = None
+            self._on_offline()
+        return closed
+
+    def _continue(self, welcome: Welcome) -> Session | None:
+        """The session that this welcome means; None where it cannot be."""
+        if welcome.resumed is not None:
+            if self._session is None:  # given up while this handshake was under way
+                return None
+            try:
+                self._session.settle(welcome.resumed)
+            except ProtocolViolation as violation:
+                logger.warning("cannot resume", extra={"reason": str(violation)})
+                self._abandon("the link cannot be resumed")
+                return None
+        else:
+            self._abandon("the console began a new session")
+            self._session = _session(self._accept)
+        self._session_id = welcome.session_id
+        return self._session
+
+    def _online(self, welcome: Welcome) -> None:
+        resumed = welcome.resumed is not None
+        self._show(
+            state="online",
+            reason=None,
+            session_id=welcome.session_id,
+            epoch=welcome.epoch,
+            connects=self._view.connects + 1,
+            resumes=self._view.resumes + resumed,
+        )
+        logger.info("link online", extra={"epoch": welcome.epoch, "resumed": resumed})
+        self._events.put_nowait(Welcomed(welcome.grace_seconds))
+        self._on_online()
+
+    async def _renew(self, connection: Connection, every_seconds: float) -> None:
+        sequence = 0
+        while True:
+            sequence += 1
+            connection.control(Renew(seq=sequence))
+            await self._clock.sleep_until(self._clock.monotonic() + every_seconds)
+
+    def _network_changed(self, what: str) -> None:
+        logger.info("network changed", extra={"what": what})
+        self._events.put_nowait(RouteChanged())
+
+    def _control_received(self, message: ControlMessage) -> None:
+        if isinstance(message, UsageAck):
+            self._on_usage_ack(message)
+        elif isinstance(message, Goaway):
+            self._goaway(message)
+
+    def _goaway(self, goaway: Goaway) -> None:
+        logger.info("console says goaway", extra={"reason": goaway.reason})
+        match goaway.reason:
+            case "replaced" | "revoked" as code:
+                self._events.put_nowait(Rejected(code, _MESSAGES[code]))
+            case _:
+                self._events.put_nowait(GoneAway(goaway.reconnect_in_ms / 1000))
+
+    def _refused(self, refusal: HandshakeRefused, dice: float) -> Event:
+        match refusal.code:
+            case "revoked" | "reauth" | "upgrade_required" as code:
+                return Rejected(code, _MESSAGES[code])
+            case _:
+                self._lost(f"the console refused: {refusal}")
+                return Failed(dice, refusal.retry_after_seconds)
+
+    def _lost(self, reason: str) -> None:
+        if self._view.state != "waiting":  # the first failure is news, the next fifty are not
+            logger.warning("link lost", extra={"reason": reason})
+        self._show(state="waiting", reason=reason)
+
+    def _abandon(self, reason: str) -> None:
+        session, self._session, self._session_id = self._session, None, None
+        if session is not None:
+            session.abandon(reason)
+
+    def _show(self, **changes: object) -> None:
+        view = replace(self._view, **changes)  # type: ignore[arg-type]  # checked by its callers
+        if view != self._view:
+            self._view = view
+            self._publish(view)
+
+
+def _session(accept: Callable[[Session, StreamId, OpenHead], StreamHandler]) -> Session:
+    """A session whose streams know which session they belong to."""
+
+    def accept_here(stream: StreamId, head: OpenHead) -> StreamHandler:
+        return accept(session, stream, head)
+
+    session = Session(accept=accept_here)
+    return session

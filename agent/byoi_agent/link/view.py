@@ -1,0 +1,20 @@
+"""The link as others see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+LinkState = Literal["connecting", "online", "waiting", "stopped"]
+
+
+@dataclass(frozen=True)
+class LinkView:
+    """Where the link stands; `reason` is a sentence for the owner where it is not online."""
+
+    state: LinkState = "connecting"
+    reason: str | None = None
+    session_id: str | None = None
+    epoch: int | None = None
+    connects: int = 0
+    resumes: int = 0
