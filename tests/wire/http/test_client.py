@@ -3,10 +3,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from byoi_wire.errors import ProtocolViolation
-from byoi_wire.http.client import HEAD_LIMIT_BYTES, ResponseParser, encode_request
 from hypothesis import given
 from hypothesis import strategies as st
+
+from byoi_wire.errors import ProtocolViolation
+from byoi_wire.http.client import HEAD_LIMIT_BYTES, ResponseParser, encode_request
 
 
 class Recorder:

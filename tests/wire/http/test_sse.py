@@ -3,10 +3,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from byoi_wire.errors import ProtocolViolation
-from byoi_wire.http.sse import EVENT_LIMIT_BYTES, EventSplitter, data_of, events
 from hypothesis import given
 from hypothesis import strategies as st
+
+from byoi_wire.errors import ProtocolViolation
+from byoi_wire.http.sse import EVENT_LIMIT_BYTES, EventSplitter, data_of, events
 
 
 def cut(data, places):
