@@ -1,0 +1,48 @@
+"""How often a place may show a wrong credential before it is made to wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from byoi_console.errors import TooManyAttempts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PLACES: Final = 10_000
+
+
+class WrongAttempts:
+    """Sole owner of the count of failures per place (an address, an email).
+
+    Each place has `burst` failures, and gets one back every `refill_seconds`. At most 10,000
+    places are remembered; when there are more, the one that failed longest ago is forgotten.
+    """
+
+    def __init__(self, burst: int, refill_seconds: float, monotonic: Callable[[], float]) -> None:
+        self._burst = burst
+        self._refill_seconds = refill_seconds
+        self._monotonic = monotonic
+        self._failures: dict[str, tuple[float, float]] = {}
+
+    def check(self, place: str) -> None:
+        """Say nothing where an attempt may be looked at.
+
+        Raises:
+            TooManyAttempts: all failures of this place are spent.
+        """
+        excess = self._current(place) - self._burst + 1
+        if excess > 0:
+            raise TooManyAttempts(excess * self._refill_seconds)
+
+    def failed(self, place: str) -> None:
+        """Note one wrong attempt."""
+        count = self._current(place) + 1
+        self._failures.pop(place, None)
+        self._failures[place] = (count, self._monotonic())
+        if len(self._failures) > _PLACES:
+            del self._failures[next(iter(self._failures))]
+
+    def _current(self, place: str) -> float:
+        count, at = self._failures.get(place, (0.0, 0.0))
+        return max(0.0, count - (self._monotonic() - at) / self._refill_seconds)

@@ -1,0 +1,148 @@
+"""What was used: the report by day, model, node, key and outcome, and single rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import ColumnElement, func, select, tuple_
+
+from byoi_console.errors import InputInvalid
+from byoi_console.store.tables import ledger_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import RowMapping
+
+    from byoi_console.store.database import Database
+    from byoi_wire.ids import OrgId
+
+_GROUP = ("day", "model", "node_id", "api_key_id", "outcome")
+_TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens")
+
+
+@dataclass(frozen=True)
+class UsageFilter:
+    """Which rows count; None leaves a thing open. Times are Unix milliseconds, `to` excluded."""
+
+    org_id: OrgId
+    from_ms: int | None = None
+    to_ms: int | None = None
+    node_id: str | None = None
+    api_key_id: str | None = None
+    model: str | None = None
+
+
+class UsageReport(NamedTuple):
+    """Rows and their sum, ready to be JSON."""
+
+    rows: list[dict[str, Any]]
+    totals: dict[str, int]
+
+
+class UsageQueries:
+    """Reads the ledger; writes nothing."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def report(self, wanted: UsageFilter) -> UsageReport:
+        """Requests and tokens per day, model, node, key and outcome, with their totals."""
+        group = [ledger_rows.c[name] for name in _GROUP]
+        sums = [func.sum(ledger_rows.c[name]).label(name) for name in _TOKENS]
+        query = (
+            select(*group, func.count().label("requests"), *sums)
+            .where(*_conditions(wanted))
+            .group_by(*group)
+            .order_by(*group)
+        )
+        async with self._database.read() as connection:
+            found = (await connection.execute(query)).mappings()
+            rows = [_with_total(row) for row in found]
+        names = ("requests", *_TOKENS, "total_tokens")
+        return UsageReport(rows, {name: sum(row[name] for row in rows) for name in names})
+
+    async def requests(
+        self, wanted: UsageFilter, limit: int, after: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Single rows, newest first, and the cursor of the next page (None: this is the last)."""
+        order = (ledger_rows.c.started_at_ms, ledger_rows.c.request_id, ledger_rows.c.attempt)
+        query = select(ledger_rows).where(*_conditions(wanted))
+        if after is not None:
+            query = query.where(tuple_(*order) < tuple_(*_read_cursor(after)))
+        query = query.order_by(*(column.desc() for column in order)).limit(limit + 1)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        following = _cursor(rows[limit - 1]) if len(rows) > limit else None
+        return [_row(row) for row in rows[:limit]], following
+
+
+def instant_ms(text: str, param: str, *, is_end: bool = False) -> int:
+    """A day (`2026-01-31`) or an ISO 8601 time as Unix milliseconds; UTC where it names no zone.
+
+    A day as the end of a span takes that whole day in.
+
+    Raises:
+        InputInvalid: it is neither.
+    """
+    try:
+        if len(text) == len("2026-01-31"):
+            day = date.fromisoformat(text) + timedelta(days=int(is_end))
+            moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        else:
+            moment = datetime.fromisoformat(text)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return round(moment.timestamp() * 1000)
+    except (ValueError, OverflowError) as error:
+        raise InputInvalid(f"{param} is not a date or an ISO 8601 time.", param) from error
+
+
+def _conditions(wanted: UsageFilter) -> Sequence[ColumnElement[bool]]:
+    rows = ledger_rows.c
+    conditions = [rows.org_id == wanted.org_id]
+    if wanted.from_ms is not None:
+        conditions.append(rows.started_at_ms >= wanted.from_ms)
+    if wanted.to_ms is not None:
+        conditions.append(rows.started_at_ms < wanted.to_ms)
+    for column, value in (
+        (rows.node_id, wanted.node_id),
+        (rows.api_key_id, wanted.api_key_id),
+        (rows.model, wanted.model),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    return conditions
+
+
+def _with_total(row: RowMapping) -> dict[str, Any]:
+    tokens = {name: int(row[name]) for name in _TOKENS}
+    total = tokens["prompt_tokens"] + tokens["completion_tokens"]
+    return {**row, **tokens, "total_tokens": total}
+
+
+def _row(row: RowMapping) -> dict[str, Any]:
+    shown = {
+        name: value
+        for name, value in row.items()
+        if not name.startswith("claim_") and name not in {"org_id", "day", "counted", "claimed"}
+    }
+    for side in ("counted", "claimed"):
+        shown[side] = None if row[side] is None else json.loads(row[side])
+    shown["total_tokens"] = row["prompt_tokens"] + row["completion_tokens"]
+    return shown
+
+
+def _cursor(row: RowMapping) -> str:
+    return f"{row['started_at_ms']}:{row['attempt']}:{row['request_id']}"
+
+
+def _read_cursor(text: str) -> tuple[int, str, int]:
+    started, _, rest = text.partition(":")
+    attempt, _, request_id = rest.partition(":")
+    try:
+        return int(started), request_id, int(attempt)
+    except ValueError as error:
+        raise InputInvalid("after is not a cursor of this list.", "after") from error

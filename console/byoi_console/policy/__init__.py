@@ -1,0 +1,1 @@
+"""How much a key may ask for: rates and concurrency, decided here, enforced before routing."""

@@ -1,0 +1,1 @@
+"""Where a request can go: the nodes that are live, and the order in which to try them."""

@@ -1,0 +1,202 @@
+"""What can serve now: the live nodes, what they offer, and how much each has in hand."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from byoi_console.routing.choose import Candidate
+
+if TYPE_CHECKING:
+    from byoi_wire.aio.session import StreamHandler
+    from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
+    from byoi_wire.messages import Advertise, ModelOffer, OpenHead, ResetCode, Status, Trailer
+
+
+class StreamOpener(Protocol):
+    """What a request needs of a node's session (`byoi_wire.aio.session.Session` is one)."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a link carries the session now."""
+
+    def open(self, head: OpenHead, handler: StreamHandler) -> StreamId:
+        """Begin a request."""
+
+    def send(self, stream: StreamId, data: bytes) -> bool:
+        """Queue a piece of its body."""
+
+    def end(self, stream: StreamId, trailer: Trailer | None = None) -> None:
+        """Its body is complete."""
+
+    def reset(self, stream: StreamId, code: ResetCode, reason: str = "") -> None:
+        """Cut it."""
+
+    def consumed(self, stream: StreamId, count: int) -> None:
+        """So many bytes of the answer have gone on."""
+
+
+class LiveNode(Protocol):
+    """A node with a session, as the agents' door registers it."""
+
+    @property
+    def node_id(self) -> NodeId:
+        """Which node."""
+
+    @property
+    def org_id(self) -> OrgId:
+        """Whose node."""
+
+    @property
+    def session(self) -> StreamOpener:
+        """Where to open its streams."""
+
+
+@dataclass(frozen=True)
+class LiveFacts:
+    """What is known of a live node at this moment."""
+
+    node_id: NodeId
+    org_id: OrgId
+    connected: bool
+    is_serving: bool
+    reason: str
+    advertise: Advertise
+    status: Status | None
+    in_flight: int
+
+
+@dataclass(frozen=True)
+class _Entry:
+    node: LiveNode
+    advertise: Advertise
+    status: Status | None = None
+    is_serving: bool = True
+    reason: str = ""
+
+
+class Registry:
+    """Sole owner of the live nodes and of the requests in hand at each.
+
+    Calls about a node that is not here (any more) are ignored: its session may end at any time.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[NodeId, _Entry] = {}
+        # Beside the entries: a request's place outlives the session that it was opened through.
+        self._in_flight: dict[NodeId, int] = {}
+        self._changed = asyncio.Event()
+
+    # What the agents' door tells
+
+    def add(self, node: LiveNode, advertise: Advertise) -> None:
+        """A node's first advertisement of a session; a former session of it is forgotten."""
+        self._entries[node.node_id] = _Entry(node, advertise)
+        self.changed()
+
+    def update(self, node_id: NodeId, advertise: Advertise) -> None:
+        """A later advertisement: it replaces the one before."""
+        self._replace(node_id, advertise=advertise)
+
+    def set_status(self, node_id: NodeId, status: Status) -> None:
+        """The node's own load and temperatures; shown, not routed by."""
+        if entry := self._entries.get(node_id):
+            self._entries[node_id] = replace(entry, status=status)
+
+    def set_serving(self, node_id: NodeId, is_serving: bool, reason: str = "") -> None:
+        """Whether new requests may go there (its owner's wish, or it is draining)."""
+        self._replace(node_id, is_serving=is_serving, reason=reason)
+
+    def remove(self, node_id: NodeId, node: LiveNode) -> None:
+        """`node`'s session is over; no news where another session has taken its place."""
+        entry = self._entries.get(node_id)
+        if entry is not None and entry.node is node:
+            del self._entries[node_id]
+            self.changed()
+
+    def changed(self) -> None:
+        """Wake whoever waits: something may be possible now that was not (a link is back)."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    # What a request asks
+
+    def node(self, node_id: NodeId) -> LiveNode | None:
+        """The live node, to open a stream at."""
+        entry = self._entries.get(node_id)
+        return entry.node if entry else None
+
+    def candidates(self, model: ModelId, org_id: OrgId) -> list[Candidate]:
+        """The organisation's nodes that offer `model` and serve at all."""
+        return [
+            Candidate(
+                node_id=node_id,
+                model=offer,
+                slots=entry.advertise.slots,
+                queue=entry.advertise.queue,
+                in_flight=self._in_flight.get(node_id, 0),
+                connected=entry.node.session.connected,
+            )
+            for node_id, entry in self._entries.items()
+            if entry.is_serving and entry.node.org_id == org_id
+            for offer in entry.advertise.models
+            if offer.id == model
+        ]
+
+    def models(self, org_id: OrgId) -> tuple[ModelOffer, ...]:
+        """What the organisation's nodes offer, one entry per model, by name."""
+        found: dict[ModelId, ModelOffer] = {}
+        for entry in self._entries.values():
+            if entry.is_serving and entry.node.org_id == org_id:
+                for offer in entry.advertise.models:
+                    found.setdefault(offer.id, offer)
+        return tuple(found[name] for name in sorted(found))
+
+    def reserve(self, node_id: NodeId) -> None:
+        """One more request is in that node's hands; pair it with one `release`."""
+        self._in_flight[node_id] = self._in_flight.get(node_id, 0) + 1
+
+    def release(self, node_id: NodeId) -> None:
+        """A reserved request is over."""
+        left = self._in_flight[node_id] - 1
+        if left:
+            self._in_flight[node_id] = left
+        else:
+            del self._in_flight[node_id]
+        self.changed()
+
+    async def wait_for_change(self) -> None:
+        """Until a node came, went, changed what it offers, or has a place free.
+
+        Nothing between a look at `candidates` and this call is missed, as long as nothing was
+        awaited in between. The caller bounds the wait.
+        """
+        await self._changed.wait()
+
+    # What people see
+
+    def facts(self, node_id: NodeId) -> LiveFacts | None:
+        """A live node as it is now; None: it has no session."""
+        entry = self._entries.get(node_id)
+        if entry is None:
+            return None
+        return LiveFacts(
+            node_id=node_id,
+            org_id=entry.node.org_id,
+            connected=entry.node.session.connected,
+            is_serving=entry.is_serving,
+            reason=entry.reason,
+            advertise=entry.advertise,
+            status=entry.status,
+            in_flight=self._in_flight.get(node_id, 0),
+        )
+
+    def live(self) -> tuple[NodeId, ...]:
+        """Every node that has a session."""
+        return tuple(self._entries)
+
+    def _replace(self, node_id: NodeId, **changes: object) -> None:
+        if entry := self._entries.get(node_id):
+            self._entries[node_id] = replace(entry, **changes)  # type: ignore[arg-type]
+            self.changed()

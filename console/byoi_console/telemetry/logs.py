@@ -1,0 +1,67 @@
+"""Log lines for people or for programs, with everything that looks like a secret taken out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+_PLAIN_FIELDS: Final = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+_SECRET: Final = re.compile(r"(sk-byoi-|byoi-join-)[A-Za-z0-9_-]+|(Bearer|Basic) +[^\s\"']+")
+
+
+def configure(form: Literal["human", "json"], level: str, stream: TextIO | None = None) -> None:
+    """Send every logger's lines to `stream` (stderr) in the chosen form."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines() if form == "json" else HumanLines())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for chatty in ("alembic", "aiosqlite", "asyncio", "websockets"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def redact(text: str) -> str:
+    """`text` without keys, tokens or credentials; their kind stays readable."""
+    return _SECRET.sub(lambda found: f"{found[1] or found[2] + ' '}…", text)
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, object]:
+    """What the caller gave as `extra`."""
+    return {name: value for name, value in vars(record).items() if name not in _PLAIN_FIELDS}
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line; control characters cannot break out of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line of JSON."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            **fields_of(record),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return redact(json.dumps(line, default=str, ensure_ascii=False))
+
+
+class HumanLines(logging.Formatter):
+    """Time, level, event and its fields, for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line of text; a traceback follows on its own lines."""
+        time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        fields = "".join(f" {name}={value!s}" for name, value in fields_of(record).items())
+        text = f"{time} {record.levelname.lower():7} {record.getMessage()}{fields}"
+        # Names that users chose may hold line breaks: one event stays one line.
+        text = text.replace("\r", "\\r").replace("\n", "\\n")
+        if record.exc_info:
+            text = f"{text}\n{self.formatException(record.exc_info)}"
+        return redact(text)
