@@ -1,0 +1,93 @@
+"""Files that hold secrets or state: private, whole or not there at all, never through a link."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FILE_MODE: Final = 0o600
+_FOLDER_MODE: Final = 0o700
+# Windows has no O_NOFOLLOW; there an account without special rights cannot make links either.
+_NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Put `data` at `path` so that a reader, also after a crash, sees the old or the new whole.
+
+    The file is readable by its owner only. A link at `path` is replaced, never followed.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, _FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def read_private(path: Path) -> bytes:
+    """The contents of a file that only its owner may read.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ConfigError: it is a link, or others may read it; the message says how to mend it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read as a plain file: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            raise ConfigError(f"{path} is not a plain file; move it away")
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ConfigError(f"{path} may be read by others; run: chmod 600 {path}")
+        return file.read()
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder of our own, or accept one that nobody else can write to.
+
+    Raises:
+        ConfigError: it cannot be made, or another user owns it or can write to it.
+    """
+    try:
+        path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        facts = path.lstat()
+    except OSError as error:
+        raise ConfigError(f"the folder {path} cannot be made: {error.strerror}") from error
+    if not stat.S_ISDIR(facts.st_mode) and not path.is_dir():
+        raise ConfigError(f"{path} is not a folder; choose another one")
+    if os.name == "posix":
+        _refuse_foreign(path, path.stat())
+
+
+def _refuse_foreign(path: Path, facts: os.stat_result) -> None:
+    if facts.st_uid not in {os.getuid(), 0}:
+        raise ConfigError(f"the folder {path} belongs to another user; choose another one")
+    if facts.st_mode & stat.S_IWOTH:
+        raise ConfigError(f"anybody can write to the folder {path}; run: chmod 700 {path}")
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # Windows cannot open a folder; its rename is journalled
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

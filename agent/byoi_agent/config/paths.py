@@ -1,0 +1,131 @@
+"""Where this node keeps things on this system; the only file that knows a path."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import platformdirs
+
+from byoi_agent.config.files import make_private_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from byoi_agent.config.settings import Settings
+
+SOCKET_PATH_BYTES: Final = 100
+"""Longest path of a unix socket that every system takes (macOS: 104 with the closing zero)."""
+
+_LONGEST_SOCKET_NAME: Final = 24
+_SYSTEM_RUNTIME: Final = Path("/run/byoi")
+
+
+@dataclass(frozen=True)
+class Paths:
+    """One node's folders. `runtime` is short enough for sockets and is this node's alone."""
+
+    state: Path
+    cache: Path
+    runtime: Path
+
+    @property
+    def identity_file(self) -> Path:
+        """The public half of the enrolment."""
+        return self.state / "identity.json"
+
+    @property
+    def keys_folder(self) -> Path:
+        """Private keys, where no keyring keeps them."""
+        return self.state / "keys"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the one process that runs from this state."""
+        return self.state / "byoi.lock"
+
+    @property
+    def outbox_file(self) -> Path:
+        """Usage records, SQLite."""
+        return self.state / "usage.sqlite3"
+
+    @property
+    def control_file(self) -> Path:
+        """Where the running node's control API listens, with its token."""
+        return self.state / "control.json"
+
+    @property
+    def control_socket(self) -> Path:
+        """The control API's unix socket."""
+        return self.runtime / "control.sock"
+
+
+def resolve(settings: Settings, environment: Mapping[str, str]) -> Paths:
+    """Work out a node's folders; nothing is made yet.
+
+    A systemd unit's `StateDirectory=`, `CacheDirectory=`, `RuntimeDirectory=` are honoured.
+    """
+    state = settings.data_dir or _from_systemd(environment, "STATE_DIRECTORY")
+    cache = settings.cache_dir or _from_systemd(environment, "CACHE_DIRECTORY")
+    state = (state or platformdirs.user_state_path("byoi", appauthor=False)).absolute()
+    cache = (cache or platformdirs.user_cache_path("byoi", appauthor=False)).absolute()
+    if settings.data_dir is None and (own := _from_systemd(environment, "RUNTIME_DIRECTORY")):
+        return Paths(state, cache, own)
+    root = settings.runtime_dir or runtime_root(environment)
+    name = hashlib.sha256(os.fsencode(state)).hexdigest()[:8]
+    return Paths(state, cache, root / name)
+
+
+def prepare(paths: Paths) -> None:
+    """Make a node's folders, private to this user.
+
+    Raises:
+        ConfigError: one cannot be made, or somebody else could write to it.
+    """
+    for folder in (paths.state, paths.cache, paths.runtime.parent, paths.runtime):
+        make_private_folder(folder)
+
+
+def runtime_root(environment: Mapping[str, str]) -> Path:
+    """The folder of this user's sockets and of what runs now, short whatever `TMPDIR` says."""
+    candidates = [
+        Path(runtime) / "byoi"
+        for runtime in (environment.get("XDG_RUNTIME_DIR"),)
+        if runtime and os.access(runtime, os.W_OK)
+    ]
+    own = f"byoi-{os.getuid()}" if hasattr(os, "getuid") else "byoi"
+    candidates += [Path(tempfile.gettempdir()) / own]
+    return next((path for path in candidates if _is_short(path)), Path("/tmp") / own)  # noqa: S108 checked by make_private_folder
+
+
+def default_config_file(data_dir: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """The configuration file to read, if any: named, in the data folder, or the user's."""
+    if named := environment.get("BYOI_CONFIG"):
+        return Path(named)
+    places = [platformdirs.user_config_path("byoi", appauthor=False) / "config.toml"]
+    if data_dir is not None:
+        places = [data_dir / "config.toml"]
+    return next((place for place in places if place.is_file()), None)
+
+
+def system_control_socket() -> Path:
+    """Where a node that the system runs as a service listens."""
+    return _SYSTEM_RUNTIME / "control.sock"
+
+
+def demos_folder(environment: Mapping[str, str]) -> Path:
+    """Where running demos of this user leave word of themselves."""
+    return runtime_root(environment) / "demos"
+
+
+def _from_systemd(environment: Mapping[str, str], name: str) -> Path | None:
+    value = environment.get(name, "").split(":")[0]
+    return Path(value) if value else None
+
+
+def _is_short(root: Path) -> bool:
+    return len(os.fsencode(root)) + len("/12345678/") + _LONGEST_SOCKET_NAME <= SOCKET_PATH_BYTES

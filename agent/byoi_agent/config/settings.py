@@ -1,0 +1,187 @@
+"""Everything an owner may choose, in one frozen model, and where each value came from."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from byoi_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Source = Literal["flag", "environment", "file", "default"]
+
+PRECEDENCE: Final[tuple[Source, ...]] = ("flag", "environment", "file", "default")
+"""Who wins, highest first."""
+
+ENVIRONMENT_PREFIX: Final = "BYOI_"
+
+NOT_SETTINGS: Final = frozenset(
+    {"BYOI_JOIN_TOKEN", "BYOI_CONTROL_URL", "BYOI_CONTROL_TOKEN", "BYOI_CONFIG"}
+)
+"""Variables of ours that are no settings: secrets of one call, and where to look."""
+
+ENGINES: Final = ("llamacpp",)
+"""Engines that this version starts itself; a URL attaches one that runs already."""
+
+
+class Settings(BaseModel):
+    """One value per choice; flags are `--name-with-dashes`, variables `BYOI_NAME`, TOML `name`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    console: str | None = Field(default=None, description="URL of the console to enrol with")
+    engine: str = Field(
+        default="llamacpp", description="llamacpp, or the URL of an OpenAI-compatible server"
+    )
+    engine_api_key: str | None = Field(
+        default=None, repr=False, description="bearer key of an attached engine"
+    )
+    model: str | None = Field(default=None, description="model to serve; the engine's own if unset")
+    slots: int | None = Field(
+        default=None, ge=1, le=4096, description="requests run at once; the engine's own if unset"
+    )
+    queue: int | None = Field(
+        default=None, ge=0, le=4096, description="requests that may wait; a tenth of slots if unset"
+    )
+    data_dir: Path | None = Field(default=None, description="where identity and usage are kept")
+    cache_dir: Path | None = Field(default=None, description="where engines and models are kept")
+    runtime_dir: Path | None = Field(default=None, description="where sockets are made")
+    key_store: Literal["auto", "credential", "keyring", "file"] = Field(
+        default="auto", description="where the node's private key lies"
+    )
+    ca_file: Path | None = Field(
+        default=None, description="certificates to trust besides the system's, as PEM"
+    )
+    drain_seconds: float = Field(
+        default=30.0, ge=0, le=3600, description="time for running requests when told to stop"
+    )
+    probe_seconds: float = Field(
+        default=5.0, ge=0.5, le=3600, description="how often the hardware is read"
+    )
+    control_port: int = Field(
+        default=0, ge=0, le=65535, description="loopback port of the control API; 0 = any"
+    )
+    log_format: Literal["auto", "human", "json"] = Field(
+        default="auto", description="human on a terminal, JSON otherwise, or as said"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least important line that is written"
+    )
+
+    @field_validator("engine")
+    @classmethod
+    def _known_engine(cls, value: str) -> str:
+        if value in ENGINES or urlsplit(value).scheme in {"http", "https", "unix"}:
+            return value
+        choices = ", ".join(ENGINES)
+        if value == "vllm":
+            raise ValueError(
+                f"the vllm engine is not available in this version; use {choices}, "
+                "or the URL of a vLLM server that already runs"
+            )
+        raise ValueError(f"unknown engine {value!r}; use {choices}, or a URL")
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """The settings and, for each of them, who set it."""
+
+    values: Settings
+    sources: Mapping[str, Source]
+    strays: tuple[str, ...] = ()
+    """`BYOI_` variables that mean nothing, each in a sentence; told, not refused."""
+
+
+def load(
+    flags: Mapping[str, object], environment: Mapping[str, str], file: Path | None
+) -> LoadedSettings:
+    """Settle every setting by `PRECEDENCE`; a flag of None was not given.
+
+    Raises:
+        ConfigError: a value does not fit, a key of the file is unknown, or the file is no TOML.
+    """
+    layers: dict[Source, dict[str, object]] = {
+        "flag": {name: value for name, value in flags.items() if value is not None},
+        "environment": dict(_from_environment(environment)),
+        "file": _from_file(file),
+        "default": {},
+    }
+    chosen: dict[str, object] = {}
+    sources: dict[str, Source] = {}
+    for name in Settings.model_fields:
+        sources[name] = next((s for s in PRECEDENCE if name in layers[s]), "default")
+        if sources[name] != "default":
+            chosen[name] = layers[sources[name]][name]
+    try:
+        values = Settings.model_validate(chosen)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, sources, file)) from error
+    return LoadedSettings(values, sources, tuple(_strays(environment)))
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return ENVIRONMENT_PREFIX + name.upper()
+
+
+def flag_of(name: str) -> str:
+    """The command-line flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def _from_environment(environment: Mapping[str, str]) -> Mapping[str, object]:
+    # An empty variable is how a shell script or a unit file says "not set".
+    pairs = ((name, environment.get(variable_of(name), "")) for name in Settings.model_fields)
+    return {name: value for name, value in pairs if value}
+
+
+def _from_file(file: Path | None) -> dict[str, object]:
+    if file is None:
+        return {}
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}") from error
+    for key in table:
+        if key not in Settings.model_fields:
+            raise ConfigError(f"{file}: unknown key {key!r}{_nearest(key, Settings.model_fields)}")
+    return table
+
+
+def _strays(environment: Mapping[str, str]) -> list[str]:
+    known = [variable_of(name) for name in Settings.model_fields]
+    return [
+        f"the variable {name} means nothing here{_nearest(name, known)}"
+        for name in sorted(environment)
+        if name.startswith(ENVIRONMENT_PREFIX)
+        and not name.startswith("BYOI_CONSOLE_")  # the console's own
+        and name not in NOT_SETTINGS
+        and name not in known
+    ]
+
+
+def _nearest(word: str, known: object) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)  # type: ignore[call-overload]
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _explain(error: ValidationError, sources: Mapping[str, Source], file: Path | None) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0])
+    places = {
+        "flag": f"the flag {flag_of(name)}",
+        "environment": f"the variable {variable_of(name)}",
+        "file": f"{name!r} in {file}",
+    }
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{places.get(sources[name], name)}: {reason}"
