@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+
+from byoi_agent.telemetry.logs import configure
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def logs():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def start(style="json", level="info", stream=None):
+        stream = stream or io.StringIO()
+        configure(style, level, stream)
+        return stream
+
+    yield start
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_json_lines_carry_event_and_fields(logs):
+    stream = logs()
+    logging.getLogger("byoi.x").info("link lost", extra={"node": "n1", "seconds": 3})
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["node"], line["seconds"], line["level"]) == (
+        "link lost",
+        "n1",
+        3,
+        "info",
+    )
+
+
+def test_a_terminal_gets_human_lines_and_a_pipe_json(logs):
+    terminal = logs("auto", stream=_Terminal())
+    logging.getLogger("byoi.x").warning("engine gone", extra={"reason": "out of memory", "code": 9})
+    assert 'warning engine gone  reason="out of memory"  code=9' in terminal.getvalue()
+    pipe = logs("auto")
+    logging.getLogger("byoi.x").warning("engine gone")
+    assert json.loads(pipe.getvalue())["event"] == "engine gone"
+
+
+@pytest.mark.parametrize("style", ["json", "human"])
+def test_no_secret_passes_in_message_field_or_traceback(logs, style):
+    stream = logs(style)
+    try:
+        int("Bearer abcdef123456")
+    except ValueError:
+        logging.getLogger("byoi.x").exception(
+            "call with sk-byoi-abcdef123456", extra={"token": "abcdef123456"}
+        )
+    assert "abcdef123456" not in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+
+
+@pytest.mark.parametrize("style", ["json", "human"])
+def test_a_field_cannot_forge_a_line(logs, style):
+    stream = logs(style)
+    logging.getLogger("byoi.x").info("model", extra={"model": "a\nERROR forged\x1b[2J"})
+    assert stream.getvalue().count("\n") == 1
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_the_level_is_the_owners_and_access_lines_stay_out(logs):
+    stream = logs(level="warning")
+    logging.getLogger("byoi.x").info("quiet")
+    logging.getLogger("aiohttp.access").info("GET /")
+    assert stream.getvalue() == ""
