@@ -1,0 +1,69 @@
+"""Which key store is used: the owner's choice, or the safest that works."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from byoi_agent.errors import IdentityError
+from byoi_agent.identity.credential_store import CredentialStore
+from byoi_agent.identity.file_store import FileStore
+from byoi_agent.identity.keyring_store import KeyringStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from byoi_agent.config.paths import Paths
+    from byoi_agent.config.settings import Settings
+    from byoi_agent.identity.keys import KeyStore
+
+logger = logging.getLogger(__name__)
+
+
+def stores_for(
+    settings: Settings, paths: Paths, environment: Mapping[str, str]
+) -> tuple[KeyStore, ...]:
+    """The stores to try, safest first; just one where the owner named it."""
+    stores: tuple[KeyStore, ...] = (
+        CredentialStore(environment),
+        KeyringStore(),
+        FileStore(paths.keys_folder),
+    )
+    if settings.key_store == "auto":
+        return stores
+    return tuple(store for store in stores if store.name == settings.key_store)
+
+
+def named(name: str, stores: Sequence[KeyStore]) -> KeyStore:
+    """The store that an enrolment says its key lies in.
+
+    Raises:
+        IdentityError: the settings rule it out.
+    """
+    for store in stores:
+        if store.name == name:
+            return store
+    raise IdentityError(
+        f"the node's key lies in the store {name!r}, which key_store rules out; "
+        f"set key_store to {name!r}, or enrol again"
+    )
+
+
+def keep(key: Ed25519PrivateKey, stores: Sequence[KeyStore]) -> KeyStore:
+    """Save a key in the first store that takes it.
+
+    Raises:
+        IdentityError: none does; the message is the last one's.
+    """
+    refusal = IdentityError("there is no place for the node's key")
+    for store in stores:
+        try:
+            store.save(key)
+        except IdentityError as error:
+            logger.debug("key store refused", extra={"store": store.name, "reason": str(error)})
+            refusal = error
+        else:
+            return store
+    raise refusal

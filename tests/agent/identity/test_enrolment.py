@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from byoi_agent.errors import ConfigError, IdentityError
+from byoi_agent.identity.credential_store import CredentialStore
+from byoi_agent.identity.enrolment import (
+    checked_console_url,
+    enrol_with_join_token,
+    load_identity,
+)
+from byoi_agent.identity.file_store import FileStore
+from byoi_agent.identity.keys import fingerprint_of, raw_public_key, to_pem
+
+CONSOLE_KEY = Ed25519PrivateKey.generate()
+TOKEN = "byoi-join-abc"
+
+
+class Console:
+    """A console's door for enrolment: checks the proof, answers as it is told to."""
+
+    def __init__(self):
+        self.asked = []
+        self.answer = None
+        self.url = ""
+
+    async def token(self, request):
+        body = await request.json()
+        self.asked.append(body)
+        public = base64.b64decode(body["public_key"])
+        signed = b"byoi-enrol-v1\0" + body["join_token"].encode() + b"\0" + public
+        Ed25519PublicKey.from_public_bytes(public).verify(base64.b64decode(body["proof"]), signed)
+        if self.answer is not None:
+            status, content = self.answer
+            return web.Response(status=status, body=content, headers=self.headers)
+        return web.json_response(
+            {
+                "node_id": f"n{len(self.asked)}",
+                "key_id": "k1",
+                "console_key": base64.b64encode(raw_public_key(CONSOLE_KEY)).decode(),
+                "console_key_id": "c1",
+                "origin": "http://console",
+            }
+        )
+
+    headers = None
+
+
+@pytest.fixture
+async def console():
+    door = Console()
+    app = web.Application()
+    app.router.add_post("/agent/v1/token", door.token)
+    server = TestServer(app)
+    await server.start_server()
+    door.url = str(server.make_url("/")).rstrip("/")
+    yield door
+    await server.close()
+
+
+@pytest.fixture
+def enrol(console, tmp_path):
+    async def run(**changes):
+        arguments = {
+            "stores": [FileStore(tmp_path / "keys")],
+            "record_file": tmp_path / "identity.json",
+            "host": {"os": "Debian"},
+            **changes,
+        }
+        return await enrol_with_join_token(console.url, TOKEN, **arguments)
+
+    return run
+
+
+def keys(tmp_path):
+    folder = tmp_path / "keys"
+    return sorted(file.name for file in folder.iterdir()) if folder.exists() else []
+
+
+async def test_a_join_token_makes_a_node_that_is_found_again(enrol, console, tmp_path):
+    identity = await enrol()
+    assert identity.node_id == "n1"
+    assert raw_public_key(identity.console_key) == raw_public_key(CONSOLE_KEY)
+    assert console.asked[0]["host"] == {"os": "Debian"}
+    again = load_identity(tmp_path / "identity.json", [FileStore(tmp_path / "keys")])
+    assert raw_public_key(again.key.public_key()) == raw_public_key(identity.key)
+    assert (again.node_id, again.origin, again.console_url) == ("n1", "http://console", console.url)
+
+
+async def test_the_private_key_is_neither_sent_nor_in_the_record(enrol, console, tmp_path):
+    identity = await enrol()
+    secret = identity.key.private_bytes_raw()
+    for text in (json.dumps(console.asked), (tmp_path / "identity.json").read_text()):
+        assert base64.b64encode(secret).decode() not in text
+        assert secret.hex() not in text
+    assert TOKEN not in (tmp_path / "identity.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "words"),
+    [
+        (
+            401,
+            b'{"error": {"message": "the join token has expired"}}',
+            "the join token has expired",
+        ),
+        (403, b'{"error": {"message": "a\\u001b[2Jb"}}', r"a\[2Jb"),
+        (404, b"<html>", "is it a byoi console"),
+        (429, b"", "wait a minute"),
+        (500, b"", "answered 500"),
+        (302, b"", "answered 302"),
+        (200, b'{"node_id": "n"}', "not like a byoi console"),
+        (200, b"x" * 100_000, "not like a byoi console"),
+    ],
+)
+async def test_a_refusal_is_told_and_leaves_nothing_behind(
+    enrol, console, tmp_path, status, content, words
+):
+    console.answer = (status, content)
+    console.headers = {"location": "http://127.0.0.1:1/"} if status == 302 else None
+    with pytest.raises(IdentityError, match=words):
+        await enrol()
+    assert keys(tmp_path) == []
+    assert not (tmp_path / "identity.json").exists()
+
+
+async def test_a_bad_console_key_is_refused_before_anything_is_written(enrol, console, tmp_path):
+    console.answer = (
+        200,
+        json.dumps(
+            {
+                "node_id": "n",
+                "key_id": "k",
+                "console_key": "AAAA",
+                "console_key_id": "c",
+                "origin": "o",
+            }
+        ).encode(),
+    )
+    with pytest.raises(IdentityError, match="public key"):
+        await enrol()
+    assert not (tmp_path / "identity.json").exists()
+
+
+async def test_a_failed_replacement_leaves_the_old_enrolment_whole(enrol, console, tmp_path):
+    first = await enrol()
+    console.answer = (401, b"")
+    with pytest.raises(IdentityError):
+        await enrol()
+    again = load_identity(tmp_path / "identity.json", [FileStore(tmp_path / "keys")])
+    assert again.node_id == first.node_id
+
+
+async def test_a_replacement_forgets_the_old_key(enrol, tmp_path):
+    await enrol()
+    second = await enrol()
+    assert second.node_id == "n2"
+    assert keys(tmp_path) == [f"{fingerprint_of(second.key)}.key"]
+
+
+async def test_a_key_from_systemd_is_the_nodes_key(enrol, tmp_path, key):
+    (tmp_path / "device-key").write_bytes(to_pem(key))
+    stores = [
+        CredentialStore({"CREDENTIALS_DIRECTORY": str(tmp_path)}),
+        FileStore(tmp_path / "keys"),
+    ]
+    identity = await enrol(stores=stores)
+    assert identity.key_store == "credential"
+    assert raw_public_key(identity.key) == raw_public_key(key)
+    assert keys(tmp_path) == []
+
+
+async def test_a_console_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(IdentityError, match="cannot be reached"):
+        await enrol_with_join_token(
+            "http://127.0.0.1:1",
+            TOKEN,
+            stores=[FileStore(tmp_path / "keys")],
+            record_file=tmp_path / "identity.json",
+            host={},
+        )
+    assert keys(tmp_path) == []
+
+
+def test_without_enrolment_the_owner_is_told_what_to_type(tmp_path):
+    with pytest.raises(IdentityError, match="byoi enroll"):
+        load_identity(tmp_path / "identity.json", [FileStore(tmp_path / "keys")])
+
+
+async def test_a_lost_key_is_told(enrol, tmp_path):
+    await enrol()
+    for file in (tmp_path / "keys").iterdir():
+        file.unlink()
+    with pytest.raises(IdentityError, match="is gone"):
+        load_identity(tmp_path / "identity.json", [FileStore(tmp_path / "keys")])
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://console.example/", "https://console.example"),
+        ("http://127.0.0.1:8700", "http://127.0.0.1:8700"),
+        ("http://localhost:8700/", "http://localhost:8700"),
+        ("http://[::1]:8700", "http://[::1]:8700"),
+        ("https://example/byoi/", "https://example/byoi"),
+    ],
+)
+def test_a_console_url_is_taken(url, base):
+    assert checked_console_url(url) == base
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://console.example",
+        "http://127.0.0.1.evil.example",
+        "http://localhost@evil.example",
+        "console.example",
+        "ftp://console.example",
+        "https://",
+        "https://user:pass@console.example",
+        "https://console.example/?q=1",
+        "https://console.example:port",
+        "http://[::1",
+    ],
+)
+def test_any_other_url_is_refused(url):
+    with pytest.raises(ConfigError):
+        checked_console_url(url)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from byoi_agent.errors import IdentityError
+from byoi_agent.identity.keyring_store import KeyringStore
+from byoi_agent.identity.keys import fingerprint_of, raw_public_key
+
+# A keyring in a file, spoken to as the real child is: one question on standard input.
+CHILD = """
+import json, pathlib, sys
+file = pathlib.Path(sys.argv[1])
+kept = json.loads(file.read_text()) if file.exists() else {}
+question = json.load(sys.stdin)
+answer = {"secret": None}
+match question["action"]:
+    case "get": answer = {"secret": kept.get(question["account"])}
+    case "set": kept[question["account"]] = question["secret"]
+    case "delete": kept.pop(question["account"], None)
+file.write_text(json.dumps(kept))
+print(json.dumps(answer))
+"""
+
+
+def child(program, *arguments):
+    return (sys.executable, "-c", program, *map(str, arguments))
+
+
+def test_a_key_is_kept_found_and_forgotten(tmp_path, key):
+    store = KeyringStore(child(CHILD, tmp_path / "ring"))
+    store.save(key)
+    assert raw_public_key(store.load(fingerprint_of(key))) == raw_public_key(key)
+    store.delete(fingerprint_of(key))
+    assert store.load(fingerprint_of(key)) is None
+
+
+def test_a_keyring_that_never_answers_is_given_up(key):
+    store = KeyringStore(child("import signal; signal.pause()"), seconds=0.3)
+    with pytest.raises(IdentityError, match="has not answered"):
+        store.save(key)
+
+
+@pytest.mark.parametrize("program", ["raise SystemExit(1)", "print('nonsense')"])
+def test_a_keyring_that_breaks_is_a_refusal(program, key):
+    with pytest.raises(IdentityError, match="cannot be asked"):
+        KeyringStore(child(program)).save(key)
+
+
+def test_a_refusal_is_passed_on_in_words():
+    store = KeyringStore(child('print(\'{"problem": "it is locked"}\')'))
+    with pytest.raises(IdentityError, match="it is locked"):
+        store.load("abc")
+
+
+def test_the_real_child_answers_within_its_bound_on_a_machine_without_a_keyring(key, monkeypatch):
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    with pytest.raises(IdentityError, match="no safe keyring"):
+        KeyringStore(seconds=30).save(key)
