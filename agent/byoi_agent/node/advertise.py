@@ -1,0 +1,103 @@
+"""What the console is told of a view: pure, and only when it is news."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from byoi_wire.messages import Advertise, Device, Host, ModelOffer, Status
+
+if TYPE_CHECKING:
+    from byoi_agent.engine.view import EngineView
+    from byoi_agent.node.view import NodeView
+
+_STEP: Final = 16
+"""Free memory and disk are news when they move by a sixteenth of the whole; they always move."""
+
+_UNKNOWN_HOST: Final = Host(os="unknown", architecture="unknown")
+
+
+def build(view: NodeView) -> Advertise:
+    """All that the node offers; models and slots only while its engine is ready."""
+    engine = view.engine if view.engine is not None and view.engine.state == "ready" else None
+    slots = slots_of(view)
+    return Advertise(
+        version=view.offer_version,
+        agent_version=view.agent_version,
+        host=view.host or _UNKNOWN_HOST,
+        devices=tuple(device.to_wire() for device in view.devices),
+        models=() if engine is None else _offers(engine),
+        slots=slots,
+        queue=queue_of(view),
+    )
+
+
+def status(view: NodeView) -> Status:
+    """How busy the node is."""
+    return Status(
+        running=view.load.running,
+        waiting=view.load.waiting,
+        memory_used_bytes=tuple(device.memory_used_bytes for device in view.devices),
+        temperatures_celsius=tuple(device.temperature_celsius for device in view.devices),
+    )
+
+
+def slots_of(view: NodeView) -> int:
+    """Requests that run at once: the engine's, unless the owner allows fewer."""
+    if view.engine is None or view.engine.state != "ready":
+        return 0
+    return view.engine.slots if view.slots is None else min(view.slots, view.engine.slots)
+
+
+def queue_of(view: NodeView) -> int:
+    """Requests that may wait here: the owner's number, else a tenth of the slots, at least one."""
+    slots = slots_of(view)
+    if not slots:
+        return 0
+    return max(1, slots // 10) if view.queue is None else view.queue
+
+
+def is_news(told: Advertise, now: Advertise) -> bool:
+    """Whether the console has to hear of `now`, having been told `told` before."""
+    return (
+        told.models != now.models
+        or (told.slots, told.queue, told.agent_version) != (now.slots, now.queue, now.agent_version)
+        or tuple(map(_fixed_device, told.devices)) != tuple(map(_fixed_device, now.devices))
+        or _fixed_host(told.host) != _fixed_host(now.host)
+        or _has_moved(told.host, now.host)
+    )
+
+
+def _offers(engine: EngineView) -> tuple[ModelOffer, ...]:
+    return tuple(
+        ModelOffer(
+            id=model.id,
+            engine=engine.kind,
+            routes=model.routes,
+            context_tokens=model.context_tokens,
+            created_at=model.created_at,
+            features=model.features,
+        )
+        for model in engine.models
+    )
+
+
+def _fixed_device(device: Device) -> Device:
+    return device.model_copy(update={"memory_used_bytes": None})  # goes with each status
+
+
+def _fixed_host(host: Host) -> Host:
+    return host.model_copy(update={"memory_available_bytes": None, "disk_free_bytes": None})
+
+
+def _has_moved(told: Host, now: Host) -> bool:
+    memory_step = (now.memory_total_bytes or 0) // _STEP
+    disk_step = (told.disk_free_bytes or 0) // _STEP
+    return _differs(
+        told.memory_available_bytes, now.memory_available_bytes, memory_step
+    ) or _differs(told.disk_free_bytes, now.disk_free_bytes, disk_step)
+
+
+def _differs(told: int | None, now: int | None, step: int) -> bool:
+    if told is None or now is None:
+        return told != now
+    return abs(told - now) > step

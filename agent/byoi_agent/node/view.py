@@ -1,0 +1,52 @@
+"""Everything that is true of this node at one moment, frozen: anybody may hold it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from byoi_agent.link.view import LinkView
+
+if TYPE_CHECKING:
+    from byoi_agent.engine.view import EngineView
+    from byoi_agent.hardware.devices import DeviceReading
+    from byoi_agent.telemetry.health import HealthWarning
+    from byoi_wire.ids import NodeId
+    from byoi_wire.messages import Host
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests in flight: with the engine, and waiting for a slot."""
+
+    running: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """The node now.
+
+    `offer_version` grows each time the console has to hear of it (`advertise.build`); `slots` and
+    `queue` are the owner's limits, None where the engine's own hold.
+    """
+
+    node_id: NodeId
+    agent_version: str
+    host: Host | None = None
+    devices: tuple[DeviceReading, ...] = ()
+    engine: EngineView | None = None
+    slots: int | None = None
+    queue: int | None = None
+    load: Load = field(default_factory=Load)
+    link: LinkView = field(default_factory=LinkView)
+    is_draining: bool = False
+    unacknowledged_records: int = 0
+    warnings: tuple[HealthWarning, ...] = ()
+    offer_version: int = 0
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether a request that came now would be answered."""
+        engine_ready = self.engine is not None and self.engine.state == "ready"
+        return engine_ready and self.link.state == "online" and not self.is_draining

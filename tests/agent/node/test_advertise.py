@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from byoi_agent.engine.view import EngineView
+from byoi_agent.node.advertise import build, is_news, queue_of, slots_of, status
+from byoi_agent.node.view import Load
+
+GIB = 1024**3
+
+
+def test_a_ready_engines_models_are_offered_as_they_are(ready_view):
+    offer = build(ready_view)
+    (model,) = offer.models
+    assert (model.id, model.engine, model.context_tokens, model.created_at, model.features) == (
+        "smol",
+        "llamacpp",
+        2048,
+        7,
+        ("json",),
+    )
+    assert offer.slots == 4
+
+
+@pytest.mark.parametrize("state", ["stopped", "starting", "draining", "backing_off", "failed"])
+def test_without_a_ready_engine_nothing_is_offered(ready_view, state):
+    engine = replace(ready_view.engine, state=state)
+    offer = build(replace(ready_view, engine=engine))
+    assert (offer.models, offer.slots, offer.queue) == ((), 0, 0)
+    assert offer.devices  # the machine is told all the same
+
+
+def test_before_anything_is_known_an_offer_can_be_made(ready_view):
+    offer = build(replace(ready_view, engine=None, host=None, devices=()))
+    assert (offer.models, offer.slots, offer.host.os) == ((), 0, "unknown")
+
+
+@pytest.mark.parametrize(("engine", "owner", "slots"), [(4, None, 4), (4, 2, 2), (4, 9, 4)])
+def test_the_owner_can_lower_the_slots_but_not_raise_them(ready_view, engine, owner, slots):
+    view = replace(ready_view, engine=replace(ready_view.engine, slots=engine), slots=owner)
+    assert slots_of(view) == slots
+
+
+@pytest.mark.parametrize(("slots", "owner", "queue"), [(4, None, 1), (40, None, 4), (4, 0, 0)])
+def test_a_tenth_of_the_slots_may_wait_unless_the_owner_says_otherwise(
+    ready_view, slots, owner, queue
+):
+    view = replace(ready_view, engine=replace(ready_view.engine, slots=slots), queue=owner)
+    assert queue_of(view) == queue
+
+
+def test_no_engine_means_no_slots_whatever_the_owner_allows(ready_view):
+    assert slots_of(replace(ready_view, engine=None, slots=8)) == 0
+
+
+def test_load_memory_and_temperature_go_with_the_status(ready_view):
+    told = status(replace(ready_view, load=Load(3, 1)))
+    assert (told.running, told.waiting) == (3, 1)
+    assert told.memory_used_bytes == (GIB,)
+    assert told.temperatures_celsius == (30.0,)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, False),
+        ({"load": Load(9, 9)}, False),
+        ({"offer_version": 5}, False),
+        ({"slots": 1}, True),
+        ({"queue": 7}, True),
+        ({"agent_version": "0.2.0"}, True),
+        ({"devices": ()}, True),
+        ({"engine": EngineView("failed", "llamacpp")}, True),
+        ({"host": None}, True),
+    ],
+)
+def test_only_what_changes_the_offer_is_news(ready_view, change, expected):
+    assert is_news(build(ready_view), build(replace(ready_view, **change))) is expected
+
+
+def test_used_memory_of_a_device_alone_is_not_news(ready_view):
+    (device,) = ready_view.devices
+    now = replace(ready_view, devices=(replace(device, memory_used_bytes=77 * GIB),))
+    assert not is_news(build(ready_view), build(now))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("memory_available_bytes", 8 * GIB + 1, False),
+        ("memory_available_bytes", 5 * GIB, True),
+        ("memory_available_bytes", None, True),
+        ("disk_free_bytes", 159 * GIB, False),
+        ("disk_free_bytes", 100 * GIB, True),
+        ("memory_total_bytes", None, True),
+        ("cpu_cores", 3, True),
+    ],
+)
+def test_free_memory_and_disk_are_news_only_when_they_move_far(ready_view, field, value, expected):
+    host = ready_view.host.model_copy(update={field: value})
+    assert is_news(build(ready_view), build(replace(ready_view, host=host))) is expected
+
+
+@given(free=st.lists(st.integers(0, 16 * GIB), min_size=2, max_size=30))
+def test_what_the_console_last_heard_is_never_far_from_the_truth(free):
+    from byoi_agent.node.view import NodeView
+    from byoi_wire.ids import NodeId
+    from byoi_wire.messages import Host
+
+    def view(available):
+        host = Host(
+            os="x",
+            architecture="y",
+            memory_total_bytes=16 * GIB,
+            memory_available_bytes=available,
+        )
+        return NodeView(node_id=NodeId("n"), agent_version="1", host=host)
+
+    told = build(view(free[0]))
+    for available in free:
+        now = build(view(available))
+        if is_news(told, now):
+            told = now
+        assert abs(told.host.memory_available_bytes - available) <= GIB
+
+
+def test_an_advertisement_names_nothing_beyond_what_is_documented(ready_view):
+    offer = build(ready_view)
+    assert set(offer.model_dump()) == {
+        "type",
+        "version",
+        "agent_version",
+        "host",
+        "devices",
+        "models",
+        "slots",
+        "queue",
+    }
+    assert set(offer.host.model_dump()) == {
+        "os",
+        "architecture",
+        "cpu_name",
+        "cpu_cores",
+        "memory_total_bytes",
+        "memory_available_bytes",
+        "disk_free_bytes",
+        "in_container",
+    }
