@@ -81,12 +81,8 @@ class Enforcement:
 
     def _forget_full_ones(self) -> None:
         # After a minute any bucket is full again, which is the same as never used.
-        now = self._monotonic()
-        self._buckets = {
-            key_id: bucket
-            for key_id, bucket in self._buckets.items()
-            if now - bucket.at < MINUTE_SECONDS
-        }
+        oldest = self._monotonic() - MINUTE_SECONDS
+        self._buckets = {key: bucket for key, bucket in self._buckets.items() if bucket.at > oldest}
 
     def _leave(self, key_id: str) -> None:
         left = self._running[key_id] - 1

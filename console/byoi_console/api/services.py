@@ -1,0 +1,37 @@
+"""What the API needs of the rooms below it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from byoi_console.accounts.keys import ApiKeys
+    from byoi_console.accounts.people import People
+    from byoi_console.ledger.usage import UsageQueries
+    from byoi_console.nodes.enrolment import Enrolment
+    from byoi_console.nodes.join_tokens import JoinTokens
+    from byoi_console.nodes.records import NodeRecords
+    from byoi_console.routing.registry import Registry
+    from byoi_wire.ids import NodeId
+
+
+@dataclass(frozen=True)
+class Services:
+    """The rooms, and two callables of those that the API may not know.
+
+    `disconnect` ends a node's session at once. `why_not_ready` is None when requests can be
+    served, else the reason in a few words.
+    """
+
+    keys: ApiKeys
+    people: People
+    join_tokens: JoinTokens
+    enrolment: Enrolment
+    records: NodeRecords
+    registry: Registry
+    usage: UsageQueries
+    disconnect: Callable[[NodeId], None]
+    why_not_ready: Callable[[], Awaitable[str | None]]
