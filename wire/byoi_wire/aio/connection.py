@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -37,7 +38,9 @@ MESSAGE_BUDGET_BYTES: Final = 40 * 1024
 CLOCK_JUMP_SECONDS: Final = 5.0
 """Wall against monotonic time: beyond this the machine slept, and the link is not to be trusted."""
 
+NORMAL_CLOSE: Final = 1000
 ABNORMAL_CLOSE: Final = 1006
+GOODBYE_SECONDS: Final = 1.0
 
 
 class Closed(NamedTuple):
@@ -70,6 +73,7 @@ class Connection:
         self._last_flush = 0.0
         self._recent_frames = 0.0
         self._liveness = _Liveness(self)
+        self._gone = asyncio.Event()
 
     def start(self) -> None:
         """Carry the session from now on."""
@@ -79,13 +83,15 @@ class Connection:
         self.poke(is_urgent=True)
 
     async def run(self) -> Closed:
-        """Until the channel is gone; cancelled, it drops the channel."""
+        """Until the channel is gone or closing; cancelled, it says goodbye first."""
         try:
             return await asyncio.shield(self._closed)
+        except asyncio.CancelledError:
+            await self.goodbye("going away")
+            raise
         finally:
             self._liveness.stop()
             self._session.detach(self)
-            self._channel.abort()
             if self._flush_timer is not None:
                 self._flush_timer.cancel()
 
@@ -94,9 +100,16 @@ class Connection:
         self._channel.send(codec.encode_control(message))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the channel with a word."""
+        """Close the channel with a word; it may take a moment to be gone."""
         self._channel.close(code, reason)
         self._finish(code, reason)
+
+    async def goodbye(self, reason: str) -> None:
+        """Close and wait, for a moment, until the peer has heard it."""
+        self._channel.close(NORMAL_CLOSE, reason)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self._gone.wait()
 
     def abort(self, reason: str) -> None:
         """Drop the channel: the peer cannot be reached, or a newer link has its place."""
@@ -142,6 +155,7 @@ class Connection:
 
     def channel_closed(self, code: int, reason: str) -> None:
         """The channel is gone."""
+        self._gone.set()
         self._finish(code, reason)
 
     # Inside

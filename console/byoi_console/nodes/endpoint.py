@@ -1,0 +1,315 @@
+"""The agents' door: a websocket becomes a proven node, and what it says reaches its owners."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from byoi_console.clock import wall_ms
+from byoi_console.errors import LedgerUnavailable
+from byoi_console.ledger.entries import Claim
+from byoi_wire import codec
+from byoi_wire.aio.connection import Connection
+from byoi_wire.aio.inbox import ChannelLost, Inbox
+from byoi_wire.aio.websocket import accept
+from byoi_wire.errors import HandshakeRefused, ProtocolViolation, SignatureInvalid
+from byoi_wire.handshake import ConsoleHandshake
+from byoi_wire.messages import (
+    Advertise,
+    Availability,
+    ControlMessage,
+    Draining,
+    Limits,
+    RecordName,
+    Reject,
+    Renew,
+    Status,
+    UsageAck,
+    UsageBatch,
+    Welcome,
+)
+from byoi_wire.usage import open_record
+from byoi_wire.version import (
+    DATA_LIMIT_BYTES,
+    GRACE_SECONDS,
+    HANDSHAKE_LIMIT_BYTES,
+    HANDSHAKE_SECONDS,
+    LEASE_SECONDS,
+    MESSAGE_LIMIT_BYTES,
+    RENEW_SECONDS,
+    WINDOW_BYTES,
+)
+
+if TYPE_CHECKING:
+    from byoi_console.ledger.postings import Ledger
+    from byoi_console.nodes.keys import ConsoleKeys
+    from byoi_console.nodes.records import NodeRecords
+    from byoi_console.nodes.session import LiveSession, Sessions
+    from byoi_console.routing.registry import Registry
+    from byoi_wire.aio.websocket import WebSocketChannel
+    from byoi_wire.ids import OrgId
+    from byoi_wire.messages import Hello, StreamOffset
+    from byoi_wire.usage import SignedRecord
+
+logger = logging.getLogger(__name__)
+
+UNPROVEN_PER_ADDRESS: Final = 16
+"""Handshakes that one address may have under way; a proof costs us 0.2 ms, a wait nothing."""
+
+BATCHES_WAITING: Final = 8
+MODELS_LIMIT: Final = 256
+_BUSY_CLOSE: Final = 1013
+_LIMITS: Final = Limits(
+    window_bytes=WINDOW_BYTES, data_bytes=DATA_LIMIT_BYTES, message_bytes=MESSAGE_LIMIT_BYTES
+)
+
+
+class _Proven(NamedTuple):
+    hello: Hello
+    org_id: OrgId
+    epoch: int
+
+
+class AgentsDoor:
+    """Sole owner of the links' tasks; `run` holds them, calling the door starts one."""
+
+    def __init__(
+        self,
+        *,
+        keys: ConsoleKeys,
+        records: NodeRecords,
+        sessions: Sessions,
+        registry: Registry,
+        ledger: Ledger,
+    ) -> None:
+        self._keys = keys
+        self._records = records
+        self._sessions = sessions
+        self._registry = registry
+        self._ledger = ledger
+        self._unproven: Counter[str] = Counter()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Until cancelled: hold the links, and write down which nodes give a sign of life."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                while True:
+                    await asyncio.sleep(RENEW_SECONDS)
+                    await self._records.seen(list(self._sessions.connected()))
+        finally:
+            self._tasks = None
+            self._sessions.close()
+
+    def __call__(self, transport: asyncio.Transport, head: bytes, peer: str) -> None:
+        """Take over a transport whose first bytes ask for the link."""
+        channel = accept(transport, head)
+        if channel is None:
+            return
+        if self._tasks is None or self._unproven[peer] >= UNPROVEN_PER_ADDRESS:
+            channel.close(_BUSY_CLOSE, "too many handshakes from this address")
+            return
+        self._tasks.create_task(self._serve(channel, peer), name=f"link from {peer}")
+
+    async def _serve(self, channel: WebSocketChannel, peer: str) -> None:
+        try:
+            proven = await self._admit_one(channel, peer)
+            if proven is not None:
+                await self._carry(channel, proven)
+        except Exception:  # one link's fault must not end the others; told once, here
+            logger.exception("link failed", extra={"peer": peer})
+            channel.abort()
+        except asyncio.CancelledError:
+            channel.close(1012, "the console restarts")
+            raise
+
+    # Who is it
+
+    async def _admit_one(self, channel: WebSocketChannel, peer: str) -> _Proven | None:
+        """The proven hello; None where the door stayed shut, and why has been said."""
+        self._unproven[peer] += 1
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                return await self._prove(channel)
+        except HandshakeRefused as refusal:
+            self._reject(channel, refusal)
+        except TimeoutError:
+            channel.close(1008, "no handshake in time")
+        except ProtocolViolation as violation:
+            channel.close(violation.close_code, str(violation))
+        except ChannelLost:
+            pass
+        finally:
+            self._unproven[peer] -= 1
+            if not self._unproven[peer]:
+                del self._unproven[peer]
+        return None
+
+    async def _prove(self, channel: WebSocketChannel) -> _Proven:
+        inbox = Inbox(channel, HANDSHAKE_LIMIT_BYTES)
+        handshake = ConsoleHandshake(
+            origin=self._keys.origin,
+            key_id=self._keys.key_id,
+            key=self._keys.key,
+            nonce=secrets.token_hex(16),
+            now_ms=wall_ms(),
+        )
+        channel.send(handshake.text)
+        hello = handshake.read_hello(await inbox.next())
+        key = await self._records.key(hello.key_id)
+        if key is None or key.node_id != hello.node_id:
+            raise HandshakeRefused("reauth", "this console does not know that key")
+        try:
+            handshake.verify(hello, key.key)
+        except SignatureInvalid as error:
+            raise HandshakeRefused("reauth", "the proof does not verify") from error
+        node = await self._records.get(hello.node_id)
+        if key.is_revoked or node is None or node.is_revoked:
+            raise HandshakeRefused("revoked", "this node was revoked")
+        epoch = await self._records.begin_session(hello.node_id)
+        if epoch is None:
+            raise HandshakeRefused("revoked", "this node was revoked")
+        return _Proven(hello, node.org_id, epoch)
+
+    def _reject(self, channel: WebSocketChannel, refusal: HandshakeRefused) -> None:
+        wait = refusal.retry_after_seconds
+        reject = Reject(
+            code=refusal.code,
+            message=str(refusal),
+            retry_after_ms=None if wait is None else round(wait * 1000),
+        )
+        channel.send(codec.encode_control(reject))
+        channel.close(1008, str(refusal))
+
+    # While it lasts
+
+    async def _carry(self, channel: WebSocketChannel, proven: _Proven) -> None:
+        admission = self._sessions.admit(proven.hello, proven.org_id, proven.epoch)
+        if admission is None:
+            self._reject(channel, HandshakeRefused("retry", "a later link was faster", 1.0))
+            return
+        live = admission.live
+        link = _Link(self, live)
+        connection = Connection(channel, live.session, link.control_received)
+        channel.send(codec.encode_control(_welcome(live, proven.epoch, admission.resumed)))
+        self._sessions.carried(live, connection, proven.epoch)
+        link.connection = connection
+        resumed = admission.resumed is not None
+        logger.info(
+            "node online", extra={"node": live.node_id, "epoch": live.epoch, "resumed": resumed}
+        )
+        connection.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                booking = tasks.create_task(link.book(), name=f"usage of {live.node_id}")
+                closed = await connection.run()
+                booking.cancel()
+        finally:
+            live.session.detach(connection)
+        has_left = self._sessions.lost(live, connection, closed)
+        logger.info(
+            "node link ended",
+            extra={"node": live.node_id, "code": closed.code, "reason": closed.reason},
+        )
+        if live.connection is None:
+            await self._records.departed(live.node_id, with_goodbye=has_left)
+
+    # What a node says
+
+    def advertised(self, live: LiveSession, message: Advertise) -> None:
+        """Its offer, within what a console can hold for each node."""
+        if len(message.models) > MODELS_LIMIT:
+            raise ProtocolViolation(f"{len(message.models)} models advertised", 1009)
+        self._sessions.advertised(live, message)
+
+    def told(self, live: LiveSession, message: ControlMessage) -> None:
+        """What routing should know."""
+        match message:
+            case Status():
+                self._registry.set_status(live.node_id, message)
+            case Availability(serving=serving, reason=reason):
+                self._registry.set_serving(live.node_id, serving, reason)
+            case Draining():
+                self._registry.set_serving(live.node_id, False, "draining")
+            case _:
+                pass  # renewals are life enough by arriving; the rest is not a node's to say
+
+    async def book(self, live: LiveSession, batch: UsageBatch) -> UsageAck | None:
+        """The batch in the ledger; None where it must come again."""
+        claims = [await self._claim(live, signed) for signed in batch.records]
+        try:
+            booked = await self._ledger.claim(claims)
+        except LedgerUnavailable:
+            return None
+        return UsageAck(ids=tuple(RecordName(request_id=r, attempt=a) for r, a in booked))
+
+    async def _claim(self, live: LiveSession, signed: SignedRecord) -> Claim:
+        key = await self._records.key(signed.key_id)
+        if key is None or key.node_id != live.node_id:
+            raise ProtocolViolation("a usage record signed with a key that is not this node's")
+        try:
+            record = open_record(signed, key.key)
+        except SignatureInvalid as error:
+            raise ProtocolViolation("a usage record that does not verify") from error
+        if record.node_id != live.node_id:
+            raise ProtocolViolation("a usage record of another node")
+        return Claim(record, signed)
+
+
+class _Link:
+    """One link's control messages, usage in a task of its own so that the rest never waits."""
+
+    def __init__(self, door: AgentsDoor, live: LiveSession) -> None:
+        self._door = door
+        self._live = live
+        self._batches: asyncio.Queue[UsageBatch] = asyncio.Queue(BATCHES_WAITING)
+        self.connection: Connection | None = None
+
+    def control_received(self, message: ControlMessage) -> None:
+        """Pass it to its owner; a full queue of usage ends the link: the records come again."""
+        match message:
+            case Advertise():
+                self._door.advertised(self._live, message)
+            case UsageBatch():
+                if self._batches.full():
+                    raise ProtocolViolation("more usage than was acknowledged", _BUSY_CLOSE)
+                self._batches.put_nowait(message)
+            case Renew():
+                pass
+            case _:
+                self._door.told(self._live, message)
+
+    async def book(self) -> None:
+        """Until cancelled, batch by batch."""
+        while True:
+            batch = await self._batches.get()
+            assert self.connection is not None
+            try:
+                ack = await self._door.book(self._live, batch)
+            except ProtocolViolation as violation:
+                logger.warning(
+                    "usage refused", extra={"node": self._live.node_id, "reason": str(violation)}
+                )
+                self.connection.close(violation.close_code, str(violation))
+                return
+            if ack is None:
+                # The link stays: the node asks again when its next record or link comes.
+                logger.error("usage not booked", extra={"node": self._live.node_id})
+            else:
+                self.connection.control(ack)
+
+
+def _welcome(live: LiveSession, epoch: int, resumed: tuple[StreamOffset, ...] | None) -> Welcome:
+    return Welcome(
+        session_id=live.session_id,
+        epoch=epoch,
+        resumed=resumed,
+        limits=_LIMITS,
+        lease_seconds=LEASE_SECONDS,
+        renew_seconds=RENEW_SECONDS,
+        grace_seconds=GRACE_SECONDS,
+    )
