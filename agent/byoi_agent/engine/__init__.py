@@ -1,0 +1,1 @@
+"""What serves: starts, watches and speaks to one engine; the daemon runs it, serving asks it."""

@@ -1,0 +1,1 @@
+"""One file per kind of engine: how it starts, when it is ready, how it fails; for its keeper."""

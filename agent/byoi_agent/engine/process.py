@@ -1,0 +1,144 @@
+"""One run of an engine as a process of ours: started under its guard, watched, and ended for sure."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import uuid
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.engine import guard
+from byoi_agent.engine.leftovers import MARK, new_run, sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS: Final = 3.0
+"""How long an engine has after the agent is gone, or leaves in a hurry."""
+
+_LOG_LINES: Final = 50
+_LOG_LINE_BYTES: Final = 2000
+# All that an engine may know of our environment: no key of the agent's is among it.
+_PASSED: Final = frozenset(
+    {"CUDA_VISIBLE_DEVICES", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ"}
+)
+
+
+@dataclass(frozen=True)
+class LaunchSpec:
+    """How to start an engine; `stop_seconds` is what it may take to leave when asked."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stop_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended; `code` is negative for a signal, None when nobody saw it."""
+
+    code: int | None
+    log: tuple[str, ...] = ()
+
+
+class EngineProcess:
+    """Sole owner of one run: its guard, the tail of its log, its record on disk."""
+
+    def __init__(
+        self, spec: LaunchSpec, *, records: Path, on_started: Callable[[int], None]
+    ) -> None:
+        self._spec = spec
+        self._records = records
+        self._on_started = on_started
+        self._run = new_run(uuid.uuid4().hex)
+        self._log: deque[str] = deque(maxlen=_LOG_LINES)
+        self._leash: asyncio.StreamWriter | None = None
+        self._code: int | None = None
+        self._has_ended = False
+
+    async def run(self) -> Ended:
+        """Until the engine and all it started are gone; being cancelled ends them."""
+        self._run.save(self._records)
+        environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", guard.__file__, str(GRACE_SECONDS), *self._spec.argv),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # else Ctrl-C in a terminal would reach the engine before us
+            env={**environment, **self._spec.environment, MARK: self._run.mark},
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._leash = process.stdin
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                log = tasks.create_task(self._read_log(process.stderr), name="engine log")
+                await self._read_reports(process.stdout)  # the guard alone holds its other end
+                if not self._has_ended:
+                    await sweep(self._run)
+                await asyncio.wait([log], timeout=1.0)  # an escaped process may keep it open
+                log.cancel()
+        finally:
+            await self._end(process)
+        return Ended(self._code, tuple(self._log))
+
+    def terminate(self) -> None:
+        """Ask the engine to leave; the guard kills it when its time is up."""
+        self._order(f"terminate {self._spec.stop_seconds:g}\n")
+
+    def kill(self) -> None:
+        """End it now, with all it started."""
+        self._order("kill\n")
+
+    def _order(self, line: str) -> None:
+        if self._leash is not None and not self._leash.is_closing():
+            self._leash.write(line.encode())
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """The guard does the ending, also if we are cancelled again while we wait for it."""
+        if self._leash is not None:
+            self._leash.close()
+        try:
+            async with asyncio.timeout(GRACE_SECONDS + 5.0):
+                await process.wait()
+        except TimeoutError:
+            logger.exception("engine guard is stuck", extra={"pid": process.pid})
+            with suppress(ProcessLookupError):
+                process.kill()
+        if not self._has_ended:
+            await sweep(self._run)
+        self._run.forget(self._records)
+
+    async def _read_reports(self, stream: asyncio.StreamReader) -> None:
+        async for line in stream:
+            report = json.loads(line)
+            if "started" in report:
+                pid, ticks = report["started"], report["ticks"]
+                self._run = replace(self._run, engine_pid=pid, engine_ticks=ticks)
+                self._run.save(self._records)
+                self._on_started(pid)
+            elif "exited" in report:
+                self._code, self._has_ended = report["exited"], True
+
+    async def _read_log(self, stream: asyncio.StreamReader) -> None:
+        """Keep the last lines; read on whatever comes, as a full pipe would stop the engine."""
+        rest = b""
+        while data := await stream.read(65536):
+            *lines, rest = (rest + data).split(b"\n")
+            rest = rest[-_LOG_LINE_BYTES:]
+            for line in lines:
+                text = line[:_LOG_LINE_BYTES].decode(errors="replace").strip()
+                self._log.append(text)
+                logger.debug("engine said", extra={"line": text})
+        if rest:
+            self._log.append(rest.decode(errors="replace").strip())

@@ -1,0 +1,1 @@
+"""The models this node may serve and their files on disk; engines ask for them by id."""
