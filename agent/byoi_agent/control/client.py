@@ -1,0 +1,128 @@
+"""Asks a running node; synchronous and without aiohttp, so that `byoi status` answers at once."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from byoi_agent.control.schema import StatusReport, UsageTable
+from byoi_agent.errors import AgentError, ConfigError
+from byoi_wire.messages import Advertise
+
+if TYPE_CHECKING:
+    from byoi_agent.control.schema import NodePlace
+    from byoi_agent.usage.report import UsageFilter
+
+CALL_SECONDS: Final = 10.0
+_ANSWER_LIMIT_BYTES: Final = 16 * 1024 * 1024
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class NodeUnreachable(AgentError):
+    """No node answers there: it does not run, or it is not this user's."""
+
+
+@dataclass(frozen=True)
+class ControlClient:
+    """One node's control API: by its socket where there is one, else by URL and token."""
+
+    socket_path: str | None = None
+    url: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def at(cls, place: NodePlace) -> ControlClient:
+        """The client for a node that left word of itself.
+
+        By the socket: a port may belong to somebody else by now, who must not see the token.
+        """
+        if place.control_socket is not None:
+            return cls(socket_path=place.control_socket)
+        return cls(url=place.control_url, token=place.control_token)
+
+    def status(self) -> StatusReport:
+        """How the node is.
+
+        Raises:
+            NodeUnreachable: nobody answers.
+            AgentError: it refused; the message says why.
+        """
+        return self._get("/api/status", StatusReport)
+
+    def offer(self) -> Advertise:
+        """What the node tells its console. Raises as `status`."""
+        return self._get("/api/offer", Advertise)
+
+    def usage(self, chosen: UsageFilter) -> UsageTable:
+        """What the node has served. Raises as `status`."""
+        asked = {name: value for name, value in chosen._asdict().items() if value is not None}
+        return self._get(f"/api/usage?{urlencode(asked)}", UsageTable)
+
+    def _get(self, target: str, answer: type[_Model]) -> _Model:
+        status, body = self._exchange(target)
+        if status != http.client.OK:
+            raise AgentError(f"the node refused: {_message(body) or status}")
+        try:
+            return answer.model_validate_json(body)
+        except ValidationError as error:
+            raise AgentError(f"{self._where} does not answer like a byoi node") from error
+
+    def _exchange(self, target: str) -> tuple[int, bytes]:
+        connection = self._connection()
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            connection.request("GET", target, headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read(_ANSWER_LIMIT_BYTES)
+        except PermissionError as error:
+            raise NodeUnreachable(f"you may not use {self._where}; ask as its owner") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise NodeUnreachable(f"no node answers at {self._where}") from error
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.socket_path is not None:
+            return _UnixConnection(self.socket_path)
+        host, port = _loopback(self.url or "")
+        return http.client.HTTPConnection(host, port, timeout=CALL_SECONDS)
+
+    @property
+    def _where(self) -> str:
+        return self.socket_path or self.url or "nowhere"
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=CALL_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(CALL_SECONDS)
+        self.sock.connect(self._path)
+
+
+def _loopback(url: str) -> tuple[str, int | None]:
+    """Host and port of a URL on this machine: the token goes nowhere else."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}:
+            return parts.hostname, parts.port
+    except ValueError:
+        pass  # no URL at all: the same mend
+    raise ConfigError("the control URL looks like http://127.0.0.1:PORT")
+
+
+def _message(body: bytes) -> str | None:
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,188 @@
+"""What the control API says, as models; the same ones read the answers in the client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from byoi_wire.messages import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from byoi_agent.hardware.devices import DeviceReading
+    from byoi_agent.node.view import NodeView
+    from byoi_agent.usage.report import UsageReport
+
+
+class _Answer(BaseModel):
+    # A newer node may say more than this client knows.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class EngineStatus(_Answer):
+    """The engine, in the owner's words."""
+
+    state: str
+    kind: str
+    version: str | None = None
+    pid: int | None = None
+    url: str | None = None
+    models: tuple[str, ...] = ()
+    slots: int = 0
+    restarts: int = 0
+    reason: str | None = None
+
+
+class LinkStatus(_Answer):
+    """The link to the console."""
+
+    state: str
+    console_url: str
+    reason: str | None = None
+    epoch: int | None = None
+    connects: int = 0
+    resumes: int = 0
+
+
+class DeviceStatus(_Answer):
+    """One accelerator; what it does not report is None."""
+
+    index: int
+    kind: str
+    name: str
+    memory_total_bytes: int | None = None
+    memory_used_bytes: int | None = None
+    utilisation_percent: int | None = None
+    power_watts: float | None = None
+    temperature_celsius: float | None = None
+
+
+class WarningStatus(_Answer):
+    """Something that needs the owner, and what to do about it."""
+
+    name: str
+    text: str
+    mend: str
+
+
+class StatusReport(_Answer):
+    """What `byoi status` shows."""
+
+    node_id: str
+    agent_version: str
+    pid: int
+    uptime_seconds: float
+    key_store: str
+    is_serving: bool
+    is_draining: bool
+    running: int
+    waiting: int
+    slots: int
+    queue: int
+    unacknowledged_records: int
+    link: LinkStatus
+    engine: EngineStatus | None = None
+    host: Host | None = None
+    devices: tuple[DeviceStatus, ...] = ()
+    warnings: tuple[WarningStatus, ...] = ()
+
+
+class UsageLine(_Answer):
+    """All requests of one day (UTC), model and outcome."""
+
+    day: str
+    model: str
+    outcome: str
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    total_tokens: int
+
+
+class UsageSum(_Answer):
+    """Sums over all lines."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    total_tokens: int = 0
+
+
+class UsageTable(_Answer):
+    """What `byoi usage` shows."""
+
+    rows: tuple[UsageLine, ...] = ()
+    totals: UsageSum = UsageSum()
+
+
+class EnginePlace(_Answer):
+    """Which engine a ready node uses; `pid` is None where it is somebody else's."""
+
+    kind: str
+    pid: int | None = None
+    url: str | None = None
+
+
+class NodePlace(_Answer):
+    """Where a running node can be reached: its `control.json` and its ready file."""
+
+    node_id: str
+    pid: int
+    control_url: str
+    control_token: str
+    control_socket: str | None = None
+    engine: EnginePlace | None = None
+
+
+def devices_of(readings: Iterable[DeviceReading]) -> tuple[DeviceStatus, ...]:
+    """The part of each reading that a status shows."""
+    return tuple(
+        DeviceStatus.model_validate(
+            {name: getattr(each, name) for name in DeviceStatus.model_fields}
+        )
+        for each in readings
+    )
+
+
+def engine_of(view: NodeView) -> EngineStatus | None:
+    """The engine's part of a status."""
+    if (engine := view.engine) is None:
+        return None
+    return EngineStatus(
+        state=engine.state,
+        kind=engine.kind,
+        version=engine.version,
+        pid=engine.pid,
+        url=engine.url,
+        models=tuple(model.id for model in engine.models),
+        slots=engine.slots,
+        restarts=engine.restarts,
+        reason=engine.reason,
+    )
+
+
+def usage_table(reports: Iterable[UsageReport | UsageTable]) -> UsageTable:
+    """One table of several reports: lines of the same day, model and outcome are added up."""
+    sums: dict[tuple[str, str, str], UsageLine] = {}
+    for report in reports:
+        for row in report.rows:
+            key = (row.day, row.model, row.outcome)
+            sums[key] = _added(sums.get(key), key, row)
+    rows = tuple(sums[key] for key in sorted(sums))
+    fields = UsageSum.model_fields
+    return UsageTable(
+        rows=rows,
+        totals=UsageSum(**{name: sum(getattr(row, name) for row in rows) for name in fields}),
+    )
+
+
+def _added(before: UsageLine | None, key: tuple[str, str, str], row: object) -> UsageLine:
+    numbers = {
+        name: getattr(row, name) + (getattr(before, name) if before else 0)
+        for name in UsageSum.model_fields
+    }
+    return UsageLine(day=key[0], model=key[1], outcome=key[2], **numbers)

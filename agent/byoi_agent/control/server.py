@@ -1,0 +1,177 @@
+"""Serves the control API: on a unix socket, whose mode decides, and on loopback with a token."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from aiohttp import web
+
+from byoi_agent.control.guard import judge
+from byoi_agent.control.schema import NodePlace, StatusReport, UsageTable, usage_table
+from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.usage.report import UsageFilter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from byoi_agent.usage.report import UsageReport
+    from byoi_wire.messages import Advertise
+
+logger = logging.getLogger(__name__)
+
+_SOCKET_UMASK: Final = 0o117  # → 0660: whoever is in the socket's group may ask
+_BODY_LIMIT_BYTES: Final = 16 * 1024
+_CLOSE_SECONDS: Final = 1.0
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class ControlServices:
+    """What the API can be asked, given by the daemon: each answers from the node's own rooms."""
+
+    status: Callable[[], StatusReport]
+    offer: Callable[[], Advertise]
+    usage: Callable[[UsageFilter], Awaitable[UsageReport]]
+
+
+@dataclass
+class ControlServer:
+    """Sole owner of the two listening sockets; an async context manager."""
+
+    services: ControlServices
+    socket_path: Path | None
+    port: int = 0
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    _runners: list[web.AppRunner] = field(default_factory=list, repr=False)
+
+    async def __aenter__(self) -> Self:
+        """Listen.
+
+        Raises:
+            ConfigError: the port or the socket is taken by somebody else.
+        """
+        try:
+            await self._listen_tcp()
+            if self.socket_path is not None and hasattr(socket, "AF_UNIX"):
+                await self._serve(_bind_unix(self.socket_path), ())
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop listening and take the socket away."""
+        await self._close()
+        if self.socket_path is not None:
+            with suppress(OSError):
+                self.socket_path.unlink(missing_ok=True)
+
+    @property
+    def url(self) -> str:
+        """The base URL on loopback."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def place(self, node_id: str) -> NodePlace:
+        """Where the node can be reached, for its `control.json`."""
+        return NodePlace(
+            node_id=node_id,
+            pid=os.getpid(),
+            control_url=self.url,
+            control_token=self.token,
+            control_socket=None if self.socket_path is None else str(self.socket_path),
+        )
+
+    async def _listen_tcp(self) -> None:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", self.port))
+        except OSError as error:
+            listener.close()
+            raise ConfigError(
+                f"control_port {self.port} cannot be used: {error.strerror}; 0 takes any free one"
+            ) from error
+        self.port = int(listener.getsockname()[1])
+        await self._serve(listener, (self._guarded,))
+
+    async def _serve(self, listener: socket.socket, middlewares: tuple[object, ...]) -> None:
+        app = web.Application(
+            middlewares=[_as_json, *middlewares],  # type: ignore[list-item]
+            client_max_size=_BODY_LIMIT_BYTES,
+        )
+        app.router.add_get("/api/status", self._status)
+        app.router.add_get("/api/offer", self._offer)
+        app.router.add_get("/api/usage", self._usage)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_SECONDS)
+        self._runners.append(runner)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+
+    async def _close(self) -> None:
+        while self._runners:
+            await self._runners.pop().cleanup()
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        match judge(request.headers, self.port, self.token):
+            case "unauthorized":
+                raise web.HTTPUnauthorized(reason="Give the control token as a bearer")
+            case "forbidden":
+                raise web.HTTPForbidden(reason="Only programs on this machine may ask")
+            case "allowed":
+                return await handler(request)
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        return _json(self.services.status().model_dump_json())
+
+    async def _offer(self, _request: web.Request) -> web.Response:
+        return _json(self.services.offer().model_dump_json())
+
+    async def _usage(self, request: web.Request) -> web.Response:
+        asked = {name: request.query[name] for name in UsageFilter._fields if name in request.query}
+        report: UsageTable = usage_table([await self.services.usage(UsageFilter(**asked))])
+        return _json(report.model_dump_json())
+
+
+@web.middleware
+async def _as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Every refusal and every fault of ours as one JSON form."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refusal:
+        return _error(refusal.status, refusal.reason)
+    except AgentError as error:
+        return _error(503, str(error))
+    except Exception:
+        logger.exception("control request failed", extra={"path": request.path})
+        return _error(500, "a fault of the agent; its log has the details")
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    # What lies there is a dead process's: this one holds the lock of the state folder.
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(_SOCKET_UMASK)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"the control socket {path} cannot be made: {error.strerror}") from error
+    finally:
+        os.umask(before)
+    return listener
+
+
+def _json(text: str, status: int = 200) -> web.Response:
+    return web.Response(status=status, text=text, content_type="application/json")
+
+
+def _error(status: int, message: str) -> web.Response:
+    return web.json_response({"error": {"message": message}}, status=status)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import stat
+
+import aiohttp
+import pytest
+
+from byoi_agent.control.client import ControlClient, NodeUnreachable
+from byoi_agent.control.server import ControlServer, ControlServices
+from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.usage.report import UsageFilter
+
+
+async def get(server, path, **headers):
+    headers = {"authorization": f"Bearer {server.token}", **headers}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{server.url}{path}", headers=headers) as response,
+    ):
+        return response.status, await response.json()
+
+
+async def test_the_socket_is_for_its_owner_and_group_and_needs_no_token(client, ask, tmp_path):
+    assert stat.S_IMODE((tmp_path / "control.sock").stat().st_mode) == 0o660
+    report = await ask(client.status)
+    assert report.node_id == "n1"
+
+
+async def test_over_loopback_the_token_is_needed(server):
+    assert (await get(server, "/api/status"))[0] == 200
+    status, body = await get(server, "/api/status", authorization="Bearer wrong")
+    assert status == 401
+    assert "n1" not in str(body)
+
+
+@pytest.mark.parametrize("headers", [{"host": "evil.example"}, {"origin": "https://evil.example"}])
+async def test_a_web_page_is_refused(server, headers):
+    assert (await get(server, "/api/status", **headers))[0] == 403
+
+
+async def test_an_unknown_route_and_a_fault_are_json_too(server, node):
+    status, body = await get(server, "/api/none")
+    assert (status, list(body)) == (404, ["error"])
+    node.failure = ValueError("secret detail")
+    status, body = await get(server, "/api/usage")
+    assert status == 500
+    assert "secret detail" not in str(body)
+
+
+async def test_the_usage_filter_arrives(client, node, ask):
+    table = await ask(client.usage, UsageFilter(since="2026-01-01", model="smol"))
+    assert table.totals.total_tokens == 30
+    assert node.asked == [UsageFilter("2026-01-01", "9999-99-99", "smol")]
+
+
+async def test_what_the_node_cannot_answer_is_told(client, node, ask, agent_error):
+    node.failure = agent_error
+    with pytest.raises(AgentError, match="cannot be read now"):
+        await ask(client.usage, UsageFilter())
+
+
+async def test_the_offer_is_told_as_the_console_gets_it(client, ask):
+    offer = await ask(client.offer)
+    assert offer.version == 3
+
+
+async def test_a_dead_nodes_socket_is_replaced_and_taken_away_at_the_end(node, tmp_path, ask):
+    services = ControlServices(status=node.status, offer=node.offer, usage=node.usage)
+    path = tmp_path / "c.sock"
+    path.write_text("left over")
+    async with ControlServer(services, path):
+        assert (await ask(ControlClient(socket_path=str(path)).status)).node_id == "n1"
+    assert not path.exists()
+
+
+async def test_a_taken_port_is_an_error_with_its_mend(server, node):
+    services = ControlServices(status=node.status, offer=node.offer, usage=node.usage)
+    with pytest.raises(ConfigError, match="0 takes any free one"):
+        async with ControlServer(services, None, port=server.port):
+            pass
+
+
+async def test_a_socket_that_cannot_be_made_is_an_error_and_leaves_no_port(node, tmp_path, ask):
+    services = ControlServices(status=node.status, offer=node.offer, usage=node.usage)
+    server = ControlServer(services, tmp_path / "none" / "c.sock")
+    with pytest.raises(ConfigError, match="cannot be made"):
+        async with server:
+            pass
+    with pytest.raises(NodeUnreachable):
+        await ask(ControlClient(url=server.url, token=server.token).status)
+
+
+async def test_the_place_of_a_node_is_all_that_a_client_needs(server, ask):
+    place = server.place("n1")
+    report = await ask(ControlClient(url=place.control_url, token=place.control_token).status)
+    assert report.node_id == place.node_id
+    assert server.token not in repr(server)
