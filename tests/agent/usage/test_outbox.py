@@ -227,7 +227,7 @@ async def test_a_file_of_a_later_version_is_left_alone(new_outbox, tmp_path):
 
 async def test_a_fault_in_signing_reaches_the_one_who_waits(new_outbox, record):
     outbox = new_outbox()
-    outbox._sign = lambda record: 1 / 0
+    outbox._sign = lambda _record: 1 / 0
     async with outbox:
         with pytest.raises(ZeroDivisionError):
             await outbox.commit(record())
