@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +23,8 @@ from byoi_console.errors import (
 from byoi_wire.requests import openai_error
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ _ANSWERS: Final[Mapping[type[ConsoleError], tuple[int, str, str | None]]] = {
     EnrolmentRefused: (401, _INVALID, None),
     TooManyAttempts: (429, "rate_limit_error", "too_many_attempts"),
 }
-_UNAVAILABLE: Final = (503, "server_error", "unavailable")
+_UNAVAILABLE: Final[tuple[int, str, str | None]] = (503, "server_error", "unavailable")
 
 
 async def console_error(_request: Request, error: Exception) -> JSONResponse:

@@ -54,7 +54,7 @@ def choose(
 def near_matches(model: str, known: Iterable[str]) -> tuple[str, ...]:
     """At most three known models that a caller may have meant by `model`."""
     by_lower = {name.lower(): name for name in known}
-    near = get_close_matches(model.lower(), by_lower, n=3, cutoff=0.5)
+    near = get_close_matches(model.lower(), by_lower, n=3, cutoff=0.6)
     return tuple(by_lower[name] for name in near)
 
 

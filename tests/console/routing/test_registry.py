@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from byoi_console.routing.registry import Registry
+from byoi_wire.messages import Advertise, Host, ModelOffer, Status
+
+
+def live(node_id="node_1", org_id="org_1", connected=True):
+    return SimpleNamespace(
+        node_id=node_id, org_id=org_id, session=SimpleNamespace(connected=connected)
+    )
+
+
+def offers(*models, slots=4, queue=2):
+    return Advertise(
+        version=1,
+        agent_version="0.1",
+        host=Host(os="linux", architecture="x86_64"),
+        models=tuple(ModelOffer(id=model, engine="e", routes=()) for model in models),
+        slots=slots,
+        queue=queue,
+    )
+
+
+@pytest.fixture
+async def registry():
+    return Registry()
+
+
+async def test_a_node_is_a_candidate_for_what_it_offers_in_its_own_organisation(registry):
+    registry.add(live(), offers("a", "b"))
+    (candidate,) = registry.candidates("a", "org_1")
+    assert (candidate.node_id, candidate.model.id, candidate.slots) == ("node_1", "a", 4)
+    assert registry.candidates("a", "org_2") == []
+    assert registry.candidates("c", "org_1") == []
+
+
+async def test_models_are_named_once_and_in_order(registry):
+    registry.add(live("node_1"), offers("b", "a"))
+    registry.add(live("node_2"), offers("b", "c"))
+    registry.add(live("node_3", "org_2"), offers("d"))
+    assert [offer.id for offer in registry.models("org_1")] == ["a", "b", "c"]
+
+
+async def test_a_node_that_does_not_serve_offers_nothing(registry):
+    registry.add(live(), offers("a"))
+    registry.set_serving("node_1", False, "in use")
+    assert registry.models("org_1") == ()
+    assert registry.candidates("a", "org_1") == []
+    assert registry.facts("node_1").reason == "in use"
+
+
+async def test_a_later_advertisement_replaces_the_one_before(registry):
+    registry.add(live(), offers("a"))
+    registry.update("node_1", offers("b", slots=9))
+    assert registry.candidates("a", "org_1") == []
+    assert registry.candidates("b", "org_1")[0].slots == 9
+
+
+async def test_news_of_a_node_that_has_gone_are_ignored(registry):
+    registry.update("node_1", offers("a"))
+    registry.set_serving("node_1", True)
+    registry.set_status("node_1", Status(running=1, waiting=0))
+    assert registry.facts("node_1") is None
+    assert registry.node("node_1") is None
+
+
+async def test_an_old_session_s_end_does_not_take_away_its_successor(registry):
+    old, new = live(), live()
+    registry.add(old, offers("a"))
+    registry.add(new, offers("a"))
+    registry.remove("node_1", old)
+    assert registry.node("node_1") is new
+    registry.remove("node_1", new)
+    assert registry.live() == ()
+
+
+async def test_a_broken_link_shows_in_the_candidate(registry):
+    node = live()
+    registry.add(node, offers("a"))
+    node.session.connected = False
+    assert not registry.candidates("a", "org_1")[0].connected
+    assert not registry.facts("node_1").connected
+
+
+async def test_reservations_count_and_outlive_the_session(registry):
+    node = live()
+    registry.add(node, offers("a"))
+    registry.reserve("node_1")
+    registry.reserve("node_1")
+    registry.remove("node_1", node)
+    registry.release("node_1")
+    registry.add(live(), offers("a"))
+    assert registry.candidates("a", "org_1")[0].in_flight == 1
+    registry.release("node_1")
+    assert registry.facts("node_1").in_flight == 0
+
+
+CHANGES = {
+    "a new offer": lambda registry, node: registry.update(node.node_id, offers("b")),
+    "serving no more": lambda registry, node: registry.set_serving(node.node_id, False),
+    "gone": lambda registry, node: registry.remove(node.node_id, node),
+    "a place free": lambda registry, node: registry.release(node.node_id),
+    "linked again": lambda registry, node: node and registry.changed(),
+    "another node": lambda registry, node: node and registry.add(live("node_2"), offers("a")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+async def test_every_waiter_hears_of_a_change(registry, change):
+    node = live()
+    registry.add(node, offers("a"))
+    registry.reserve("node_1")
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        for _ in range(3):
+            tasks.create_task(registry.wait_for_change())
+        tasks.create_task(_later(lambda: change(registry, node)))
+
+
+async def _later(call):
+    call()
+
+
+async def test_a_status_is_shown_and_wakes_nobody(registry):
+    registry.add(live(), offers("a"))
+    registry.set_status("node_1", Status(running=1, waiting=3))
+    assert registry.facts("node_1").status.waiting == 3
