@@ -46,7 +46,7 @@ def encode(frames: Iterable[Frame]) -> bytes:
     """One message's bytes; the caller keeps it within `MESSAGE_LIMIT_BYTES`."""
     parts: list[bytes] = []
     for frame in frames:
-        if type(frame) is Data:
+        if isinstance(frame, Data):
             parts.append(_header.pack(FrameType.DATA, frame.flags, frame.stream, len(frame.data)))
             parts.append(frame.data)
         else:
@@ -56,7 +56,7 @@ def encode(frames: Iterable[Frame]) -> bytes:
     return b"".join(parts)
 
 
-def _payload(frame: Frame) -> tuple[int, bytes]:
+def _payload(frame: Open | Head | End | Reset | Window) -> tuple[int, bytes]:
     match frame:
         case Window():
             return FrameType.WINDOW, _window.pack(frame.received, frame.limit)
@@ -66,11 +66,9 @@ def _payload(frame: Frame) -> tuple[int, bytes]:
             return FrameType.HEAD, frame.head
         case End():
             return FrameType.END, frame.trailer
-        case Reset():
-            reason = frame.reason.encode()[:REASON_LIMIT_BYTES]
+        case _:
+            reason = frame.reason.encode(errors="replace")[:REASON_LIMIT_BYTES]
             return FrameType.RESET, _code.pack(frame.code) + reason
-        case Data():
-            return FrameType.DATA, frame.data
 
 
 def decode(message: bytes) -> list[Frame]:
@@ -143,8 +141,6 @@ def decode_control(text: str) -> ControlMessage | None:
         if kinds == {"union_tag_invalid"}:
             return None
         raise ProtocolViolation(f"malformed control message: {_summary(error)}") from error
-    except RecursionError as error:
-        raise ProtocolViolation("control message nested too deeply") from error
     return message
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from byoi_wire.errors import RejectCode
 from byoi_wire.ids import InstanceId, KeyId, ModelId, NodeId, RequestId, SessionId, StreamId
-from byoi_wire.usage import SignedRecord, Usage
+from byoi_wire.usage import Count, SignedRecord, Usage
 
 
 class FrameType(IntEnum):
@@ -105,7 +105,7 @@ Frame = Open | Head | Data | End | Reset | Window
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class OpenHead(_Message):
@@ -124,7 +124,7 @@ class OpenHead(_Message):
     path: str
     model: ModelId
     deadline_seconds: float
-    body_bytes: int = Field(ge=0)
+    body_bytes: Count
     headers: dict[str, str] = {}
     websocket: bool = False
     subprotocols: tuple[str, ...] = ()
@@ -163,7 +163,7 @@ class StreamOffset(_Message):
     """How much of one stream's incoming half has arrived."""
 
     stream: StreamId
-    received: int = Field(ge=0)
+    received: Count
 
 
 class ResumeOffer(_Message):
@@ -282,16 +282,16 @@ class Advertise(_Message):
     host: Host
     devices: tuple[Device, ...] = ()
     models: tuple[ModelOffer, ...] = ()
-    slots: int = Field(ge=0)
-    queue: int = Field(default=0, ge=0)
+    slots: Count
+    queue: Count = 0
 
 
 class Status(_Message):
     """Node → console every few seconds and upon change."""
 
     type: Literal["status"] = "status"
-    running: int = Field(ge=0)
-    waiting: int = Field(ge=0)
+    running: Count
+    waiting: Count
     memory_used_bytes: tuple[int | None, ...] = ()
     temperatures_celsius: tuple[float | None, ...] = ()
 
@@ -404,10 +404,4 @@ class ResetReceived(NamedTuple):
     reason: str
 
 
-class SendAllowed(NamedTuple):
-    """What `send` had asked to wait for: the stream's queue has room again."""
-
-    stream: StreamId
-
-
-Event = StreamOpened | HeadReceived | DataReceived | EndReceived | ResetReceived | SendAllowed
+Event = StreamOpened | HeadReceived | DataReceived | EndReceived | ResetReceived

@@ -7,7 +7,7 @@ so that nobody ever has to agree on a canonical form of JSON.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cryptography.exceptions import InvalidSignature
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _TAG: Final = b"byoi-usage-v1\x00"
 
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A number of things; bounded by what every JSON reader and every database keeps exactly."""
+
 Outcome = Literal["complete", "cancelled", "failed"]
 CountedBy = Literal["engine", "tokenizer", "events", "none"]
 
@@ -32,10 +35,10 @@ class Usage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    prompt_tokens: int = Field(default=0, ge=0)
-    completion_tokens: int = Field(default=0, ge=0)
-    cached_tokens: int = Field(default=0, ge=0)
-    reasoning_tokens: int = Field(default=0, ge=0)
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cached_tokens: Count = 0
+    reasoning_tokens: Count = 0
 
 
 class UsageRecord(BaseModel):
@@ -46,24 +49,24 @@ class UsageRecord(BaseModel):
     nothing at all. Times are milliseconds; `started_at_ms` is the node's wall clock (Unix).
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     request_id: RequestId
-    attempt: int = Field(ge=1)
+    attempt: int = Field(ge=1, le=2**31)
     ticket: str
     node_id: NodeId
     model: ModelId
     route: str
     outcome: Outcome
-    status: int
+    status: int = Field(ge=0, le=999)
     usage: Usage
     counted_by: CountedBy
     finish_reason: str | None = None
     error_code: str | None = None
-    started_at_ms: int
+    started_at_ms: Count
     first_token_ms: float | None = None
     duration_ms: float
-    sent_bytes: int = 0
+    sent_bytes: Count = 0
     joules: float | None = None
 
     @property
