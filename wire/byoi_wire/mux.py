@@ -15,6 +15,7 @@ from byoi_wire.errors import ProtocolViolation
 from byoi_wire.ids import StreamId
 from byoi_wire.messages import (
     Data,
+    DataFlag,
     DataReceived,
     End,
     EndReceived,
@@ -29,7 +30,12 @@ from byoi_wire.messages import (
     StreamOpened,
     Window,
 )
-from byoi_wire.version import DATA_LIMIT_BYTES, STREAM_ID_LIMIT, WINDOW_BYTES
+from byoi_wire.version import (
+    DATA_LIMIT_BYTES,
+    STREAM_ID_LIMIT,
+    STREAMS_LIMIT,
+    WINDOW_BYTES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +44,9 @@ QUEUE_HIGH_BYTES: Final = 64 * 1024
 """Unsent bytes of one stream from which on `send` asks its caller to wait …"""
 QUEUE_LOW_BYTES: Final = 16 * 1024
 """… and at which it may go on."""
+
+URGENT_LIMIT: Final = 2 * STREAMS_LIMIT
+"""Resets that may wait for a console which opens streams but does not read what becomes of them."""
 
 _FRAME_OVERHEAD: Final = 10
 _URGENT_BYTES: Final = 26
@@ -48,6 +57,15 @@ _Ordered = Open | Head | Data | End
 
 def _units(frame: _Ordered) -> int:
     return len(frame.data) if type(frame) is Data else 1
+
+
+def _unfinished(flags: int) -> int:
+    """The flags of a piece that is not its message's last; a plain body has no messages."""
+    return flags | DataFlag.MORE if flags else 0
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    return [data[at : at + DATA_LIMIT_BYTES] for at in range(0, len(data), DATA_LIMIT_BYTES)]
 
 
 class _Sending:
@@ -100,12 +118,18 @@ class _Sending:
             return Data(frame.stream, b"".join(parts))
         if len(frame.data) > room:
             queue.appendleft(Data(frame.stream, frame.data[room:], frame.flags))
-            return Data(frame.stream, frame.data[:room], frame.flags)
+            return Data(frame.stream, frame.data[:room], _unfinished(frame.flags))
         return frame
 
+    def check(self, received: int) -> None:
+        """Refuse an offset that the peer cannot have reached, or has been beyond already."""
+        if not self.acked <= received <= self.sent:
+            raise ProtocolViolation(
+                f"offset {received} is not between {self.acked} (acknowledged) and {self.sent}"
+            )
+
     def acknowledge(self, received: int) -> None:
-        if received > self.sent:
-            raise ProtocolViolation(f"acknowledged offset {received}, sent only {self.sent}")
+        self.check(received)
         while self.kept and self.acked + _units(self.kept[0]) <= received:
             self.acked += _units(self.kept.popleft())
         if self.kept and received > self.acked:
@@ -116,8 +140,6 @@ class _Sending:
 
     def rewind(self, received: int) -> None:
         """Send again from `received`: the link on which the rest went is gone."""
-        if received < self.acked:
-            raise ProtocolViolation(f"resume from {received}, already acknowledged {self.acked}")
         self.acknowledge(received)
         for frame in reversed(self.kept):
             self.queue.appendleft(frame)
@@ -150,9 +172,9 @@ class _Receiving:
         if type(frame) is Data:
             if not self.opened:
                 raise ProtocolViolation(f"stream {frame.stream}: DATA before HEAD")
-            self.received += len(frame.data)
-            if self.received > self.limit:
+            if self.received + len(frame.data) > self.limit:
                 raise ProtocolViolation(f"stream {frame.stream}: DATA beyond the credit")
+            self.received += len(frame.data)
             return
         if isinstance(frame, End):
             if not self.opened:
@@ -182,11 +204,12 @@ class Mux:
     """
 
     def __init__(self, *, opens: bool, window: int = WINDOW_BYTES) -> None:
-        self._opens = opens
+        self.opens = opens
         self._window = window
         self._streams: dict[StreamId, _Stream] = {}
         self._newest = StreamId(0)
-        self._urgent: deque[Frame] = deque()
+        self._urgent: deque[Reset | Window] = deque()
+        self._windows: dict[StreamId, None] = {}  # streams whose WINDOW is due, in order
         self._ready: deque[StreamId] = deque()
         self._allowed: list[StreamId] = []
 
@@ -198,7 +221,7 @@ class Mux:
         Raises:
             OverflowError: the session's stream ids are used up; start another session.
         """
-        if not self._opens:
+        if not self.opens:
             raise RuntimeError("only the console opens streams")
         if self.is_exhausted:
             raise OverflowError("no stream ids left in this session")
@@ -215,6 +238,10 @@ class Mux:
         """Queue a piece of the body; False asks to wait until `take_allowed` names the stream."""
         if (state := self._streams.get(stream)) is None or state.sending.ended or not data:
             return True  # it crossed a reset on the way: nobody waits for it
+        if len(data) > DATA_LIMIT_BYTES:
+            *pieces, data = _pieces(data)
+            for piece in pieces:
+                self._put(stream, Data(stream, piece, _unfinished(flags)))
         self._put(stream, Data(stream, data, flags))
         state.sending.waiting = state.sending.queued_bytes >= QUEUE_HIGH_BYTES
         return not state.sending.waiting
@@ -226,8 +253,14 @@ class Mux:
             state.sending.ended = True
 
     def reset(self, stream: StreamId, code: ResetCode, reason: str = "") -> None:
-        """End both halves at once and forget the stream."""
-        if self._streams.pop(stream, None) is not None:
+        """End both halves at once and forget the stream.
+
+        At the node nothing happens once its half has ended: the answer is on its way.
+        """
+        if (state := self._streams.get(stream)) is None or (state.sending.ended and not self.opens):
+            return
+        del self._streams[stream]
+        if state.sending.sent or not self.opens:  # a node that never saw OPEN has nothing to reset
             self._urgent.append(Reset(stream, code, reason))
 
     def consumed(self, stream: StreamId, count: int) -> bool:
@@ -264,11 +297,11 @@ class Mux:
             return None
         if type(frame) is Reset:
             del self._streams[stream]
-            if frame.code == ResetCode.NO_ERROR and state.sending.ended:
-                return None  # it has our whole half and does not want to send the rest of its own
+            if frame.code == ResetCode.NO_ERROR and state.sending.ended and not self.opens:
+                return None  # the console has the whole answer, and lets go of its request's rest
             return ResetReceived(stream, frame.code, frame.reason)
         if type(frame) is Head:
-            if not self._opens:
+            if not self.opens:
                 raise ProtocolViolation("HEAD from the console")
             state.receiving.take(frame)
             return HeadReceived(stream, frame.head)
@@ -283,19 +316,14 @@ class Mux:
         `budget_bytes` may be overshot by one frame.
         """
         frames: list[Frame] = []
-        urgent = self._urgent
-        while urgent and budget_bytes > 0:
-            frames.append(frame := urgent.popleft())
-            budget_bytes -= _URGENT_BYTES + (len(frame.reason) if type(frame) is Reset else 0)
+        if self._urgent or self._windows:
+            budget_bytes = self._take_urgent(frames, budget_bytes)
         ready = self._ready
         while ready and budget_bytes > 0:
             stream = ready.popleft()
             if (state := self._streams.get(stream)) is None:
                 continue
             sending = state.sending
-            if not sending.is_sendable():
-                state.is_ready = False
-                continue
             frames.append(following := sending.next_frame())
             budget_bytes -= _FRAME_OVERHEAD + len(following[1])
             if sending.is_sendable():
@@ -315,7 +343,7 @@ class Mux:
     @property
     def has_frames(self) -> bool:
         """Whether `take` would give something."""
-        return bool(self._urgent or self._ready)
+        return bool(self._urgent or self._windows or self._ready)
 
     @property
     def is_exhausted(self) -> bool:
@@ -338,8 +366,21 @@ class Mux:
         return self._streams[stream].receiving.received
 
     def disconnect(self) -> None:
-        """The link is gone: windows and resets under way are void, the rest waits."""
+        """The link is gone: windows and resets that wait are void, all else waits on.
+
+        What was reset is not named when the streams are settled, and that ends it at the peer.
+        """
         self._urgent.clear()
+        self._windows.clear()
+
+    def check_offset(self, stream: StreamId, received: int) -> None:
+        """Refuse an offset that `rewind` could not go back to; an unknown stream is not news.
+
+        Raises:
+            ProtocolViolation: the peer names an offset that cannot be.
+        """
+        if (state := self._streams.get(stream)) is not None:
+            state.sending.check(received)
 
     def rewind(self, stream: StreamId, received: int) -> None:
         """Over a new link, send again from what the peer has, and say what we have.
@@ -371,14 +412,31 @@ class Mux:
 
     def _grant(self, stream: StreamId, receiving: _Receiving) -> None:
         receiving.limit = receiving.consumed + self._window
-        self._urgent.append(Window(stream, receiving.received, receiving.limit))
+        self._windows[stream] = None
 
-    def _receive_open(self, frame: Open) -> Event:
-        if self._opens:
+    def _take_urgent(self, frames: list[Frame], budget_bytes: int) -> int:
+        urgent, windows = self._urgent, self._windows
+        while urgent and budget_bytes > 0:
+            frames.append(frame := urgent.popleft())
+            budget_bytes -= _URGENT_BYTES + (len(frame.reason) if type(frame) is Reset else 0)
+        while windows and budget_bytes > 0:
+            del windows[stream := next(iter(windows))]
+            if (state := self._streams.get(stream)) is not None:
+                frames.append(Window(stream, state.receiving.received, state.receiving.limit))
+                budget_bytes -= _URGENT_BYTES
+        return budget_bytes
+
+    def _receive_open(self, frame: Open) -> Event | None:
+        if self.opens:
             raise ProtocolViolation("OPEN from a node")
         if not self._newest < frame.stream <= STREAM_ID_LIMIT:
             raise ProtocolViolation(f"stream {frame.stream} opened out of order")
+        if len(self._urgent) >= URGENT_LIMIT:
+            raise ProtocolViolation("streams are opened, but their resets are not read")
         self._newest = frame.stream
+        if len(self._streams) >= STREAMS_LIMIT:
+            self._urgent.append(Reset(frame.stream, ResetCode.REFUSED, "too many streams"))
+            return None
         self._streams[frame.stream] = state = _Stream(self._window)
         state.receiving.take(frame)
         return StreamOpened(frame.stream, frame.head)
@@ -387,17 +445,18 @@ class Mux:
         sending = state.sending
         if frame.limit > frame.received + self._window:
             raise ProtocolViolation(f"stream {stream}: a window larger than agreed")
-        sending.acknowledge(frame.received)
+        if frame.received > sending.acked:  # an older one is void: a WINDOW never takes back
+            sending.acknowledge(frame.received)
         sending.limit = max(sending.limit, frame.limit)
-        if sending.ended and not sending.queue and not sending.kept and not self._opens:
+        if sending.ended and not sending.queue and not sending.kept and not self.opens:
             del self._streams[stream]  # the console has it all: nothing is left to send again
             return
         self._make_ready(stream, state)
 
     def _after_end(self, stream: StreamId, state: _Stream) -> None:
         receiving = state.receiving
-        if not self._opens:
-            self._urgent.append(Window(stream, receiving.received, receiving.limit))
+        if not self.opens:
+            self._windows[stream] = None
             return
         # The answer is complete, so the stream is over: acknowledge it, and let go of a request
         # half that was never needed whole.

@@ -8,9 +8,11 @@ anything yet the gateway asks again as the next attempt, which may well land on 
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from byoi_wire.messages import StreamOffset
+from byoi_wire.version import RESUME_STREAMS_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,8 +29,9 @@ class Agreement(NamedTuple):
 
 
 def offer(mux: Mux) -> tuple[StreamOffset, ...]:
-    """What this side has of every stream it knows."""
-    return tuple(StreamOffset(stream=s, received=mux.received(s)) for s in mux.streams)
+    """What this side has of its streams, the oldest first; more than fit are given up."""
+    streams = islice(mux.streams, RESUME_STREAMS_LIMIT)
+    return tuple(StreamOffset(stream=s, received=mux.received(s)) for s in streams)
 
 
 def settle(mux: Mux, peer: Iterable[StreamOffset]) -> Agreement:
@@ -37,9 +40,13 @@ def settle(mux: Mux, peer: Iterable[StreamOffset]) -> Agreement:
     Both sides call this: the console with the node's offer, the node with the console's answer.
 
     Raises:
-        ProtocolViolation: the peer claims an offset that cannot be.
+        ProtocolViolation: the peer claims an offset that cannot be; nothing has changed then.
     """
     named = {offset.stream: offset.received for offset in peer}
+    for stream, received in named.items():
+        mux.check_offset(stream, received)
+    if mux.opens:
+        mux.disconnect()  # resets from before this answer: the answer itself tells them
     resumed: list[StreamOffset] = []
     lost: list[StreamId] = []
     for stream in tuple(mux.streams):

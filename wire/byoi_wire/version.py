@@ -19,16 +19,27 @@ MESSAGE_LIMIT_BYTES: Final = 64 * 1024
 WRITE_BUFFER_BYTES: Final = 128 * 1024
 """What may wait in the transport; more waits per stream in the mux."""
 
-HANDSHAKE_LIMIT_BYTES: Final = 32 * 1024
-"""Largest message before `welcome`: a hello that offers a thousand streams for resume fits."""
+HANDSHAKE_LIMIT_BYTES: Final = 64 * 1024
+"""Largest message before `welcome`: a hello that offers `RESUME_STREAMS_LIMIT` streams fits."""
 
 HANDSHAKE_SECONDS: Final = 10.0
+
+STREAMS_LIMIT: Final = 4096
+"""Streams of one session at a time; a node refuses what a console opens beyond them."""
+
+RESUME_STREAMS_LIMIT: Final = 1024
+"""Streams that may go on over a new link: what both hellos and welcomes have room for."""
 
 STREAM_ID_LIMIT: Final = 2**31
 """At this stream id a console sends `goaway`; ids are never used again within a session."""
 
 PING_BUSY_SECONDS: Final = 2.0
+PING_BUSY_ANSWER_SECONDS: Final = 1.4
+"""How long an answer is awaited: a dead peer is found out within 2.0 + 2 x 1.4 s of its last word,
+below the 5 s that a stream may hang; of an idle one within 19 s."""
+
 PING_IDLE_SECONDS: Final = 10.0
+PING_IDLE_ANSWER_SECONDS: Final = 4.5
 PINGS_MISSED: Final = 2
 LEASE_SECONDS: Final = 40.0
 RENEW_SECONDS: Final = 10.0
