@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 from pathlib import Path
 
@@ -86,14 +87,14 @@ def _starts_a_loose_task(node: ast.AST) -> bool:
 
 
 @each_source
-def test_a_broad_except_says_why(path: Path):
+def test_a_broad_except_says_why_or_keeps_the_traceback(path: Path):
     words = _words_of_comments(path)
     silent = [
         node.lineno
         for node in ast.walk(parsed(path))
         if isinstance(node, ast.ExceptHandler)
         and _is_broad(node)
-        and not isinstance(node.body[-1], ast.Raise)  # hides nothing
+        and not _hides_nothing(node)
         and not any(words.get(node.lineno + offset) for offset in (-1, 0, 1))
     ]
     assert not silent, f"lines {silent}"
@@ -106,13 +107,19 @@ def _is_broad(handler: ast.ExceptHandler) -> bool:
     )
 
 
+def _hides_nothing(handler: ast.ExceptHandler) -> bool:
+    logged = any(
+        isinstance(node, ast.Call) and ast.unparse(node.func) == "logger.exception"
+        for node in ast.walk(handler)
+    )
+    return logged or isinstance(handler.body[-1], ast.Raise)
+
+
 def _words_of_comments(path: Path) -> dict[int, str]:
     """Line → what a comment there says, without directives to tools."""
-    words = {}
     text = path.read_text(encoding="utf-8")
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            parts = [part.strip() for part in token.string.lstrip("#").split("#")]
-            said = [part.partition(" - ")[2] if part.startswith("noqa") else part for part in parts]
-            words[token.start[0]] = " ".join(part for part in said if part)
-    return words
+    return {
+        token.start[0]: re.sub(r"noqa: [A-Z0-9, ]+|type: ignore\S*|#", "", token.string).strip()
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type == tokenize.COMMENT
+    }
