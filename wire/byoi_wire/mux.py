@@ -355,6 +355,10 @@ class Mux:
         """Streams not yet over, those included that wait for their END to be acknowledged."""
         return self._streams.keys()
 
+    def __len__(self) -> int:
+        """How many streams are not over."""
+        return len(self._streams)
+
     def is_open(self, stream: StreamId) -> bool:
         """Whether the stream is still known."""
         return stream in self._streams

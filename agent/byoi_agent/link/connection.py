@@ -32,6 +32,7 @@ class Proven:
     """A channel on which both sides have shown who they are."""
 
     channel: WebSocketChannel
+    inbox: Inbox
     welcome: Welcome
 
 
@@ -91,7 +92,7 @@ async def _prove(
     hello = handshake.answer(await inbox.next(), resume)
     channel.send(codec.encode_control(hello))
     welcome = handshake.conclude(await inbox.next())
-    return Proven(channel, welcome)
+    return Proven(channel, inbox, welcome)
 
 
 async def _open(url: str, tls: ssl.SSLContext | None, agent: str) -> WebSocketChannel:

@@ -2,6 +2,7 @@
 
 Back-off is full-jitter exponential (a wait is drawn from 0 up to a bound that doubles); it starts
 over only after a link has been up for longer than the last wait, and a console's own hint wins.
+While answers wait for the link to resume, the bound stays at its base: they have only the grace.
 The caller passes the time and, where an event may start a wait, a number from [0, 1).
 """
 
@@ -93,10 +94,11 @@ class Welcomed:
 
 @dataclass(frozen=True)
 class Failed:
-    """The dial, the handshake or the link itself came to an end."""
+    """The dial, the handshake or the link itself came to an end; `answers` wait to go on."""
 
     dice: float
     retry_after_seconds: float | None = None
+    answers: int = 0
 
 
 @dataclass(frozen=True)
@@ -173,8 +175,8 @@ def step(state: State, event: Event, now: float, limits: Limits) -> tuple[State,
             return Dialling(FIRST_TRY), [Dial()]
         case Dialling(retries), Welcomed(grace):
             return Online(now, retries, grace), []
-        case Dialling(retries, resume_until), Failed(dice, hint):
-            return _wait(retries, dice, hint, resume_until, now, limits)
+        case Dialling(retries, resume_until), Failed():
+            return _wait(retries, event, resume_until, now, limits)
         case Dialling(retries, resume_until), Woke() if _is_over(resume_until, now):
             return Dialling(retries), [Abandon()]
         case Waiting(until, retries, resume_until), Woke():
@@ -185,21 +187,19 @@ def step(state: State, event: Event, now: float, limits: Limits) -> tuple[State,
             return Online(since, retries, grace, seconds), []
         case Online(since, retries, grace), RouteChanged():
             return Online(since, retries, grace, 0.0), [Drop()]
-        case Online(), Failed(dice, hint):
-            return _lost(state, dice, hint, now, limits)
+        case Online(), Failed():
+            return _lost(state, event, now, limits)
         case _:
             return state, []
 
 
-def _lost(
-    state: Online, dice: float, hint: float | None, now: float, limits: Limits
-) -> tuple[State, list[Command]]:
+def _lost(state: Online, event: Failed, now: float, limits: Limits) -> tuple[State, list[Command]]:
     was_useful = now - state.since > state.retries.last_wait_seconds
     retries = FIRST_TRY if was_useful else state.retries
     resume_until = now + state.grace_seconds
     grace = WakeAt(resume_until)
     if state.reconnect_in_seconds is None:
-        waiting, commands = _wait(retries, dice, hint, resume_until, now, limits)
+        waiting, commands = _wait(retries, event, resume_until, now, limits)
         return waiting, [grace, *commands]
     if state.reconnect_in_seconds <= 0:
         return Dialling(retries, resume_until), [grace, Dial()]
@@ -209,15 +209,18 @@ def _lost(
 
 def _wait(
     retries: Retries,
-    dice: float,
-    hint: float | None,
+    event: Failed,
     resume_until: float | None,
     now: float,
     limits: Limits,
 ) -> tuple[State, list[Command]]:
-    bound = min(limits.cap_seconds, limits.base_seconds * 2.0 ** min(retries.count, 30))
-    # Where a hint is given, everybody else was given it too: a little jitter keeps them apart.
-    wait = dice * bound if hint is None else hint * (1 + dice / 10)
+    is_urgent = event.answers > 0 and resume_until is not None
+    doublings = 0 if is_urgent else min(retries.count, 30)
+    hint = event.retry_after_seconds
+    if hint is None:
+        wait = event.dice * min(limits.cap_seconds, limits.base_seconds * 2.0**doublings)
+    else:  # everybody else was given it too: a little jitter keeps them apart
+        wait = hint * (1 + event.dice / 10)
     following = Retries(retries.count + 1, wait)
     return Waiting(now + wait, following, resume_until), [WakeAt(now + wait)]
 

@@ -192,10 +192,14 @@ class LinkSupervisor:
             return self._refused(refusal, dice)
         except LinkError as error:
             self._lost(str(error))
-            return Failed(dice, error.retry_after_seconds)
+            return Failed(dice, error.retry_after_seconds, self._answers)
         closed = await self._serve(proven)
         self._lost(f"link lost ({closed.code}{' ' + closed.reason if closed.reason else ''})")
-        return Failed(dice)
+        return Failed(dice, answers=self._answers)
+
+    @property
+    def _answers(self) -> int:
+        return 0 if self._session is None else self._session.unfinished
 
     async def _dial(self) -> Proven:
         resume = None
@@ -223,7 +227,7 @@ class LinkSupervisor:
                     self._renew(connection, proven.welcome.renew_seconds), name="lease"
                 )
                 self._online(proven.welcome)
-                connection.start()
+                connection.start(proven.inbox.rest())
                 closed = await connection.run()
                 renewing.cancel()
         finally:
@@ -293,7 +297,7 @@ class LinkSupervisor:
                 return Rejected(code, _MESSAGES[code])
             case _:
                 self._lost(f"the console refused: {refusal}")
-                return Failed(dice, refusal.retry_after_seconds)
+                return Failed(dice, refusal.retry_after_seconds, self._answers)
 
     def _lost(self, reason: str) -> None:
         if self._view.state != "waiting":  # the first failure is news, the next fifty are not

@@ -57,6 +57,18 @@ TABLE = [
         [m.WakeAt(25.0), m.WakeAt(14.0)],
     ),
     (
+        m.Online(9.0, m.Retries(4, 5.0), 15.0),
+        m.Failed(0.25, answers=1),
+        m.Waiting(10.25, m.Retries(5, 0.25), 25.0),
+        [m.WakeAt(25.0), m.WakeAt(10.25)],
+    ),
+    (
+        m.Dialling(m.Retries(4, 5.0)),
+        m.Failed(0.25, answers=1),
+        m.Waiting(14.0, m.Retries(5, 4.0)),
+        [m.WakeAt(14.0)],
+    ),
+    (
         m.Online(9.0, R0, 15.0, 0.0),
         m.Failed(0.9),
         m.Dialling(R0, 25.0),

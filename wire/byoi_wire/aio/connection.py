@@ -19,7 +19,7 @@ from byoi_wire.version import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from byoi_wire.aio.channel import Channel
     from byoi_wire.aio.session import Session
@@ -75,10 +75,12 @@ class Connection:
         self._liveness = _Liveness(self)
         self._gone = asyncio.Event()
 
-    def start(self) -> None:
-        """Carry the session from now on."""
+    def start(self, early: Iterable[bytes | str] = ()) -> None:
+        """Carry the session from now on; `early` came right behind the handshake."""
         self._session.attach(self)
         self._liveness.start()
+        for message in early:
+            self.message_received(message)
         self._channel.attach(self)
         self.poke(is_urgent=True)
 
@@ -119,7 +121,7 @@ class Connection:
     @property
     def is_busy(self) -> bool:
         """Whether streams are open, so that silence must be noticed soon."""
-        return self._session.streams > 0
+        return self._session.unfinished > 0
 
     def poke(self, *, is_urgent: bool) -> None:
         """Frames wait: leave with this turn of the loop, or gather company where that pays."""

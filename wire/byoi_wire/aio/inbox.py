@@ -1,4 +1,7 @@
-"""Messages awaited one by one, for as long as a handshake lasts."""
+"""Messages awaited one by one, for as long as a handshake lasts.
+
+The peer may send more right behind the handshake's last message; that is kept for its reader.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ class Inbox:
     """Hears a channel until somebody else does; bounded in size and number of messages."""
 
     def __init__(self, channel: Channel, limit_bytes: int) -> None:
-        self._messages: deque[str] = deque()
+        self._messages: deque[bytes | str] = deque()
         self._limit_bytes = limit_bytes
         self._arrived = asyncio.Event()
         self._end: tuple[int, str] | None = None
@@ -43,13 +46,20 @@ class Inbox:
                 raise ChannelLost(f"closed with {self._end[0]} {self._end[1]}".rstrip())
             self._arrived.clear()
             await self._arrived.wait()
-        return self._messages.popleft()
+        message = self._messages.popleft()
+        if isinstance(message, bytes):
+            raise ProtocolViolation("frames before the handshake's end")
+        return message
+
+    def rest(self) -> list[bytes | str]:
+        """What came right behind the last message read: it belongs to whoever hears next."""
+        rest = list(self._messages)
+        self._messages.clear()
+        return rest
 
     def message_received(self, message: bytes | str) -> None:
         """Keep it for `next`."""
-        if isinstance(message, bytes):
-            self._violation = ProtocolViolation("frames before the handshake's end")
-        elif len(message) > self._limit_bytes or len(self._messages) >= _QUEUE_LIMIT:
+        if len(message) > self._limit_bytes or len(self._messages) >= _QUEUE_LIMIT:
             self._violation = ProtocolViolation("too much before the handshake's end", 1009)
         else:
             self._messages.append(message)

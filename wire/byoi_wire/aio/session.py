@@ -140,6 +140,11 @@ class Session:
         return len(self._handlers)
 
     @property
+    def unfinished(self) -> int:
+        """Streams not over on the wire: also those whose handler is done but whose end is not."""
+        return len(self._mux)
+
+    @property
     def is_exhausted(self) -> bool:
         """Whether no stream can be opened any more."""
         return self._mux.is_exhausted
