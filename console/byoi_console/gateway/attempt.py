@@ -1,0 +1,371 @@
+"""One try at one node: the request up, the answer down, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from byoi_console.gateway.errors import code_of
+from byoi_console.gateway.framing import AnswerFraming, usage_of
+from byoi_wire.errors import ProtocolViolation
+from byoi_wire.ids import ModelId, NodeId, RequestId, StreamId
+from byoi_wire.messages import AnswerHead, OpenHead, ResetCode
+
+if TYPE_CHECKING:
+    from byoi_console.accounts.principal import Principal
+    from byoi_console.gateway.ports import Streams
+    from byoi_wire.requests import RequestRoute
+    from byoi_wire.usage import Outcome, Usage
+
+logger = logging.getLogger(__name__)
+
+ANSWER_LIMIT_BYTES: Final = 32 * 1024 * 1024
+"""Largest answer that is collected whole, which is what a request that does not stream gets."""
+
+_UPLOAD_BYTES: Final = 64 * 1024
+_GOOD: Final = 200
+_SERVER_ERRORS: Final = range(500, 600)
+_CLIENT_ERRORS: Final = range(400, 500)
+_ELSEWHERE: Final = frozenset({408, 429})
+"""Client errors that say something of the node, not of the request."""
+
+
+class Call(NamedTuple):
+    """What a client asked for, looked through and ready to be sent to a node."""
+
+    request_id: RequestId
+    principal: Principal
+    route: RequestRoute
+    model: ModelId
+    body: bytes
+    streams: bool
+    keeps_usage: bool
+    tenant: str
+    started_at_ms: int
+
+
+class Owner(Protocol):
+    """The relay as an attempt sees it. Called from the event loop, within the event's own turn."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client takes more."""
+
+    def pass_on(self, block: bytes) -> None:
+        """Send events to the client; the first that come commit the answer to this attempt."""
+
+    def note_waiting(self, count: int) -> None:
+        """So many bytes are kept back."""
+
+    def attempt_changed(self) -> None:
+        """It is over, or its link came or went."""
+
+
+class Failure(NamedTuple):
+    """Why an attempt came to nothing. `is_refusal`: it never started there, nothing to book."""
+
+    code: str
+    is_refusal: bool = False
+
+
+class Attempt:
+    """Sole owner of one stream to a node; a `StreamHandler` of its session.
+
+    Pieces that come within one websocket message are joined and go on together at the end of the
+    loop turn. While the client's connection is full nothing is given back to the session, so that
+    the node's window closes and the engine is slowed; no more than that window waits here.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_batch",
+        "_call",
+        "_framing",
+        "_has_ended_upload",
+        "_head",
+        "_is_flushing",
+        "_loop",
+        "_owed",
+        "_owner",
+        "_session",
+        "_size",
+        "_stream",
+        "_uploaded",
+        "delivered_bytes",
+        "failure",
+        "first_token_at",
+        "is_cut",
+        "is_over",
+        "last_heard_at",
+        "node_id",
+        "number",
+        "outcome",
+        "started_at",
+        "usage",
+    )
+
+    def __init__(
+        self, owner: Owner, call: Call, node_id: NodeId, session: Streams, number: int
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._owner = owner
+        self._call = call
+        self._session = session
+        self._framing = AnswerFraming(call.route.dialect, keeps_usage=call.keeps_usage)
+        self._stream = StreamId(0)
+        self._head: AnswerHead | None = None
+        self._batch: list[bytes] = []
+        self._size = 0
+        self._owed = 0
+        self._answer: list[bytes] = []
+        self._is_flushing = False
+        self._uploaded = 0
+        self._has_ended_upload = False
+        self.node_id = node_id
+        self.number = number
+        self.started_at = self._loop.time()
+        self.last_heard_at = self.started_at
+        self.first_token_at: float | None = None
+        self.delivered_bytes = 0
+        self.usage: Usage | None = None
+        self.is_cut = False
+        self.is_over = False
+        self.outcome: Outcome | None = None
+        self.failure: Failure | None = None
+
+    # What the relay calls
+
+    def start(self, ticket: str, deadline_seconds: float) -> None:
+        """Open the stream and send the request."""
+        call = self._call
+        head = OpenHead(
+            request_id=call.request_id,
+            attempt=self.number,
+            ticket=ticket,
+            tenant=call.tenant,
+            path=call.route.path,
+            model=call.model,
+            deadline_seconds=deadline_seconds,
+            body_bytes=len(call.body),
+        )
+        try:
+            self._stream = self._session.open(head, self)
+        except OverflowError:  # the session is used up; its node is about to begin another
+            self.failure = Failure("node_draining", is_refusal=True)
+            self._end("failed")
+            return
+        self._upload()
+
+    def client_left(self) -> None:
+        """Nobody waits any more: stop the engine."""
+        if not self.is_over:
+            self._session.reset(self._stream, ResetCode.CANCELLED, "the client left")
+            self._end("cancelled")
+
+    def give_up(self, code: str) -> None:
+        """Another node takes over, or nobody can wait any longer."""
+        if not self.is_over:
+            self._fail(code, ResetCode.CANCELLED)
+
+    def go_on(self) -> None:
+        """The client takes more: what waited goes on, then its room is given back."""
+        if not self.is_over and self._owner.is_writable:
+            self._owner.note_waiting(0)
+            self._give_back()
+            self._flush()
+
+    @property
+    def has_content(self) -> bool:
+        """Whether the client has seen part of this answer."""
+        return self.first_token_at is not None
+
+    @property
+    def status(self) -> int:
+        """The node's status, 0 before it gave one."""
+        return 0 if self._head is None else self._head.status
+
+    @property
+    def content_events(self) -> int:
+        """Events with content that the client got."""
+        return self._framing.content_events
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the model stopped, as far as it has passed here."""
+        return self._framing.finish_reason
+
+    @property
+    def body(self) -> bytes:
+        """The collected answer of a request that does not stream."""
+        return b"".join(self._answer)
+
+    # What the session calls
+
+    def head_received(self, head: AnswerHead) -> None:
+        """The node begins to answer."""
+        self._head = head
+        self._heard()
+        kind = head.headers.get("content-type", "")
+        if head.status == _GOOD and kind.startswith("text/event-stream") != self._call.streams:
+            self._fail("upstream_error", ResetCode.INTERNAL)
+
+    def data_received(self, data: bytes) -> None:
+        """A piece of the answer."""
+        self._batch.append(data)
+        self._size += len(data)
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+
+    def end_received(self, trailer: bytes) -> None:  # noqa: ARG002 - the claim says it signed
+        """The node's half is complete: so is the answer, if it ends as answers do."""
+        self._drain()
+        if self.is_over:
+            return
+        if not self._has_ended_upload:
+            self._session.reset(self._stream, ResetCode.NO_ERROR, "answered")
+        if problem := self._problem():
+            self._fail(problem, ResetCode.INTERNAL)
+            return
+        if self._call.streams and self.status == _GOOD:
+            self._pass_on(self._framing.release())
+        self._end("complete")
+
+    def reset_received(self, code: ResetCode, reason: str) -> None:
+        """The node, or the loss of its link, ended the stream."""
+        self._drain()
+        if self.is_over:
+            return
+        logger.info(
+            "attempt cut",
+            extra={"request": self._call.request_id, "node": self.node_id, "why": reason[:200]},
+        )
+        self.failure = Failure(
+            code_of(code), is_refusal=code is ResetCode.REFUSED and not self.has_content
+        )
+        self._end("failed")
+
+    def send_allowed(self) -> None:
+        """There is room for more of the request."""
+        self._upload()
+
+    def link_lost(self) -> None:
+        """Nothing moves for now."""
+        self.is_cut = True
+        self._owner.attempt_changed()
+
+    def link_resumed(self) -> None:
+        """Nothing was lost."""
+        self.is_cut = False
+        self._heard()
+        self._owner.attempt_changed()
+
+    # Inside
+
+    def _upload(self) -> None:
+        body = self._call.body
+        while self._uploaded < len(body):
+            piece = body[self._uploaded : self._uploaded + _UPLOAD_BYTES]
+            self._uploaded += len(piece)
+            if not self._session.send(self._stream, piece) and self._uploaded < len(body):
+                return  # `send_allowed` goes on
+        if not self._has_ended_upload:
+            self._has_ended_upload = True
+            self._session.end(self._stream)
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        if self.is_over or not self._batch:
+            return
+        if not self._owner.is_writable:
+            self._owner.note_waiting(self._size + self._owed)
+            return
+        self._drain()
+
+    def _drain(self) -> None:
+        """Send on what came, whether or not the client's connection has room for it."""
+        if not self._batch or self.is_over:
+            return
+        data = self._batch[0] if len(self._batch) == 1 else b"".join(self._batch)
+        self._batch.clear()
+        self._size = 0
+        self._owed += len(data)
+        self._heard()
+        if self._call.streams and self.status == _GOOD:
+            self._frame(data)
+        else:
+            self._collect(data)
+        if self._owner.is_writable and not self.is_over:
+            self._give_back()
+
+    def _frame(self, data: bytes) -> None:
+        try:
+            block = self._framing.feed(data)
+        except ProtocolViolation as error:
+            logger.warning(
+                "malformed events",
+                extra={"node": self.node_id, "why": str(error)},
+            )
+            self._fail("upstream_error", ResetCode.INTERNAL)
+            return
+        if block:
+            self._pass_on(block)
+
+    def _pass_on(self, block: bytes) -> None:
+        if not block:
+            return
+        if self.first_token_at is None:
+            self.first_token_at = self._loop.time()
+        self.delivered_bytes += len(block)
+        self._owner.pass_on(block)
+
+    def _collect(self, data: bytes) -> None:
+        self._answer.append(data)
+        self.delivered_bytes += len(data)
+        if self.delivered_bytes > ANSWER_LIMIT_BYTES or self._head is None:
+            self._fail("upstream_error", ResetCode.INTERNAL)
+
+    def _give_back(self) -> None:
+        owed, self._owed = self._owed, 0
+        if owed:
+            self._session.consumed(self._stream, owed)
+
+    def _problem(self) -> str | None:
+        """Why an answer that ended is none, None if it is one."""
+        status = self.status
+        if status == _GOOD and self._call.streams:
+            self.usage = self._framing.usage
+            is_whole = self._framing.is_finished and not self._framing.is_torn
+            return None if is_whole else "upstream_error"
+        parsed = _parse(self.body)
+        if status == _GOOD:
+            self.usage = usage_of(parsed, self._call.route.dialect)
+            return None if parsed is not None else "upstream_error"
+        if status in _CLIENT_ERRORS and status not in _ELSEWHERE:
+            return None if isinstance((parsed or {}).get("error"), dict) else "upstream_error"
+        return "engine_error" if status in _SERVER_ERRORS else "upstream_error"
+
+    def _fail(self, code: str, reset: ResetCode) -> None:
+        self._session.reset(self._stream, reset, code)
+        self.failure = Failure(code)
+        self._end("failed")
+
+    def _end(self, outcome: Outcome) -> None:
+        self.is_over = True
+        self.outcome = outcome
+        self.usage = self.usage or self._framing.usage
+        self._batch.clear()
+        self._owner.attempt_changed()
+
+    def _heard(self) -> None:
+        self.last_heard_at = self._loop.time()
+
+
+def _parse(body: bytes) -> dict[str, Any] | None:
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None

@@ -1,0 +1,150 @@
+"""What the gateway needs of other rooms, as small as it needs it; the app passes the real ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from byoi_console.accounts.principal import Principal
+    from byoi_console.ledger.entries import Posting
+    from byoi_console.ledger.tickets import TicketFacts
+    from byoi_console.routing.choose import Candidate
+    from byoi_wire.aio.session import StreamHandler
+    from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
+    from byoi_wire.messages import ModelOffer, OpenHead, ResetCode, Trailer
+
+
+class Streams(Protocol):
+    """A node's session (`byoi_wire.aio.session.Session`)."""
+
+    def open(self, head: OpenHead, handler: StreamHandler) -> StreamId:
+        """Send a request's head; what comes back goes to the handler."""
+
+    def send(self, stream: StreamId, data: bytes) -> bool:
+        """Queue a piece of the body; False asks to wait for `send_allowed`."""
+
+    def end(self, stream: StreamId, trailer: Trailer | None = None) -> None:
+        """The body is whole."""
+
+    def reset(self, stream: StreamId, code: ResetCode, reason: str = "") -> None:
+        """Cut the stream."""
+
+    def consumed(self, stream: StreamId, count: int) -> None:
+        """Let the node send as many bytes more."""
+
+
+class LiveNode(Protocol):
+    """A node whose session lives, connected or about to resume."""
+
+    @property
+    def session(self) -> Streams:
+        """Where requests are sent."""
+
+
+class Nodes(Protocol):
+    """The live nodes and what they offer (`routing.registry`)."""
+
+    def node(self, node_id: NodeId) -> LiveNode | None:
+        """The node of that name, while it lives."""
+
+    def models(self, org_id: OrgId) -> Sequence[ModelOffer]:
+        """What an organisation may ask for now."""
+
+    def candidates(self, model: ModelId, org_id: OrgId) -> Sequence[Candidate]:
+        """Who offers a model."""
+
+    def reserve(self, node_id: NodeId) -> None:
+        """Count a request that is about to be sent to a node."""
+
+    def release(self, node_id: NodeId) -> None:
+        """That request is over."""
+
+    async def wait_for_change(self) -> None:
+        """Return once a node came, went or changed its offer."""
+
+
+class Keys(Protocol):
+    """Who is calling (`accounts.keys`)."""
+
+    def cached(self, authorization: str | None) -> Principal | None:
+        """The principal of a key used just before."""
+
+    async def authenticate(self, authorization: str | None, *, peer: str = "") -> Principal:
+        """The principal of a key; raises Unauthenticated or TooManyAttempts."""
+
+
+class Admitted(Protocol):
+    """A request's place within its key's limits."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """OpenAI's `x-ratelimit-*` values."""
+
+    def release(self) -> None:
+        """Give the place back."""
+
+
+class Policy(Protocol):
+    """What a key may ask for (`policy.enforcement`)."""
+
+    def admit(self, principal: Principal) -> Admitted:
+        """Take a place for one request; raises LimitExceeded."""
+
+
+class TicketOffice(Protocol):
+    """Issues the proofs of assignment (`ledger.tickets`)."""
+
+    def issue(self, facts: TicketFacts) -> str:
+        """The ticket that goes to the node."""
+
+
+class Books(Protocol):
+    """Where every attempt is booked (`ledger.postings`)."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether new billable work may be taken."""
+
+    async def post(self, posting: Posting) -> None:
+        """Book the console's own count; raises LedgerUnavailable."""
+
+
+class Client(Protocol):
+    """Who gets an answer: one exchange, or a recording that several share."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether more is taken now."""
+
+    @property
+    def has_left(self) -> bool:
+        """Whether nobody is there any more."""
+
+    def begin(
+        self, status: int, headers: Sequence[tuple[bytes, bytes]], length: int | None = None
+    ) -> None:
+        """Start the answer."""
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of it."""
+
+    def finish(self, *, is_good: bool = True) -> None:
+        """It is whole; not good: it ended with an error and is not to be repeated."""
+
+    def note_waiting(self, count: int) -> None:
+        """Tell how much is kept back."""
+
+
+class Catalogue(Protocol):
+    """The models that a caller may use now (`catalogue.models`)."""
+
+    def listed(self, principal: Principal) -> Mapping[str, object]:
+        """The answer to `GET /v1/models`."""
+
+    def described(self, principal: Principal, model: str) -> Mapping[str, object] | None:
+        """The answer to `GET /v1/models/{id}`; None: not there for this caller."""
+
+    def near(self, principal: Principal, model: str) -> Sequence[str]:
+        """Models whose names are like `model`."""

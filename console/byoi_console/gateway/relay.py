@@ -1,0 +1,335 @@
+"""Client ⇄ nodes: tries nodes until one has answered, and never lets two of them speak at once.
+
+An answer is *committed* to a node by its first event with content. Until then a node that fails is
+followed by another and the client sees nothing of it; from then on a failure ends the stream with
+an error event. What is known to be lost is booked; what never started at a node is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from byoi_console.gateway import errors
+from byoi_console.gateway.attempt import Attempt
+from byoi_console.gateway.errors import Unserved
+from byoi_console.ledger.tickets import TicketFacts
+from byoi_console.routing.choose import choose
+
+if TYPE_CHECKING:
+    from byoi_console.gateway.attempt import Call
+    from byoi_console.gateway.exchange import Header
+    from byoi_console.gateway.ports import Client, Nodes, TicketOffice
+    from byoi_console.gateway.posting import Bookkeeper
+    from byoi_wire.ids import NodeId
+
+logger = logging.getLogger(__name__)
+
+PRICE_VERSION: Final = 0
+ATTEMPTS_LIMIT: Final = 4
+ENGINE_DEATHS_LIMIT: Final = 2
+"""A request that was there when two engines died is not shown to a third."""
+
+_GOOD: Final = 200
+_KEEP_ALIVE: Final = b": keep-alive\n\n"
+_EVENT_STREAM: Final[tuple[Header, ...]] = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+_JSON: Final[tuple[Header, ...]] = ((b"content-type", b"application/json"),)
+
+
+class Patience(NamedTuple):
+    """How long things may take, in seconds.
+
+    The node watches its engine more closely (first token 120, between tokens 60); the bounds here
+    are for a node that no longer does.
+    """
+
+    deadline: float = 600.0
+    stream_deadline: float = 3600.0
+    commit: float = 10.0
+    keep_alive: float = 15.0
+    first_token: float = 135.0
+    between_tokens: float = 75.0
+    candidate: float = 3.0
+    resume: float = 16.0
+    failover: float = 60.0
+    """No further attempt is begun later than this."""
+
+
+class Relay:
+    """Sole owner of one request's attempts, and of what its client has been told."""
+
+    __slots__ = (
+        "_attempt",
+        "_bookkeeper",
+        "_call",
+        "_changed",
+        "_client",
+        "_deaths",
+        "_has_begun",
+        "_headers",
+        "_last_write_at",
+        "_loop",
+        "_nodes",
+        "_number",
+        "_patience",
+        "_started_at",
+        "_tickets",
+        "_timer",
+        "_tried",
+    )
+
+    def __init__(
+        self,
+        call: Call,
+        client: Client,
+        headers: tuple[Header, ...],
+        *,
+        nodes: Nodes,
+        tickets: TicketOffice,
+        bookkeeper: Bookkeeper,
+        patience: Patience,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._call = call
+        self._client = client
+        self._headers = headers
+        self._nodes = nodes
+        self._tickets = tickets
+        self._bookkeeper = bookkeeper
+        self._patience = patience
+        self._attempt: Attempt | None = None
+        self._changed = asyncio.Event()
+        self._tried: frozenset[NodeId] = frozenset()
+        self._number = 0
+        self._deaths = 0
+        self._has_begun = False
+        self._started_at = self._loop.time()
+        self._last_write_at = self._started_at
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Until the client has its answer, an error event, or has left.
+
+        Raises:
+            Unserved: nothing was sent to the client yet; answer with 503.
+        """
+        try:
+            self._timer = self._loop.call_later(self._patience.commit, self._tick)
+            await self._run()
+        except Unserved as failure:
+            if not self._has_begun:
+                raise
+            self._end_with_error(failure.code)
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._attempt is not None:
+                self._attempt.client_left()  # no news unless this task is being cancelled
+                self._close_attempt(self._attempt)
+
+    # What the client's side calls
+
+    def client_left(self) -> None:
+        """Nobody waits: the node is told in this very loop turn."""
+        if self._attempt is not None:
+            self._attempt.client_left()
+        self._changed.set()
+
+    def client_writable(self) -> None:
+        """The client takes more."""
+        if self._attempt is not None:
+            self._attempt.go_on()
+
+    # What the attempt calls
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client takes more."""
+        return self._client.is_writable
+
+    def pass_on(self, block: bytes) -> None:
+        """Send events to the client."""
+        self._begin_stream()
+        self._last_write_at = self._loop.time()
+        self._client.write(block)
+
+    def note_waiting(self, count: int) -> None:
+        """So many bytes are kept back for a client that does not read."""
+        self._client.note_waiting(count)
+
+    def attempt_changed(self) -> None:
+        """The attempt is over, or its link came or went."""
+        self._changed.set()
+
+    # Inside
+
+    async def _run(self) -> None:
+        failed_with = "no_node_available"
+        while not self._client.has_left:
+            attempt = await self._start_one(failed_with)
+            if attempt is None:
+                return
+            await self._wait_for(attempt)
+            self._attempt = None
+            self._close_attempt(attempt)
+            if attempt.failure is None:
+                self._deliver(attempt)
+                return
+            failed_with = attempt.failure.code
+            if attempt.has_content:
+                self._end_with_error(failed_with, attempt.content_events)
+                return
+            self._deaths += failed_with == "engine_error"
+
+    async def _start_one(self, failed_with: str) -> Attempt | None:
+        """Begin the next attempt; None if the client left while no node was there."""
+        self._check_may_try(failed_with)
+        node_id = self._choose() or await self._wait_for_candidate(failed_with)
+        if node_id is None:
+            return None
+        node = self._nodes.node(node_id)
+        assert node is not None  # nothing was awaited since it was chosen
+        self._number += 1
+        self._tried |= {node_id}
+        attempt = Attempt(self, self._call, node_id, node.session, self._number)
+        self._attempt = attempt
+        self._nodes.reserve(node_id)
+        attempt.start(self._ticket(node_id), self._left_seconds())
+        return attempt
+
+    def _check_may_try(self, failed_with: str) -> None:
+        elapsed = self._loop.time() - self._started_at
+        if (
+            self._number >= ATTEMPTS_LIMIT
+            or self._deaths >= ENGINE_DEATHS_LIMIT
+            or (self._number and elapsed > self._patience.failover)
+        ):
+            raise _unserved(failed_with)
+
+    def _choose(self) -> NodeId | None:
+        model, org_id = self._call.model, self._call.principal.org_id
+        candidates = self._nodes.candidates(model, org_id)
+        spread = int(self._call.request_id[-8:], 16) if self._call.request_id else 0
+        return next(iter(choose(candidates, self._tried, spread)), None)
+
+    async def _wait_for_candidate(self, failed_with: str) -> NodeId | None:
+        """The next node to come, None if the client left meanwhile."""
+        try:
+            async with asyncio.timeout(self._patience.candidate):
+                while (node_id := self._choose()) is None:
+                    if self._client.has_left:
+                        return None
+                    await self._nodes.wait_for_change()
+        except TimeoutError:
+            raise _unserved(failed_with) from None
+        return node_id
+
+    async def _wait_for(self, attempt: Attempt) -> None:
+        """Until the attempt is over; one that lost its link gives way to another node."""
+        while not attempt.is_over:
+            self._changed.clear()
+            if not attempt.is_cut or attempt.has_content:
+                await self._changed.wait()  # the tick, the session or the client ends it
+            elif self._may_move():
+                attempt.give_up("upstream_lost")
+            else:
+                await self._wait_for_link_or_node()
+
+    def _may_move(self) -> bool:
+        return self._number < ATTEMPTS_LIMIT and self._choose() is not None
+
+    async def _wait_for_link_or_node(self) -> None:
+        try:
+            async with asyncio.timeout(0.25):  # then look for another node again
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def _close_attempt(self, attempt: Attempt) -> None:
+        self._attempt = None
+        self._nodes.release(attempt.node_id)
+        self._bookkeeper.book(self._call, attempt)
+
+    def _deliver(self, attempt: Attempt) -> None:
+        """Send what is left of an answer that is whole."""
+        if attempt.outcome == "cancelled":
+            return
+        if attempt.status == _GOOD and self._call.streams:
+            self._begin_stream()
+            self._client.finish()
+            return
+        if self._has_begun:  # a refusal by the node after the stream was opened with comments
+            self._client.write(errors.event_of(attempt.body, self._call.route.dialect))
+            self._client.finish(is_good=False)
+            return
+        body = attempt.body
+        self._has_begun = True
+        self._client.begin(attempt.status, (*self._headers, *_JSON), len(body))
+        self._client.write(body)
+        self._client.finish()
+
+    def _begin_stream(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._client.begin(200, (*self._headers, *_EVENT_STREAM))
+
+    def _end_with_error(self, code: str, number: int = 0) -> None:
+        self._begin_stream()
+        self._client.write(errors.event(code, self._call.route.dialect, number))
+        self._client.finish(is_good=False)
+
+    def _tick(self) -> None:
+        """Comments for a client that hears nothing, and an end for a node that says nothing."""
+        now = self._loop.time()
+        patience = self._patience
+        self._check_silence(now)
+        if self._call.streams and now - self._last_write_at >= patience.commit:
+            self._comment(now)
+        self._timer = self._loop.call_later(patience.keep_alive, self._tick)
+
+    def _comment(self, now: float) -> None:
+        self._begin_stream()
+        self._last_write_at = now
+        if self._client.is_writable:
+            self._client.write(_KEEP_ALIVE)
+
+    def _check_silence(self, now: float) -> None:
+        attempt = self._attempt
+        if attempt is None or attempt.is_over:
+            return
+        patience = self._patience
+        limit = patience.between_tokens if attempt.has_content else patience.first_token
+        is_silent = self._call.streams and now - attempt.last_heard_at > limit
+        if attempt.is_cut:
+            is_silent = now - attempt.last_heard_at > limit + patience.resume
+        if self._client.is_writable and (is_silent or self._left_seconds() <= 0):
+            attempt.give_up("upstream_timeout")
+
+    def _left_seconds(self) -> float:
+        patience = self._patience
+        limit = patience.stream_deadline if self._call.streams else patience.deadline
+        return limit - (self._loop.time() - self._started_at)
+
+    def _ticket(self, node_id: NodeId) -> str:
+        call = self._call
+        return self._tickets.issue(
+            TicketFacts(
+                request_id=call.request_id,
+                attempt=self._number,
+                node_id=node_id,
+                org_id=call.principal.org_id,
+                api_key_id=call.principal.key_id,
+                model=call.model,
+                price_version=PRICE_VERSION,
+                issued_at_ms=call.started_at_ms,
+            )
+        )
+
+
+def _unserved(code: str) -> Unserved:
+    return Unserved(code, errors.text_of(code))

@@ -1,0 +1,266 @@
+"""The `/v1` table: who asks, for what, may they, and who answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from byoi_console.clock import wall_ms
+from byoi_console.errors import ConsoleError, Forbidden, LedgerUnavailable
+from byoi_console.gateway import errors
+from byoi_console.gateway.attempt import Call
+from byoi_console.gateway.errors import (
+    MediaRefused,
+    MethodRefused,
+    ModelUnknown,
+    RouteUnknown,
+)
+from byoi_console.gateway.idempotency import Name, Recordings, fingerprint
+from byoi_console.gateway.posting import Bookkeeper
+from byoi_console.gateway.relay import Patience, Relay
+from byoi_wire.ids import ModelId, OrgId, RequestId
+from byoi_wire.requests import (
+    EXTRA_FIELDS,
+    ROUTES,
+    RequestInvalid,
+    RequestRoute,
+    check,
+    decode_body,
+    encode_body,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from byoi_console.accounts.principal import Principal
+    from byoi_console.gateway.exchange import Exchange, Header
+    from byoi_console.gateway.idempotency import Recording
+    from byoi_console.gateway.ports import Books, Catalogue, Keys, Nodes, Policy, TicketOffice
+
+_EXTRA: Final = frozenset(EXTRA_FIELDS)
+"""What any kind of engine allows; the node knows its own kind and has the last word."""
+
+_MODELS: Final = "/v1/models"
+_JSON: Final[Header] = (b"content-type", b"application/json")
+_VERSION: Final[Header] = (b"openai-version", b"2020-10-01")
+_KNOWN_LIMIT: Final = 10_000
+
+
+class Gateway:
+    """Answers `/v1/*`; sole owner of what may be replayed and of which models were ever seen."""
+
+    def __init__(
+        self,
+        *,
+        keys: Keys,
+        policy: Policy,
+        nodes: Nodes,
+        catalogue: Catalogue,
+        tickets: TicketOffice,
+        books: Books,
+        patience: Patience | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keys = keys
+        self._policy = policy
+        self._nodes = nodes
+        self._catalogue = catalogue
+        self._tickets = tickets
+        self._bookkeeper = Bookkeeper(books)
+        self._patience = patience or Patience()
+        self._monotonic = monotonic
+        self._recordings = Recordings(monotonic)
+        self._seen: dict[tuple[str, str], None] = {}
+
+    async def run(self) -> None:
+        """Own the postings under way until cancelled; they are then given a moment to arrive."""
+        await self._bookkeeper.run()
+
+    async def answer(self, exchange: Exchange, request_id: str) -> None:
+        """Answer one request, whatever it is."""
+        started = self._monotonic()
+        own: tuple[Header, ...] = ((b"x-request-id", request_id.encode()), _VERSION)
+        try:
+            await self._answer(exchange, request_id, own, started)
+        except (RequestInvalid, ConsoleError) as error:
+            if exchange.is_open and not exchange.has_begun:
+                told = errors.answer_to(error)
+                headers = (*own, _took(started, self._monotonic()), _JSON, *told.headers)
+                exchange.answer(told.status, headers, told.body)
+
+    async def _answer(
+        self, exchange: Exchange, request_id: str, own: tuple[Header, ...], started: float
+    ) -> None:
+        path, method = exchange.request.path, exchange.request.method
+        allowed = _allowed(path)
+        if allowed is None:
+            raise RouteUnknown(method, path)
+        if method == "OPTIONS":
+            # Browsers are not let in yet: without CORS headers they stop here by themselves.
+            exchange.answer(204, (*own, (b"allow", allowed.encode())), b"")
+            return
+        if method not in allowed.split(", "):
+            raise MethodRefused(method, path, allowed)
+        principal = await self._authenticate(exchange)
+        if (route := ROUTES.get(path)) is not None:
+            await self._pass_through(exchange, route, principal, request_id, own)
+            return
+        told = self._models(path, principal)
+        headers = (*own, _took(started, self._monotonic()), _JSON)
+        exchange.answer(200, headers, json.dumps(told).encode())
+
+    async def _authenticate(self, exchange: Exchange) -> Principal:
+        authorization = exchange.request.header(b"authorization")
+        principal = self._keys.cached(authorization)
+        if principal is None:
+            principal = await self._keys.authenticate(authorization, peer=exchange.peer)
+        return principal
+
+    def _models(self, path: str, principal: Principal) -> Mapping[str, Any]:
+        if path == _MODELS:
+            return self._catalogue.listed(principal)
+        model = path.removeprefix(_MODELS + "/")
+        described = self._catalogue.described(principal, model)
+        if described is None:
+            raise ModelUnknown(model, self._catalogue.near(principal, model))
+        return described
+
+    async def _pass_through(
+        self,
+        exchange: Exchange,
+        route: RequestRoute,
+        principal: Principal,
+        request_id: str,
+        own: tuple[Header, ...],
+    ) -> None:
+        _check_media(exchange)
+        body = exchange.request.body
+        checked = check(route, decode_body(body), allowed_extra=_EXTRA)
+        self._check_model(checked.body["model"], principal)
+        dropped = checked.dropped
+        headers = (*own, (b"x-byoi-dropped", ", ".join(dropped).encode())) if dropped else own
+        call = self._call(route, checked.body, principal, request_id)
+        key = exchange.request.header(b"idempotency-key")
+        if key is None:
+            await self._relay_to(exchange, call, headers)
+            return
+        name, wanted = Name(principal.key_id, key), fingerprint(route.path, body)
+        if (recording := self._recordings.find(name, wanted)) is not None:
+            await recording.give(exchange, own, is_replay=True)
+            return
+        await self._record(exchange, call, headers, name, wanted)
+
+    def _check_model(self, model: str, principal: Principal) -> None:
+        """Refuse what this key may not use, and what nobody has offered since the start.
+
+        A model whose nodes are all away is no news to the caller yet: they may come back.
+
+        Raises:
+            Forbidden, ModelUnknown: which of the two it is.
+        """
+        org_id = principal.org_id
+        if not principal.may_use(model):
+            raise Forbidden(f"This API key may not use the model `{model[:200]}`.")
+        for offer in self._nodes.models(org_id):
+            self._remember(org_id, offer.id)
+        if (org_id, model) not in self._seen:
+            raise ModelUnknown(model, self._catalogue.near(principal, model))
+
+    def _remember(self, org_id: str, model: str) -> None:
+        self._seen[org_id, model] = None
+        if len(self._seen) > _KNOWN_LIMIT:
+            self._seen.pop(next(iter(self._seen)))
+
+    def _call(
+        self, route: RequestRoute, body: dict[str, Any], principal: Principal, request_id: str
+    ) -> Call:
+        streams = route.streams and body.get("stream") is True
+        keeps_usage = True
+        if streams and route.dialect != "responses":
+            # Asked for whether or not the client wants it: the counts are what is billed.
+            options = body.get("stream_options") or {}
+            keeps_usage = options.get("include_usage") is True
+            body = {**body, "stream_options": {"include_usage": True}}
+        elif "stream_options" in body:
+            body = {name: value for name, value in body.items() if name != "stream_options"}
+        return Call(
+            request_id=RequestId(request_id),
+            principal=principal,
+            route=route,
+            model=ModelId(body["model"]),
+            body=encode_body(body),
+            streams=streams,
+            keeps_usage=keeps_usage,
+            tenant=_tenant(principal.org_id),
+            started_at_ms=wall_ms(),
+        )
+
+    async def _relay_to(
+        self, client: Exchange | Recording, call: Call, headers: tuple[Header, ...]
+    ) -> None:
+        if not self._bookkeeper.is_open:
+            raise LedgerUnavailable("postings are not taken")
+        admission = self._policy.admit(call.principal)
+        try:
+            limits = [(k.encode(), v.encode()) for k, v in admission.headers.items()]
+            relay = Relay(
+                call,
+                client,
+                (*headers, *limits),
+                nodes=self._nodes,
+                tickets=self._tickets,
+                bookkeeper=self._bookkeeper,
+                patience=self._patience,
+            )
+            client.listen(left=relay.client_left, writable=relay.client_writable)
+            await relay.run()
+        finally:
+            admission.release()
+
+    async def _record(
+        self,
+        exchange: Exchange,
+        call: Call,
+        headers: tuple[Header, ...],
+        name: Name,
+        wanted: bytes,
+    ) -> None:
+        """Make an answer that others may join; it goes on while one of them waits."""
+        recording = self._recordings.start(name, wanted)
+        first = recording.join(exchange, (), is_replay=False)
+        try:
+            await self._relay_to(recording, call, headers)
+        except ConsoleError as error:
+            recording.fail(error)
+            raise
+        finally:
+            self._recordings.ended(name, recording)
+        await first.wait()  # as long as its client takes to read; the connection bounds that
+
+
+def _allowed(path: str) -> str | None:
+    if path in ROUTES:
+        return "POST, OPTIONS"
+    if path == _MODELS or (path.startswith(_MODELS + "/") and len(path) > len(_MODELS) + 1):
+        return "GET, HEAD, OPTIONS"
+    return None
+
+
+def _check_media(exchange: Exchange) -> None:
+    request = exchange.request
+    if (request.header(b"content-encoding") or "identity").lower() != "identity":
+        raise MediaRefused("Compressed request bodies are not taken.")
+    kind = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise MediaRefused("The request's Content-Type must be application/json.")
+
+
+def _took(started: float, now: float) -> Header:
+    return (b"openai-processing-ms", b"%d" % ((now - started) * 1000))
+
+
+def _tenant(org_id: OrgId) -> str:
+    """The same for all of an organisation's requests, and not its name."""
+    return hashlib.sha256(b"byoi-tenant-v1\0" + org_id.encode()).hexdigest()[:32]
