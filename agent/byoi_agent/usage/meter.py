@@ -1,9 +1,10 @@
 """Sees a streamed answer pass, event by event, and keeps what its usage record needs.
 
-Most events are told apart by a few substrings and go on untouched; JSON is read only where an
-event may carry usage, an ending or an error. A name with its colon, such as `"error":`, cannot
-stand inside a JSON string, where every quote is escaped; so text that a model writes never looks
-like one.
+Three ways, each slower and rarer than the one before: an event that differs from the last plain one
+in its text only is known by its beginning and end; one is plain if a few substrings say so; JSON is
+read only where an event may carry usage, an ending or an error. A name with its colon, such as
+`"error":`, cannot stand inside a JSON string, where every quote is escaped; so text that a model
+writes never looks like one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 TEXT_LIMIT_BYTES: Final = 4 * 1024 * 1024
 """Of an answer longer than this only the events are counted, should it be cut."""
 
+CHOICES_LIMIT: Final = 1024
+"""More than any request can ask for: prompts times choices of each."""
+
 _CHOICE_TEXT: Final = (b'"content":', b'"reasoning_content":', b'"reasoning":', b'"arguments":')
 _TEXT_NAMES: Final[Mapping[str, tuple[bytes, ...]]] = {
     "chat": _CHOICE_TEXT,
@@ -29,7 +33,8 @@ _TEXT_NAMES: Final[Mapping[str, tuple[bytes, ...]]] = {
     "responses": (b'"delta":',),
     "embeddings": (),
 }
-_BACKSLASH: Final = ord("\\")
+_QUOTE, _BACKSLASH, _LF, _CR = b'"\\\n\r'
+_NO_EVENT: Final = b"\0"  # what no block ends with
 _ENDINGS: Final = {
     "response.completed": "completed",
     "response.incomplete": "incomplete",
@@ -62,9 +67,11 @@ class StreamMeter:
         self._dialect = dialect
         self._names: tuple[bytes, ...] | None = None
         self._may_skip = choices == 1
+        self._before = self._after = _NO_EVENT
         self._started: set[int] = set()
         self._finished: set[int] = set()
         self._text = bytearray()
+        self._other_texts: dict[int, bytearray] = {}
 
     @property
     def is_complete(self) -> bool:
@@ -76,16 +83,24 @@ class StreamMeter:
     @property
     def text(self) -> str | None:
         """All that was generated so far; None if it was too long to keep, or not JSON."""
-        if len(self._text) > TEXT_LIMIT_BYTES:
+        texts = [self._text, *self._other_texts.values()]
+        if any(len(text) > TEXT_LIMIT_BYTES for text in texts):
             return None
         try:
-            text: str = json.loads(b'"%s"' % bytes(self._text), strict=False)
+            whole: str = json.loads(b'"%s"' % b"".join(texts), strict=False)
         except ValueError:
             return None
-        return text.encode(errors="replace").decode()
+        return whole.encode(errors="replace").decode()
 
     def feed(self, block: bytes, now: float) -> bytes:
         """Note a block of whole events; returns what may go on now, usually the block itself."""
+        if block.startswith(self._before) and block.endswith(self._after):
+            text = block[len(self._before) : -len(self._after)]
+            if not (_QUOTE in text or _LF in text or _CR in text):
+                if text:
+                    self._keep(text)
+                    self._count(now)
+                return block
         if self._may_skip and self._is_plain(block):
             self._note(block, now)
             return block
@@ -94,7 +109,7 @@ class StreamMeter:
 
     def _is_plain(self, event: bytes) -> bool:
         """Whether this is one event of generated text and nothing else."""
-        if b"\r" in event:
+        if _CR in event:
             return False
         if self._is_response:
             line = event.find(b"\n")
@@ -104,28 +119,32 @@ class StreamMeter:
                 and event.startswith(b"data: {", line + 1)
                 and event.find(b"\n", line + 1) == len(event) - 2
             )
+        find = event.find  # quicker than `in`
         return (
-            event.find(b"\n") == len(event) - 2
-            and (b'"finish_reason":null' in event or b'"finish_reason": null' in event)
-            and b'"error":' not in event
-            and b'"usage":{' not in event
-            and b'"usage": {' not in event
+            find(b"\n") == len(event) - 2
+            and (find(b'"finish_reason":null') > 0 or find(b'"finish_reason": null') > 0)
+            and find(b'"error":') < 0
+            and find(b'"usage":{') < 0
+            and find(b'"usage": {') < 0
         )
 
     def _note(self, event: bytes, now: float) -> None:
         """Copy the generated text out of a plain event, still escaped as it is in JSON."""
-        found = False
+        found = 0
         for name in self._names or self._find_names(event):
             start = event.find(name)
             while start >= 0:
                 start += len(name)
                 end = _end_of_string(event, start)
                 if end > start:
-                    found = True
+                    found += 1
                     self._keep(event[start:end])
+                    self._before, self._after = event[:start], event[end:]
                 start = event.find(name, end)
         if found:
             self._count(now)
+        if found > 1:  # its beginning holds text as well, which must not be skipped
+            self._before = self._after = _NO_EVENT
 
     def _find_names(self, event: bytes) -> tuple[bytes, ...]:
         """An engine writes either all its names with a blank after the colon or none."""
@@ -134,9 +153,10 @@ class StreamMeter:
         self._names = tuple(name + opening for name in _TEXT_NAMES[self._dialect])
         return self._names
 
-    def _keep(self, escaped: bytes) -> None:
-        if len(self._text) <= TEXT_LIMIT_BYTES:
-            self._text += escaped
+    def _keep(self, escaped: bytes, index: int = 0) -> None:
+        text = self._text if index == 0 else self._other_texts.setdefault(index, bytearray())
+        if len(text) <= TEXT_LIMIT_BYTES:
+            text += escaped
 
     def _count(self, now: float) -> None:
         self.content_events += 1
@@ -188,20 +208,25 @@ class StreamMeter:
             return self._fails("an event without choices")
         if not choices and usage is not None:
             return not self._hides_usage and self._holds(event)
-        pieces: list[str] = []
+        has_text = False
         for choice in choices:
-            if not isinstance(choice, Mapping) or not isinstance(choice.get("index", 0), int):
+            index = choice.get("index", 0) if isinstance(choice, Mapping) else None
+            if index not in range(CHOICES_LIMIT):
                 return self._fails("an event with a malformed choice")
-            self._started.add(choice.get("index", 0))
-            self._finish(choice)
-            pieces += pieces_of(choice)
-        self._note_pieces(pieces, now)
+            has_text |= self._note_choice(choice, index)
+        if has_text:
+            self._count(now)
         return True
 
-    def _finish(self, choice: Mapping[str, Any]) -> None:
+    def _note_choice(self, choice: Mapping[str, Any], index: int) -> bool:
+        self._started.add(index)
         if isinstance(reason := choice.get("finish_reason"), str):
-            self._finished.add(choice.get("index", 0))
+            self._finished.add(index)
             self.finish_reason = self.finish_reason or reason
+        pieces = list(pieces_of(choice))
+        for piece in pieces:
+            self._keep(_escaped(piece), index)
+        return bool(pieces)
 
     def _read_response(self, value: Mapping[str, Any], event: bytes, now: float) -> bool:
         kind = value.get("type")
@@ -215,24 +240,26 @@ class StreamMeter:
             return self._holds(event)
         if isinstance(kind, str) and kind.endswith(".delta"):
             delta = value.get("delta")
-            self._note_pieces([delta] if isinstance(delta, str) and delta else [], now)
+            if isinstance(delta, str) and delta:
+                self._keep(_escaped(delta))
+                self._count(now)
         return True
-
-    def _note_pieces(self, pieces: list[str], now: float) -> None:
-        for piece in pieces:
-            self._keep(json.dumps(piece).encode()[1:-1])
-        if pieces:
-            self._count(now)
 
     def _holds(self, event: bytes) -> bool:
         self.held += event
         self._may_skip = False
+        self._before = self._after = _NO_EVENT
         return False
 
     def _fails(self, reason: str) -> bool:
         self.failure = reason
         self._may_skip = False
+        self._before = self._after = _NO_EVENT
         return False
+
+
+def _escaped(text: str) -> bytes:
+    return json.dumps(text).encode()[1:-1]
 
 
 def _end_of_string(data: bytes, start: int) -> int:

@@ -140,6 +140,11 @@ class Outbox:
             return "usage_storage_full"
         return None
 
+    @property
+    def unacknowledged_records(self) -> int:
+        """How many records wait for the console."""
+        return self._fill.rows + len(self._kept)
+
     def subscribe(self, committed: Callable[[], None]) -> None:
         """Call `committed` after each transaction that brought new records."""
         self._subscribers.append(committed)

@@ -55,6 +55,25 @@ def test_plain_events_go_on_as_the_very_same_object():
     assert (meter.content_events, meter.first_content_at, meter.text) == (1, 3.0, "Hello")
 
 
+def test_events_that_differ_in_their_text_only_are_told_apart_all_the_same():
+    meter = StreamMeter("chat")
+    blocks = words("a", 'b"', "c", "", "d\\", "e\n", "f", "f")
+    for block in blocks:
+        assert meter.feed(block, 1.0) is block
+    assert meter.text == 'ab"cd\\e\nff'
+    assert meter.content_events == 7
+    sly = words('x"}}],"error":{"code":500},"y":[{"z":{"z":"')[0].replace(b'\\"', b'"')
+    assert meter.feed(sly, 1.0) == b""
+    assert meter.failure
+
+
+def test_two_texts_in_one_event_are_both_kept_each_time():
+    meter = StreamMeter("chat")
+    run(meter, [chunk({"content": "a", "reasoning_content": "b"})] * 3)
+    assert meter.text == "ababab"
+    assert meter.content_events == 3
+
+
 @pytest.mark.parametrize("compact", [True, False])
 def test_an_answer_to_a_client_that_asked_for_usage(compact):
     style = {"compact": compact}
@@ -99,6 +118,7 @@ def test_usage_beside_the_last_choice_stays_in_its_event():
         [*words("a"), event({"choices": None}), *ending()],
         [*words("a"), event({"choices": [7]}), *ending()],
         [*words("a"), event({"choices": [{"index": []}]}), *ending()],
+        [*words("a"), event({"choices": [{"index": -1}]}), *ending()],
         [DONE],
         [],
     ],
@@ -190,6 +210,13 @@ def test_two_events_in_one_line_ending_style_do_not_hide_an_error():
     sly = chunk({"content": "a"}).removesuffix(b"\n\n") + b"\r\rdata: [DONE]\n\n"
     assert meter.feed(sly, 1.0) == b""
     assert meter.failure
+
+
+def test_texts_of_several_choices_are_kept_apart():
+    meter = StreamMeter("chat", choices=2)
+    run(meter, [*words("a", index=0), *words("x", index=1), *words("b", index=0)])
+    assert meter.text == "abx"
+    assert meter.content_events == 3
 
 
 def test_completions():
