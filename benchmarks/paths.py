@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE / "build"
@@ -89,10 +89,47 @@ def nginx_twice(engine_port: int, folder: Path) -> Iterator[MeasuredPath]:
             text = template.replace("@FOLDER@", str(home)).replace("@PORT@", str(port))
             (home / "nginx.conf").write_text(text.replace("@NEXT@", str(next_port)))
             command = [program, "-p", str(home), "-c", str(home / "nginx.conf")]
-            roots.append(stack.enter_context(_running(command)).pid)
+            process = stack.enter_context(_running(command))
+            roots.append(process.pid)
             next_port = port
-            wait_for_http(port, "/health")
+            _wait_for(port, "/health", process)
         yield MeasuredPath("nginx→nginx", next_port, tuple(roots))
+
+
+@contextmanager
+def ours(engine_port: int, folder: Path) -> Iterator[MeasuredPath]:
+    """Console and node as in production: enrolled, policy, metering, ledger and logs on.
+
+    Raises:
+        Unavailable: one of them did not come up; the message ends with its log.
+    """
+    port, environment = free_port(), _clean_environment(folder)
+    console_data, node_data = str(folder / "console"), str(folder / "node")
+    url, programs = f"http://127.0.0.1:{port}", Path(sys.executable).parent
+    console, node = str(programs / "byoi-console"), str(programs / "byoi")
+    create = [console, "admin", "create", "--data-dir", console_data]
+    made = _output([*create, "--email", "bench@example.org", "--json"], environment)
+    admin = json.loads(made)["api_key"]
+    serve = [console, "serve", "--port", str(port), "--data-dir", console_data]
+    with ExitStack() as stack:
+        logs = folder / "console.log", folder / "node.log"
+        try:
+            serving = stack.enter_context(_running(serve, environment, logs[0]))
+            _wait_for(port, "/readyz", serving)
+            key = str(_ask(port, "/api/keys", {"name": "bench"}, key=admin)["key"])
+            token = str(_ask(port, "/api/join-tokens", {}, key=admin)["token"])
+            enrol = [node, "enroll", "--console", url, "--data-dir", node_data]
+            _output([*enrol, "--key-store", "file"], environment | {"BYOI_JOIN_TOKEN": token})
+            run = [node, "run", "--data-dir", node_data, "--slots", "4096"]
+            run += ["--engine", f"http://127.0.0.1:{engine_port}"]
+            running = stack.enter_context(_running(run, environment, logs[1]))
+            _wait_for(
+                port, "/v1/models", running, key=key, until=lambda answer: bool(answer.get("data"))
+            )
+        except (OSError, Unavailable) as problem:
+            ends = "".join(log.read_text()[-1500:] for log in logs if log.exists())
+            raise Unavailable(f"byoi did not come up: {problem}\n{ends}") from problem
+        yield MeasuredPath("byoi", port, (serving.pid, running.pid), key)
 
 
 def free_port() -> int:
@@ -102,26 +139,61 @@ def free_port() -> int:
         return int(door.getsockname()[1])
 
 
-def wait_for_http(port: int, path: str, *, seconds: float = 20, key: str = "") -> dict[str, object]:
-    """The first good answer as JSON, or an empty object where it is none.
+def _wait_for(
+    port: int,
+    path: str,
+    process: subprocess.Popen[str],
+    *,
+    key: str = "",
+    until: Callable[[dict[str, object]], bool] = lambda _: True,
+) -> None:
+    """Until an answer is good.
 
     Raises:
-        Unavailable: no good answer in time.
+        Unavailable: none was within 20 seconds, or the process has ended.
     """
-    deadline, last = time.monotonic() + seconds, "no answer"
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
-    if key:
-        request.add_header("authorization", f"Bearer {key}")
-    while time.monotonic() < deadline:
+    deadline, last = time.monotonic() + 20, "no answer"
+    while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(request, timeout=2) as answer:
-                text = answer.read()
+            if until(answer := _ask(port, path, key=key)):
+                return
+            last = str(answer)
         except OSError as error:
             last = str(error)
-            time.sleep(0.02)
-            continue
-        return dict(json.loads(text)) if text.startswith(b"{") else {}
+        time.sleep(0.02)
     raise Unavailable(f"http://127.0.0.1:{port}{path}: {last}")
+
+
+def _ask(
+    port: int, path: str, body: dict[str, object] | None = None, *, key: str = ""
+) -> dict[str, object]:
+    """One answer as JSON; an empty object where it is none."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data)
+    request.add_header("content-type", "application/json")
+    if key:
+        request.add_header("authorization", f"Bearer {key}")
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        text = answer.read()
+    return dict(json.loads(text)) if text.startswith(b"{") else {}
+
+
+def _clean_environment(folder: Path) -> dict[str, str]:
+    """No setting of this machine's own byoi reaches the measured one."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("BYOI_")}
+    return kept | {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+
+
+def _output(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What a command prints.
+
+    Raises:
+        Unavailable: it failed; the message is its last words.
+    """
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(f"{' '.join(command[:2])}: {done.stderr.strip()[-500:]}")
+    return done.stdout
 
 
 @contextmanager
@@ -150,14 +222,3 @@ def _running(
                 process.wait()
             if process.stdout:
                 process.stdout.close()
-
-
-@contextmanager
-def ours(engine_port: int, folder: Path) -> Iterator[MeasuredPath]:
-    """Console and node as in production, enrolled for real.
-
-    Raises:
-        Unavailable: one of them did not come up; the message names its log.
-    """
-    raise Unavailable("byoi does not run yet")
-    yield

@@ -30,8 +30,8 @@ class Row(NamedTuple):
 class Figure(NamedTuple):
     """How one number is read from a result, and what is asked of it.
 
-    `goal_ratio` bounds ours divided by the reference, `goal_value` ours itself; both from above, but
-    `at_least` turns the latter round.
+    `goal_ratio` bounds ours divided by the reference from above; `goal_value` bounds ours itself,
+    from above or, with `at_least`, from below.
     """
 
     name: str

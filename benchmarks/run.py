@@ -137,7 +137,7 @@ def main() -> int:
     (options.out / "result.json").write_text(json.dumps(raw, indent=1))
     (options.out / "result.md").write_text(report.markdown_table(rows))
     whole = all(not result.load["broken"] and not result.load["refused"] for result in results)
-    return 0 if whole else 1
+    return 0 if whole and any(path.name == "byoi" for path in measured) else 1
 
 
 if __name__ == "__main__":
