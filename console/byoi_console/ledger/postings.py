@@ -7,13 +7,19 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from byoi_console.accounts.audit import Change
 from byoi_console.clock import wall_ms
 from byoi_console.errors import LedgerUnavailable, TicketInvalid
 from byoi_console.ledger.entries import Claim, Posting
-from byoi_console.ledger.rows import Entry, ProvenClaim, book
+from byoi_console.ledger.rows import Entry, ProvenClaim, book, probe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -30,7 +36,11 @@ logger = logging.getLogger(__name__)
 BATCH_ENTRIES: Final = 256
 WAITING_ENTRIES: Final = 20_000
 RETRY_SECONDS: Final = (0.2, 1.0, 5.0)
+PROBE_SECONDS: Final = 5.0
 _CONFLICT_TRIES: Final = 5
+_ENTRY_S_FAULT: Final = (DataError, IntegrityError, ProgrammingError)
+"""Failures that say nothing about the database itself."""
+
 _TOKENS_LIMIT: Final = 2**31 - 1
 _TEXT_LIMIT: Final = 64
 
@@ -112,11 +122,32 @@ class Ledger:
         """Write what is waiting, until cancelled; what waits then is still written."""
         try:
             while True:
-                await self._news.wait()
+                await self._wait_for_news()
                 await self._write_batch()
         finally:
             while self._waiting:
                 await self._write_batch()
+
+    async def _wait_for_news(self) -> None:
+        """Until something waits; meanwhile find out whether a database that failed is back.
+
+        Somebody must: as long as it is not, no new work is taken that would need writing down.
+        """
+        while not self._news.is_set():
+            try:
+                async with asyncio.timeout(None if self._is_healthy else PROBE_SECONDS):
+                    await self._news.wait()
+            except TimeoutError:
+                await self._probe()
+
+    async def _probe(self) -> None:
+        try:
+            async with self._database.write() as connection:
+                await probe(connection, self._now_ms())
+        except SQLAlchemyError as error:
+            self._note(error, 0)
+        else:
+            self._note(None, 0)
 
     def _enqueue(self, entry: Entry) -> asyncio.Future[None]:
         if len(self._waiting) >= WAITING_ENTRIES:
@@ -171,11 +202,12 @@ class Ledger:
         return failure
 
     def _note(self, failure: SQLAlchemyError | None, entries: int) -> None:
-        if failure is not None and self._is_healthy:
+        is_healthy = failure is None or isinstance(failure, _ENTRY_S_FAULT)
+        if self._is_healthy and not is_healthy:
             logger.error("ledger not writable", extra={"entries": entries, "why": str(failure)})
-        elif failure is None and not self._is_healthy:
+        elif is_healthy and not self._is_healthy:
             logger.info("ledger writable again")
-        self._is_healthy = failure is None
+        self._is_healthy = is_healthy
 
     def _ticket_of(self, claim: Claim) -> TicketFacts | None:
         record = claim.record

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import delete, insert, select, tuple_, update
 
 from byoi_console.ledger.entries import (
     Claim,
@@ -16,7 +16,7 @@ from byoi_console.ledger.entries import (
     count_of_record,
 )
 from byoi_console.ledger.policy import settle
-from byoi_console.store.tables import ledger_rows
+from byoi_console.store.tables import console_state, ledger_rows
 from byoi_wire.ids import RecordId
 
 if TYPE_CHECKING:
@@ -68,6 +68,13 @@ async def book(connection: AsyncConnection, entries: Sequence[Entry], now_ms: in
                 .where(ledger_rows.c.attempt == key.attempt)
                 .values(row)
             )
+
+
+async def probe(connection: AsyncConnection, now_ms: int) -> None:
+    """Write something that needs room on the disk, to find out whether there is any."""
+    named = console_state.c.name == "ledger_probe"
+    await connection.execute(delete(console_state).where(named))
+    await connection.execute(insert(console_state).values(name="ledger_probe", value=str(now_ms)))
 
 
 async def _found(connection: AsyncConnection, ids: set[RecordId]) -> dict[RecordId, _Values]:

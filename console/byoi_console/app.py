@@ -1,0 +1,208 @@
+"""The console's table of contents: every room built once, run together, and ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from byoi_console.accounts.audit import AuditLog
+from byoi_console.accounts.keys import ApiKeys
+from byoi_console.accounts.people import People
+from byoi_console.api.app import build_api
+from byoi_console.api.services import Services
+from byoi_console.catalogue.models import Catalogue
+from byoi_console.errors import ConfigError
+from byoi_console.gateway.front import Front
+from byoi_console.gateway.routes import Gateway
+from byoi_console.ledger.postings import Ledger
+from byoi_console.ledger.tickets import Tickets
+from byoi_console.ledger.usage import UsageQueries
+from byoi_console.nodes.endpoint import AgentsDoor
+from byoi_console.nodes.enrolment import Enrolment
+from byoi_console.nodes.join_tokens import JoinTokens
+from byoi_console.nodes.keys import ConsoleKeys, load_console_keys
+from byoi_console.nodes.records import NodeRecords
+from byoi_console.nodes.session import Sessions
+from byoi_console.policy.enforcement import Enforcement
+from byoi_console.routing.registry import Registry
+from byoi_console.store.database import Database
+from byoi_console.store.migrate import migrate
+from byoi_wire.version import GRACE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from byoi_console.config import Settings
+
+logger = logging.getLogger(__name__)
+
+_BACKLOG: Final = 1024
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Stop:
+    """Sole owner of the wish to stop: first politely, then at once."""
+
+    def __init__(self) -> None:
+        self.is_wanted = asyncio.Event()
+        self.is_urgent = asyncio.Event()
+
+    def ask(self) -> None:
+        """A signal: the first lets answers end, the second does not."""
+        if self.is_wanted.is_set():
+            self.is_urgent.set()
+        self.is_wanted.set()
+
+    def at_once(self) -> None:
+        """Nobody is left to serve."""
+        self.is_wanted.set()
+        self.is_urgent.set()
+
+
+async def serve_console(settings: Settings, ready: Callable[[str, Stop], None]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        settings: what the operator chose.
+        ready: told the URL once requests are taken, with a way to stop.
+
+    Raises:
+        ConfigError: the address cannot be listened on, or the data folder not be written.
+    """
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.ask)
+    with _listen(settings.host, settings.port) as listener:
+        url = _url(listener)
+        database = Database(settings.database)
+        try:
+            await migrate(database)
+            keys = await load_console_keys(database, origin=settings.origin, first_origin=url)
+            rooms = _build(database, keys, stop)
+            await _run(rooms, settings, listener, stop, lambda: ready(url, stop))
+        finally:
+            await database.close()
+
+
+@dataclass(frozen=True)
+class _Rooms:
+    """Those that have tasks, or a say in the order of the end."""
+
+    front: Front
+    door: AgentsDoor
+    sessions: Sessions
+    gateway: Gateway
+    ledger: Ledger
+
+
+async def _run(
+    rooms: _Rooms,
+    settings: Settings,
+    listener: socket.socket,
+    stop: Stop,
+    ready: Callable[[], None],
+) -> None:
+    """All rooms until the end, which goes from the clients inwards.
+
+    Nodes are told to come back later, clients get their answers, then the links end, and last of
+    all the ledger, with everything that was still to be booked.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        ledger = tasks.create_task(rooms.ledger.run(), name="ledger")
+        gateway = tasks.create_task(rooms.gateway.run(), name="gateway")
+        door = tasks.create_task(rooms.door.run(), name="agents' door")
+        front = tasks.create_task(rooms.front.run(listener, started=ready), name="front")
+        await stop.is_wanted.wait()
+        logger.info("console stops", extra={"requests": rooms.front.active})
+        rooms.sessions.drain(lambda: random.uniform(0.0, 1.0), settings.drain_seconds)  # noqa: S311
+        drain = tasks.create_task(rooms.front.drain(settings.drain_seconds), name="drain")
+        urgent = tasks.create_task(stop.is_urgent.wait(), name="second signal")
+        await asyncio.wait({drain, urgent}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (drain, urgent, front, door, gateway, ledger):
+            # One turn, so that what the room before has just handed over is under way.
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+
+
+def _build(database: Database, keys: ConsoleKeys, stop: Stop) -> _Rooms:
+    audit = AuditLog(database)
+    tickets = Tickets(keys.ticket_secret)
+    ledger = Ledger(database, audit, tickets)
+    registry = Registry()
+    records = NodeRecords(database, audit)
+    api_keys = ApiKeys(database, audit)
+    sessions = Sessions(registry, GRACE_SECONDS)
+    join_tokens = JoinTokens(database, audit)
+    door = AgentsDoor(
+        keys=keys, records=records, sessions=sessions, registry=registry, ledger=ledger
+    )
+
+    async def why_not_ready() -> str | None:
+        if stop.is_wanted.is_set():
+            return "stopping"
+        if not ledger.is_healthy:
+            return "the ledger cannot be written"
+        try:
+            async with database.read() as connection:
+                await connection.execute(select(1))
+        except SQLAlchemyError:
+            return "the database cannot be read"
+        return None
+
+    api = build_api(
+        Services(
+            keys=api_keys,
+            people=People(database, audit),
+            join_tokens=join_tokens,
+            enrolment=Enrolment(database, audit, join_tokens, keys),
+            records=records,
+            registry=registry,
+            usage=UsageQueries(database),
+            disconnect=sessions.disconnect,
+            why_not_ready=why_not_ready,
+        )
+    )
+    gateway = Gateway(
+        keys=api_keys,
+        policy=Enforcement(),
+        nodes=registry,
+        catalogue=Catalogue(registry),
+        tickets=tickets,
+        books=ledger,
+        tenant=keys.tenant_salt,
+    )
+    front = Front(gateway=gateway.answer, app=api, agents_door=door)
+    return _Rooms(front, door, sessions, gateway, ledger)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port"
+        ) from error
+    listener.setblocking(False)
+    if host not in _LOOPBACK:
+        logger.warning(
+            "listening beyond this machine without TLS: put a proxy that speaks https and wss "
+            "in front, and give its address as --origin",
+            extra={"host": host},
+        )
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

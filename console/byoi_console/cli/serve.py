@@ -1,0 +1,70 @@
+"""`byoi-console serve`: the console as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from byoi_console.app import serve_console
+from byoi_console.cli.parent import end_with_parent, when_stdin_ends
+from byoi_console.config import load
+from byoi_console.telemetry.logs import configure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from byoi_console.app import Stop
+
+if sys.platform == "win32":
+    _new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    from uvloop import new_event_loop as _new_loop
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=int, help="Port to listen on; 0 takes any free one.  [default: 8700]")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where all state lies.")
+@click.option("--database-url", help="SQLAlchemy URL instead of a file in the data dir.")
+@click.option("--origin", help="The public origin that nodes pin, such as https://byoi.example.")
+@click.option("--log-format", type=click.Choice(["human", "json"]))
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option("--drain-seconds", type=float, help="Time that answers get to end.  [default: 30]")
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Written once it serves: {url, pid} as JSON.",
+)
+@click.option("--exit-with-stdin", is_flag=True, help="End when standard input ends.")
+@click.option("--exit-with-parent", is_flag=True, help="End when the parent process ends (Linux).")
+def serve(
+    ready_file: Path | None, *, exit_with_stdin: bool, exit_with_parent: bool, **flags: object
+) -> None:
+    """Serve clients and nodes until SIGTERM; a second SIGTERM ends it at once."""
+    settings = load(flags, os.environ)
+    configure(settings.log_format, settings.log_level)
+    if exit_with_parent:
+        end_with_parent()
+
+    def ready(url: str, stop: Stop) -> None:
+        if exit_with_stdin:
+            when_stdin_ends(asyncio.get_running_loop(), stop.at_once)
+        click.echo(f"byoi console serves at {url}")
+        if ready_file is not None:
+            _write_whole(ready_file, json.dumps({"url": url, "pid": os.getpid()}))
+
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner.run(serve_console(settings, ready))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """A reader finds the whole file or none."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(text)
+    part.replace(path)
