@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from byoi_console.accounts.attempts import WrongAttempts
+from byoi_console.errors import TooManyAttempts
+
+
+def test_a_place_may_be_wrong_so_often_and_then_waits(clock):
+    wrong = WrongAttempts(3, 10.0, clock.monotonic)
+    for _ in range(3):
+        wrong.check("here")
+        wrong.failed("here")
+    with pytest.raises(TooManyAttempts) as refusal:
+        wrong.check("here")
+    assert refusal.value.retry_after_seconds == pytest.approx(10.0)
+    wrong.check("elsewhere")
+    clock.seconds += 10.0
+    wrong.check("here")
+
+
+def test_failures_are_forgotten_in_time(clock):
+    wrong = WrongAttempts(3, 10.0, clock.monotonic)
+    for _ in range(3):
+        wrong.failed("here")
+    clock.seconds += 1000.0
+    for _ in range(3):
+        wrong.check("here")
+        wrong.failed("here")
+
+
+def test_only_so_many_places_are_remembered(clock):
+    wrong = WrongAttempts(1, 10.0, clock.monotonic)
+    for number in range(10_001):
+        wrong.failed(str(number))
+    wrong.check("0")
+    with pytest.raises(TooManyAttempts):
+        wrong.check("1")

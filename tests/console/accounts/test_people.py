@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import base64
+
+import pytest
+from sqlalchemy import select
+
+from byoi_console.errors import InputInvalid, TooManyAttempts, Unauthenticated
+from byoi_console.store.tables import members, organisations
+from byoi_console.store.tables import people as people_table
+
+
+def basic(email, password):
+    return "Basic " + base64.b64encode(f"{email}:{password}".encode()).decode()
+
+
+async def test_an_admin_signs_in_with_email_and_password(people):
+    made = await people.create_admin("Ada@Example.org")
+    principal = await people.authenticate(basic("ada@example.org", made.password))
+    assert principal.is_admin
+    assert principal.org_id == made.org_id
+    assert principal.key_id == made.person_id
+    await people.authenticate(basic("ADA@example.ORG", made.password))
+
+
+async def test_the_second_admin_joins_the_same_organisation(people, database):
+    first = await people.create_admin("a@example.org")
+    second = await people.create_admin("b@example.org")
+    assert first.org_id == second.org_id
+    async with database.read() as connection:
+        assert len((await connection.execute(select(organisations))).all()) == 1
+        assert len((await connection.execute(select(members))).all()) == 2
+
+
+async def test_an_email_is_taken_once(people):
+    await people.create_admin("a@example.org")
+    with pytest.raises(InputInvalid):
+        await people.create_admin("A@example.org")
+
+
+@pytest.mark.parametrize("email", ["", "a", "@b", "a@", "a\n@b.org", "a" * 400 + "@b.org"])
+async def test_what_is_no_email_is_refused(people, email):
+    with pytest.raises(InputInvalid):
+        await people.create_admin(email)
+
+
+async def test_the_password_is_kept_as_argon2_only(people, database):
+    made = await people.create_admin("a@example.org")
+    async with database.read() as connection:
+        row = (await connection.execute(select(people_table))).one()
+    assert row.password_hash.startswith("$argon2id$")
+    assert made.password not in repr(row)
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "Basic",
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"\xff\xfe").decode(),
+        "Basic " + base64.b64encode(b"no colon").decode(),
+        "Basic " + "a" * 4096,
+        "Bearer abc",
+        basic("a@example.org", "wrong"),
+        basic("nobody@example.org", "wrong"),
+        basic("a@example.org\x00", "' OR 1=1 --"),
+    ],
+    ids=range(9),
+)
+async def test_a_wrong_credential_is_no_more_than_wrong(people, authorization):
+    await people.create_admin("a@example.org")
+    with pytest.raises(Unauthenticated):
+        await people.authenticate(authorization)
+
+
+async def test_guessing_at_one_email_is_slowed_from_wherever_it_comes(people, clock):
+    made = await people.create_admin("a@example.org")
+    for number in range(5):
+        with pytest.raises(Unauthenticated):
+            await people.authenticate(basic("a@example.org", "x"), peer=f"10.0.0.{number}")
+    with pytest.raises(TooManyAttempts):
+        await people.authenticate(basic("a@example.org", made.password), peer="10.0.0.9")
+    clock.seconds += 21
+    await people.authenticate(basic("a@example.org", made.password), peer="10.0.0.9")
