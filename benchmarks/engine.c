@@ -131,8 +131,10 @@ static void schedule(Connection *connection) {
 static void unschedule(Connection *connection) {
     if (connection->place < 0) return;
     if (connection->in_step) {
-        if (connection->step_previous) connection->step_previous->step_next = connection->step_next;
-        else step_first = connection->step_next;
+        if (connection->step_previous)
+            connection->step_previous->step_next = connection->step_next;
+        else
+            step_first = connection->step_next;
         if (connection->step_next) connection->step_next->step_previous = connection->step_previous;
     } else {
         long place = connection->place;
@@ -161,7 +163,8 @@ static bool flush(Connection *connection) {  // false when the client is gone
         if (count < 0) {
             if (errno == EINTR) continue;
             if (errno != EAGAIN) return false;
-            if (!connection->is_blocked) watch(connection, EPOLLIN | EPOLLRDHUP | EPOLLOUT, EPOLL_CTL_MOD);
+            if (!connection->is_blocked)
+                watch(connection, EPOLLIN | EPOLLRDHUP | EPOLLOUT, EPOLL_CTL_MOD);
             connection->is_blocked = true;
             return true;
         }
@@ -209,23 +212,28 @@ static void append_event(Connection *connection, const char *format, ...) {
     va_start(arguments, format);
     int length = vsnprintf(payload, sizeof payload, format, arguments);
     va_end(arguments);
-    int framed_length = snprintf(framed, sizeof framed, "%x\r\ndata: %s\n\n\r\n", length + 8, payload);
+    int framed_length =
+        snprintf(framed, sizeof framed, "%x\r\ndata: %s\n\n\r\n", length + 8, payload);
     append(&connection->out, framed, framed_length);
 }
 
 // ---- answers
 
 static void render_event(Connection *connection) {
-    static const char fingerprint[] = "fp_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    static const char fingerprint[] =
+        "fp_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     char payload[EVENT_BYTES + 1];
-    int used = snprintf(payload, sizeof payload,
-                        "data: {\"id\":\"chatcmpl-%08lx\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,"
-                        "\"model\":\"%s\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},"
-                        "\"finish_reason\":null}],\"sent_ns\":\"00000000000000000000\",\"system_fingerprint\":\"",
-                        connection->id, connection->model);
+    int used = snprintf(
+        payload, sizeof payload,
+        "data: "
+        "{\"id\":\"chatcmpl-%08lx\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,"
+        "\"model\":\"%s\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},"
+        "\"finish_reason\":null}],\"sent_ns\":\"00000000000000000000\",\"system_fingerprint\":\"",
+        connection->id, connection->model);
     int padding = EVENT_BYTES - used - 4;
     snprintf(payload + used, sizeof payload - used, "%.*s\"}\n\n", padding, fingerprint);
-    connection->event_length = snprintf(connection->event, sizeof connection->event, "%x\r\n%s\r\n", EVENT_BYTES, payload);
+    connection->event_length =
+        snprintf(connection->event, sizeof connection->event, "%x\r\n%s\r\n", EVENT_BYTES, payload);
     connection->clock_at = strstr(connection->event, "\"sent_ns\":\"") - connection->event + 11;
 }
 
@@ -243,24 +251,33 @@ static void end_answer(Connection *connection) {
     long total = connection->prompt_tokens + connection->produced;
     if (connection->streams) {
         append_event(connection,
-                     "{\"id\":\"chatcmpl-%08lx\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"%s\","
-                     "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}", connection->id, model);
+                     "{\"id\":\"chatcmpl-%08lx\",\"object\":\"chat.completion.chunk\",\"created\":"
+                     "1700000000,\"model\":\"%s\","
+                     "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}",
+                     connection->id, model);
         if (connection->wants_usage)
             append_event(connection,
-                         "{\"id\":\"chatcmpl-%08lx\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"%s\","
-                         "\"choices\":[],\"usage\":{\"prompt_tokens\":%ld,\"completion_tokens\":%ld,\"total_tokens\":%ld}}",
-                         connection->id, model, connection->prompt_tokens, connection->produced, total);
+                         "{\"id\":\"chatcmpl-%08lx\",\"object\":\"chat.completion.chunk\","
+                         "\"created\":1700000000,\"model\":\"%s\","
+                         "\"choices\":[],\"usage\":{\"prompt_tokens\":%ld,\"completion_tokens\":%"
+                         "ld,\"total_tokens\":%ld}}",
+                         connection->id, model, connection->prompt_tokens, connection->produced,
+                         total);
         append(&connection->out, "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n", 24);
     } else {
         size_t room = connection->produced * 6 + 512;
         char *text = malloc(connection->produced * 6 + 1), *body = malloc(room);
-        for (long token = 0; token < connection->produced; token++) memcpy(text + token * 6, " token", 6);
+        for (long token = 0; token < connection->produced; token++)
+            memcpy(text + token * 6, " token", 6);
         text[connection->produced * 6] = 0;
-        snprintf(body, room,
-                 "{\"id\":\"chatcmpl-%08lx\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"%s\","
-                 "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"%s\"},\"finish_reason\":\"length\"}],"
-                 "\"usage\":{\"prompt_tokens\":%ld,\"completion_tokens\":%ld,\"total_tokens\":%ld}}",
-                 connection->id, model, text, connection->prompt_tokens, connection->produced, total);
+        snprintf(
+            body, room,
+            "{\"id\":\"chatcmpl-%08lx\",\"object\":\"chat.completion\",\"created\":1700000000,"
+            "\"model\":\"%s\","
+            "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"%s\"},"
+            "\"finish_reason\":\"length\"}],"
+            "\"usage\":{\"prompt_tokens\":%ld,\"completion_tokens\":%ld,\"total_tokens\":%ld}}",
+            connection->id, model, text, connection->prompt_tokens, connection->produced, total);
         answer_json(connection, 200, body);
         free(text);
         free(body);
@@ -289,20 +306,27 @@ static long number_of(const char *body, const char *key, long otherwise) {
 static void start_chat(Connection *connection, const char *body, size_t length) {
     const char *model = value_of(body, "model");
     if (*model != '"') {
-        answer_json(connection, 400, "{\"error\":{\"message\":\"'model' is missing\",\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":null}}");
+        answer_json(
+            connection, 400,
+            "{\"error\":{\"message\":\"'model' is "
+            "missing\",\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":null}}");
         return;
     }
     size_t name = strcspn(model + 1, "\"");
-    snprintf(connection->model, sizeof connection->model, "%.*s", (int)(name < 60 ? name : 60), model + 1);
+    snprintf(connection->model, sizeof connection->model, "%.*s", (int)(name < 60 ? name : 60),
+             model + 1);
     bool is_fast = !strcmp(connection->model, "fast"), in_step = !strcmp(connection->model, "step");
     if (!is_fast && !in_step && strcmp(connection->model, "spread")) {
-        answer_json(connection, 404, "{\"error\":{\"message\":\"no such model\",\"type\":\"NotFoundError\",\"param\":\"model\",\"code\":404}}");
+        answer_json(connection, 404,
+                    "{\"error\":{\"message\":\"no such "
+                    "model\",\"type\":\"NotFoundError\",\"param\":\"model\",\"code\":404}}");
         return;
     }
     connection->in_step = in_step;
     connection->streams = !strncmp(value_of(body, "stream"), "true", 4);
     connection->wants_usage = !strncmp(value_of(body, "include_usage"), "true", 4);
-    connection->tokens = number_of(body, "max_tokens", number_of(body, "max_completion_tokens", default_tokens));
+    connection->tokens =
+        number_of(body, "max_tokens", number_of(body, "max_completion_tokens", default_tokens));
     if (connection->tokens < 1) connection->tokens = 1;
     connection->prompt_tokens = length / 4 + 1;
     connection->produced = 0;
@@ -318,12 +342,15 @@ static void start_chat(Connection *connection, const char *body, size_t length) 
         return;
     }
     static const char head[] =
-        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: "
+        "no-cache\r\n"
         "transfer-encoding: chunked\r\n\r\n";
     append(&connection->out, head, sizeof head - 1);
     append_event(connection,
-                 "{\"id\":\"chatcmpl-%08lx\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"%s\","
-                 "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}",
+                 "{\"id\":\"chatcmpl-%08lx\",\"object\":\"chat.completion.chunk\",\"created\":"
+                 "1700000000,\"model\":\"%s\","
+                 "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
+                 "\"finish_reason\":null}]}",
                  connection->id, connection->model);
     render_event(connection);
     add_content(connection);  // the first token comes at once, so that its delay is the path's
@@ -331,7 +358,8 @@ static void start_chat(Connection *connection, const char *body, size_t length) 
         end_answer(connection);
         return;
     }
-    uint64_t phase = in_step || !connection->period_ns ? 0 : (uint64_t)random() % connection->period_ns;
+    uint64_t phase =
+        in_step || !connection->period_ns ? 0 : (uint64_t)random() % connection->period_ns;
     connection->due_ns = now + connection->period_ns + phase;
     schedule(connection);
 }
@@ -357,7 +385,8 @@ static bool next_token(Connection *connection) {  // false when the client is go
 
 // ---- requests
 
-static void answer_request(Connection *connection, const char *method, const char *path, char *body, size_t length) {
+static void answer_request(Connection *connection, const char *method, const char *path, char *body,
+                           size_t length) {
     char text[512];
     bool is_get = !strcmp(method, "GET");
     if (is_get && !strcmp(path, "/health")) {
@@ -365,26 +394,36 @@ static void answer_request(Connection *connection, const char *method, const cha
     } else if (is_get && !strcmp(path, "/v1/models")) {
         answer_json(connection, 200,
                     "{\"object\":\"list\",\"data\":["
-                    "{\"id\":\"step\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":\"bench\",\"max_model_len\":1000000},"
-                    "{\"id\":\"spread\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":\"bench\",\"max_model_len\":1000000},"
-                    "{\"id\":\"fast\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":\"bench\",\"max_model_len\":1000000}]}");
+                    "{\"id\":\"step\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":"
+                    "\"bench\",\"max_model_len\":1000000},"
+                    "{\"id\":\"spread\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":"
+                    "\"bench\",\"max_model_len\":1000000},"
+                    "{\"id\":\"fast\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":"
+                    "\"bench\",\"max_model_len\":1000000}]}");
     } else if (is_get && !strcmp(path, "/stats")) {
-        snprintf(text, sizeof text, "{\"running\":%ld,\"served\":%ld,\"aborted\":%ld,\"tokens\":%ld}", running, served, aborted, tokens_total);
+        snprintf(text, sizeof text,
+                 "{\"running\":%ld,\"served\":%ld,\"aborted\":%ld,\"tokens\":%ld}", running, served,
+                 aborted, tokens_total);
         answer_json(connection, 200, text);
     } else if (!strcmp(method, "POST") && !strcmp(path, "/v1/chat/completions")) {
         start_chat(connection, body, length);
     } else if (!strcmp(method, "POST") && !strcmp(path, "/tokenize")) {
-        snprintf(text, sizeof text, "{\"count\":%zu,\"max_model_len\":1000000,\"tokens\":[]}", length / 4 + 1);
+        snprintf(text, sizeof text, "{\"count\":%zu,\"max_model_len\":1000000,\"tokens\":[]}",
+                 length / 4 + 1);
         answer_json(connection, 200, text);
     } else {
-        answer_json(connection, 404, "{\"error\":{\"message\":\"not found\",\"type\":\"NotFoundError\",\"param\":null,\"code\":404}}");
+        answer_json(connection, 404,
+                    "{\"error\":{\"message\":\"not "
+                    "found\",\"type\":\"NotFoundError\",\"param\":null,\"code\":404}}");
     }
 }
 
 static const char *header_of(const char *head, const char *name) {
     size_t length = strlen(name);
-    for (const char *line = strstr(head, "\r\n"); line && line[2] != '\r'; line = strstr(line + 2, "\r\n"))
-        if (!strncasecmp(line + 2, name, length) && line[2 + length] == ':') return line + 3 + length + strspn(line + 3 + length, " ");
+    for (const char *line = strstr(head, "\r\n"); line && line[2] != '\r';
+         line = strstr(line + 2, "\r\n"))
+        if (!strncasecmp(line + 2, name, length) && line[2 + length] == ':')
+            return line + 3 + length + strspn(line + 3 + length, " ");
     return "";
 }
 
@@ -392,13 +431,15 @@ static bool take_requests(Connection *connection) {  // false when the client br
     while (!connection->is_answering && !connection->is_closing) {
         append(&connection->in, "", 1);  // ends the text, not the buffer
         connection->in.length--;
-        char *start = connection->in.data, *end = memmem(start, connection->in.length, "\r\n\r\n", 4);
+        char *start = connection->in.data,
+             *end = memmem(start, connection->in.length, "\r\n\r\n", 4);
         if (!end) return connection->in.length <= HEAD_LIMIT;
         size_t head_length = end + 4 - start;
         char kept = end[4];
         end[4] = 0;
         long body_length = atol(header_of(start, "content-length"));
-        bool is_last = !strncasecmp(header_of(start, "connection"), "close", 5) || strstr(start, " HTTP/1.0\r\n");
+        bool is_last = !strncasecmp(header_of(start, "connection"), "close", 5) ||
+                       strstr(start, " HTTP/1.0\r\n");
         bool is_chunked = *header_of(start, "transfer-encoding");
         end[4] = kept;
         if (is_chunked || body_length < 0 || body_length > BODY_LIMIT) return false;
@@ -489,11 +530,16 @@ int main(int count, char **arguments) {
     const char *path = NULL;
     for (int index = 1; index + 1 < count; index += 2) {
         char *name = arguments[index], *value = arguments[index + 1];
-        if (!strcmp(name, "--port")) port = atoi(value);
-        else if (!strcmp(name, "--uds")) path = value;
-        else if (!strcmp(name, "--rate")) rate = atof(value);
-        else if (!strcmp(name, "--tokens")) default_tokens = atol(value);
-        else return fprintf(stderr, "unknown option %s\n", name), 2;
+        if (!strcmp(name, "--port"))
+            port = atoi(value);
+        else if (!strcmp(name, "--uds"))
+            path = value;
+        else if (!strcmp(name, "--rate"))
+            rate = atof(value);
+        else if (!strcmp(name, "--tokens"))
+            default_tokens = atol(value);
+        else
+            return fprintf(stderr, "unknown option %s\n", name), 2;
     }
     signal(SIGPIPE, SIG_IGN);
     poll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -504,7 +550,9 @@ int main(int count, char **arguments) {
         listen_on((struct sockaddr *)&address, sizeof address);
         printf("listening on %s\n", path);
     } else {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons(port),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         socklen_t length = sizeof address;
         int fd = listen_on((struct sockaddr *)&address, length);
         getsockname(fd, (struct sockaddr *)&address, &length);

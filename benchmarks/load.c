@@ -7,8 +7,8 @@
 // window opens and closes, "open" and "closed" go to standard output at once, so that whoever reads
 // them can look at the clocks of other processes; then every stream may end, and one line of JSON
 // says what was seen inside the window. `--stalled` adds streams of the model "fast" that are read
-// at 1 KiB a second and count nowhere. An answer is whole with a role, all its tokens, a finish_reason, usage that agrees,
-// [DONE], and the end of its body; "broken" counts the others.
+// at 1 KiB a second and count nowhere. An answer is whole with a role, all its tokens, a
+// finish_reason, usage that agrees, [DONE], and the end of its body; "broken" counts the others.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,12 @@
 
 #include "clock.h"
 
-enum { TORN_LIMIT = 64 << 10, SAMPLES_LIMIT = 4 << 20, STALLED_BYTES = 1024, STALLED_TOKENS = 500000 };
+enum {
+    TORN_LIMIT = 64 << 10,
+    SAMPLES_LIMIT = 4 << 20,
+    STALLED_BYTES = 1024,
+    STALLED_TOKENS = 500000
+};
 
 typedef enum { IDLE, HEAD, CHUNK_SIZE, CHUNK, CHUNK_END, LAST_LINE } State;
 
@@ -65,7 +70,8 @@ static void die(const char *what) {
 }
 
 static void note(Samples *samples, uint64_t nanoseconds) {
-    if (window_is_open && samples->count < SAMPLES_LIMIT) samples->microseconds[samples->count++] = nanoseconds / 1000;
+    if (window_is_open && samples->count < SAMPLES_LIMIT)
+        samples->microseconds[samples->count++] = nanoseconds / 1000;
 }
 
 static int compare(const void *left, const void *right) {
@@ -80,7 +86,8 @@ static void print_samples(const char *name, Samples *samples) {
     }
     qsort(samples->microseconds, samples->count, sizeof(uint32_t), compare);
     printf("\"%s_us\":{\"count\":%zu,\"p50\":%u,\"p99\":%u,\"max\":%u},", name, samples->count,
-           samples->microseconds[samples->count / 2], samples->microseconds[samples->count * 99 / 100],
+           samples->microseconds[samples->count / 2],
+           samples->microseconds[samples->count * 99 / 100],
            samples->microseconds[samples->count - 1]);
 }
 
@@ -92,7 +99,9 @@ static void end_stream(Stream *stream) {
 }
 
 static void complain(Stream *stream, const char *what) {
-    if (broken + refused < 3) fprintf(stderr, "load: %s: %.*s\n", what, (int)(stream->line_length < 400 ? stream->line_length : 400), stream->line);
+    if (broken + refused < 3)
+        fprintf(stderr, "load: %s: %.*s\n", what,
+                (int)(stream->line_length < 400 ? stream->line_length : 400), stream->line);
 }
 
 static void ask(Stream *stream) {
@@ -105,7 +114,8 @@ static void ask(Stream *stream) {
         if (connect(stream->fd, (struct sockaddr *)&address, sizeof address)) die("connect");
         fcntl(stream->fd, F_SETFL, O_NONBLOCK);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = stream};
-        if (!stream->is_stalled && epoll_ctl(poll_fd, EPOLL_CTL_ADD, stream->fd, &event)) die("epoll_ctl");
+        if (!stream->is_stalled && epoll_ctl(poll_fd, EPOLL_CTL_ADD, stream->fd, &event))
+            die("epoll_ctl");
     }
     stream->state = HEAD;
     stream->line_length = stream->event_length = 0;
@@ -167,21 +177,26 @@ static void take_body(Stream *stream, const char *data, size_t length, uint64_t 
 }
 
 static void end_answer(Stream *stream) {
-    bool is_whole = stream->has_role && stream->has_finish && stream->has_usage && stream->is_done &&
-                    stream->tokens == tokens_wanted && !stream->event_length;
+    bool is_whole = stream->has_role && stream->has_finish && stream->has_usage &&
+                    stream->is_done && stream->tokens == tokens_wanted && !stream->event_length;
     if (is_whole) {
         answers += window_is_open;
     } else {
-        stream->line_length = snprintf(stream->line, sizeof stream->line, "role %d tokens %ld finish %d usage %d done %d torn %zu",
-                                       stream->has_role, stream->tokens, stream->has_finish, stream->has_usage, stream->is_done, stream->event_length);
+        stream->line_length = snprintf(stream->line, sizeof stream->line,
+                                       "role %d tokens %ld finish %d usage %d done %d torn %zu",
+                                       stream->has_role, stream->tokens, stream->has_finish,
+                                       stream->has_usage, stream->is_done, stream->event_length);
         complain(stream, "broken answer");
         broken++;
     }
-    if (is_ending) end_stream(stream);
-    else ask(stream);
+    if (is_ending)
+        end_stream(stream);
+    else
+        ask(stream);
 }
 
-static bool take_line(Stream *stream) {  // one whole line without its end; false when the stream is over
+static bool take_line(
+    Stream *stream) {  // one whole line without its end; false when the stream is over
     stream->line[stream->line_length] = 0;
     if (stream->state == CHUNK_SIZE) {
         stream->chunk_left = strtol(stream->line, NULL, 16);
@@ -199,7 +214,8 @@ static bool take_line(Stream *stream) {  // one whole line without its end; fals
 
 static bool take_head(Stream *stream) {
     stream->line[stream->line_length] = 0;
-    if (strncmp(stream->line, "HTTP/1.1 200", 12) || !strcasestr(stream->line, "transfer-encoding: chunked")) {
+    if (strncmp(stream->line, "HTTP/1.1 200", 12) ||
+        !strcasestr(stream->line, "transfer-encoding: chunked")) {
         complain(stream, "refused");
         refused++;
         end_stream(stream);
@@ -213,7 +229,8 @@ static bool take_head(Stream *stream) {
 static void take(Stream *stream, const char *data, size_t length, uint64_t now) {
     while (length && stream->fd >= 0) {
         if (stream->state == CHUNK) {
-            size_t count = (size_t)stream->chunk_left < length ? (size_t)stream->chunk_left : length;
+            size_t count =
+                (size_t)stream->chunk_left < length ? (size_t)stream->chunk_left : length;
             take_body(stream, data, count, now);
             stream->chunk_left -= count;
             data += count;
@@ -223,13 +240,16 @@ static void take(Stream *stream, const char *data, size_t length, uint64_t now) 
         }
         char byte = *data++;
         length--;
-        if (stream->line_length + 1 < sizeof stream->line) stream->line[stream->line_length++] = byte;
+        if (stream->line_length + 1 < sizeof stream->line)
+            stream->line[stream->line_length++] = byte;
         if (byte != '\n') continue;
         bool goes_on = true;
         if (stream->state != HEAD) {
-            stream->line_length -= stream->line_length > 1 && stream->line[stream->line_length - 2] == '\r' ? 2 : 1;
+            stream->line_length -=
+                stream->line_length > 1 && stream->line[stream->line_length - 2] == '\r' ? 2 : 1;
             goes_on = take_line(stream);
-        } else if (stream->line_length >= 4 && !memcmp(stream->line + stream->line_length - 4, "\r\n\r\n", 4)) {
+        } else if (stream->line_length >= 4 &&
+                   !memcmp(stream->line + stream->line_length - 4, "\r\n\r\n", 4)) {
             goes_on = take_head(stream);
         }
         if (!goes_on) return;
@@ -242,7 +262,8 @@ static void read_stream(Stream *stream) {
     if (count > 0) {
         take(stream, data, count, now_ns());
     } else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
-        stream->line_length = snprintf(stream->line, sizeof stream->line, "after %ld tokens", stream->tokens);
+        stream->line_length =
+            snprintf(stream->line, sizeof stream->line, "after %ld tokens", stream->tokens);
         complain(stream, "connection lost");
         broken++;
         end_stream(stream);
@@ -264,19 +285,25 @@ static void run_until(uint64_t end_ns, Stream *streams, long count, long *starte
         stalled_due_ns = now + 1000000000;
         for (long index = 0; index < *started; index++) {
             char data[STALLED_BYTES];
-            if (streams[index].is_stalled && streams[index].fd >= 0) (void)!recv(streams[index].fd, data, sizeof data, 0);
+            if (streams[index].is_stalled && streams[index].fd >= 0)
+                (void)!recv(streams[index].fd, data, sizeof data, 0);
         }
     }
 }
 
-static void write_request(Request *written, const char *path, const char *key, const char *model, long tokens) {
+static void write_request(Request *written, const char *path, const char *key, const char *model,
+                          long tokens) {
     char body[1024], authorization[512] = "";
-    int body_length = snprintf(body, sizeof body,
-                               "{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"Count the waves that reach the shore tonight.\"}],"
-                               "\"max_tokens\":%ld,\"stream\":true,\"stream_options\":{\"include_usage\":true}}", model, tokens);
+    int body_length =
+        snprintf(body, sizeof body,
+                 "{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"Count the waves "
+                 "that reach the shore tonight.\"}],"
+                 "\"max_tokens\":%ld,\"stream\":true,\"stream_options\":{\"include_usage\":true}}",
+                 model, tokens);
     if (*key) snprintf(authorization, sizeof authorization, "authorization: Bearer %s\r\n", key);
     written->length = snprintf(written->text, sizeof written->text,
-                               "POST %s HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n%scontent-length: %d\r\n\r\n%s",
+                               "POST %s HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: "
+                               "application/json\r\n%scontent-length: %d\r\n\r\n%s",
                                path, authorization, body_length, body);
 }
 
@@ -286,16 +313,26 @@ int main(int count, char **arguments) {
     double warm = 0.5, window = 1;
     for (int index = 1; index + 1 < count; index += 2) {
         char *name = arguments[index], *value = arguments[index + 1];
-        if (!strcmp(name, "--port")) address.sin_port = htons(atoi(value));
-        else if (!strcmp(name, "--path")) path = value;
-        else if (!strcmp(name, "--key")) key = value;
-        else if (!strcmp(name, "--model")) model = value;
-        else if (!strcmp(name, "--streams")) streams_count = atol(value);
-        else if (!strcmp(name, "--stalled")) stalled = atol(value);
-        else if (!strcmp(name, "--tokens")) tokens_wanted = atol(value);
-        else if (!strcmp(name, "--warm")) warm = atof(value);
-        else if (!strcmp(name, "--window")) window = atof(value);
-        else return fprintf(stderr, "unknown option %s\n", name), 2;
+        if (!strcmp(name, "--port"))
+            address.sin_port = htons(atoi(value));
+        else if (!strcmp(name, "--path"))
+            path = value;
+        else if (!strcmp(name, "--key"))
+            key = value;
+        else if (!strcmp(name, "--model"))
+            model = value;
+        else if (!strcmp(name, "--streams"))
+            streams_count = atol(value);
+        else if (!strcmp(name, "--stalled"))
+            stalled = atol(value);
+        else if (!strcmp(name, "--tokens"))
+            tokens_wanted = atol(value);
+        else if (!strcmp(name, "--warm"))
+            warm = atof(value);
+        else if (!strcmp(name, "--window"))
+            window = atof(value);
+        else
+            return fprintf(stderr, "unknown option %s\n", name), 2;
     }
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     write_request(&request, path, key, model, tokens_wanted);
@@ -325,8 +362,10 @@ int main(int count, char **arguments) {
     fflush(stdout);
     for (long index = streams_count; index < all; index++) end_stream(&streams[index]);
     run_until(closed + 10000000000u, streams, all, &started);
-    printf("{\"seconds\":%.6f,\"chunks\":%ld,\"answers\":%ld,\"broken\":%ld,\"refused\":%ld,\"unfinished\":%ld,",
-           (closed - opened) / 1e9, chunks, answers, broken, refused, live);
+    printf(
+        "{\"seconds\":%.6f,\"chunks\":%ld,\"answers\":%ld,\"broken\":%ld,\"refused\":%ld,"
+        "\"unfinished\":%ld,",
+        (closed - opened) / 1e9, chunks, answers, broken, refused, live);
     print_samples("first_token", &first_token);
     print_samples("delay", &delay);
     printf("\"streams\":%ld}\n", streams_count);
