@@ -100,7 +100,6 @@ class _Rooms:
     front: Front
     door: AgentsDoor
     sessions: Sessions
-    gateway: Gateway
     ledger: Ledger
 
 
@@ -118,7 +117,6 @@ async def _run(
     """
     async with asyncio.TaskGroup() as tasks:
         ledger = tasks.create_task(rooms.ledger.run(), name="ledger")
-        gateway = tasks.create_task(rooms.gateway.run(), name="gateway")
         door = tasks.create_task(rooms.door.run(), name="agents' door")
         front = tasks.create_task(rooms.front.run(listener, started=ready), name="front")
         await stop.is_wanted.wait()
@@ -127,7 +125,7 @@ async def _run(
         drain = tasks.create_task(rooms.front.drain(settings.drain_seconds), name="drain")
         urgent = tasks.create_task(stop.is_urgent.wait(), name="second signal")
         await asyncio.wait({drain, urgent}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (drain, urgent, front, door, gateway, ledger):
+        for task in (drain, urgent, front, door, ledger):
             # One turn, so that what the room before has just handed over is under way.
             await asyncio.sleep(0)
             task.cancel()
@@ -179,10 +177,9 @@ def _build(database: Database, keys: ConsoleKeys, stop: Stop) -> _Rooms:
         catalogue=Catalogue(registry),
         tickets=tickets,
         books=ledger,
-        tenant=keys.tenant_salt,
     )
-    front = Front(gateway=gateway.answer, app=api, agents_door=door)
-    return _Rooms(front, door, sessions, gateway, ledger)
+    front = Front(gateway=gateway, app=api, agents_door=door)
+    return _Rooms(front, door, sessions, ledger)
 
 
 def _listen(host: str, port: int) -> socket.socket:

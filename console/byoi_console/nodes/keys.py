@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,14 +39,6 @@ class ConsoleKeys:
     def public_key(self) -> str:
         """The raw public key in base64, as nodes pin it."""
         return base64.b64encode(self.key.public_key().public_bytes_raw()).decode()
-
-    def tenant_salt(self, org_id: str) -> str:
-        """What keeps an organisation's prompts apart in an engine's prefix cache.
-
-        The same on every replica; a node cannot tell from it whose prompts they are.
-        """
-        name = b"byoi-tenant-v1\x00" + org_id.encode()
-        return hmac.digest(self.ticket_secret, name, hashlib.sha256).hex()[:32]
 
 
 async def load_console_keys(
