@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -198,58 +199,69 @@ class LossyLine(RuleBasedStateMachine):
         self.is_linked = True
 
     sides = st.sampled_from([0, 1])
+    places = st.integers(0, 20)
     sizes = st.one_of(st.integers(1, 40), st.integers(1, 3 * WINDOW))
+    rarely = st.integers(0, 5).map(lambda number: number == 5)
 
     def pick(self, streams: list[int], at: int) -> int | None:
         return streams[at % len(streams)] if streams else None
 
-    @rule()
-    def open(self) -> None:
-        self.pair.console.open()
-
-    @rule(at=st.integers(0, 20))
-    def head(self, at: int) -> None:
-        node = self.pair.node
-        if (stream := self.pick([s for s in node.live if s not in node.headed], at)) is not None:
-            node.head(stream)
-
     def writable(self, side: Side) -> list[int]:
-        may = [stream for stream in side.live if stream not in side.half_closed]
-        return may if side.mux.opens else [stream for stream in may if stream in side.headed]
+        return [stream for stream in side.live if stream not in side.half_closed]
 
-    @rule(side=sides, at=st.integers(0, 20), size=sizes)
-    def send(self, side: int, at: int, size: int) -> None:
+    def answer(self, side: Side, stream: int) -> None:
+        if side is self.pair.node and stream not in side.headed:
+            side.head(stream)
+
+    @precondition(lambda self: len(self.pair.console.live) < 5)
+    @rule(size=sizes)
+    def open(self, size: int) -> None:
+        console = self.pair.console
+        console.send(console.open(), size)
+
+    @rule(side=sides, at=places, size=sizes, is_last=rarely)
+    def send(self, side: int, at: int, size: int, is_last: bool) -> None:
         end = self.pair.sides[side]
         if (stream := self.pick(self.writable(end), at)) is not None:
+            self.answer(end, stream)
             end.send(stream, size)
+            if is_last:
+                end.end(stream)
 
-    @rule(side=sides, at=st.integers(0, 20))
-    def end(self, side: int, at: int) -> None:
+    @rule(side=sides, at=places, is_meant=rarely)
+    def reset(self, side: int, at: int, is_meant: bool) -> None:
         end = self.pair.sides[side]
-        if (stream := self.pick(self.writable(end), at)) is not None:
-            end.end(stream)
-
-    @rule(side=sides, at=st.integers(0, 20))
-    def reset(self, side: int, at: int) -> None:
-        end = self.pair.sides[side]
-        if (stream := self.pick(end.live, at)) is not None:
+        if is_meant and (stream := self.pick(end.live, at)) is not None:
             end.reset(stream)
 
-    @rule(side=sides, at=st.integers(0, 20), count=sizes)
+    @rule(side=sides, at=places, count=sizes)
     def consume(self, side: int, at: int, count: int) -> None:
         end = self.pair.sides[side]
         if (stream := self.pick(list(end.heard), at)) is not None:
             end.consume(stream, count)
 
     @precondition(lambda self: self.is_linked)
-    @rule(side=sides, budget=st.sampled_from([1, 60, 700, 40_000]))
-    def flush(self, side: int, budget: int) -> None:
-        self.pair.sides[side].flush(budget)
+    @rule(
+        side=sides,
+        budget=st.sampled_from([1, 60, 700, 40_000]),
+        count=st.sampled_from([0, 1, 5, PLENTY]),
+        is_read=st.booleans(),
+    )
+    def carry(self, side: int, budget: int, count: int, is_read: bool) -> None:
+        """Send what the budget allows; all, some or nothing of what is under way arrives."""
+        sender = self.pair.sides[side]
+        sender.flush(budget)
+        self.pair.deliver(sender, count)
+        if is_read:
+            reader = self.pair.other(sender)
+            for stream in reader.heard:
+                reader.consume(stream, PLENTY)
 
     @precondition(lambda self: self.is_linked)
-    @rule(side=sides, count=st.integers(1, 8))
-    def deliver(self, side: int, count: int) -> None:
-        self.pair.deliver(self.pair.sides[side], count)
+    @rule(budget=st.sampled_from([700, 40_000]))
+    def carry_both_ways(self, budget: int) -> None:
+        for side in (0, 1):
+            self.carry(side, budget, PLENTY, is_read=True)
 
     @precondition(lambda self: self.is_linked)
     @rule()
@@ -297,7 +309,41 @@ class LossyLine(RuleBasedStateMachine):
 
 
 TestLossyLine = LossyLine.TestCase
-TestLossyLine.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestLossyLine.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+
+
+def walk(machine: LossyLine, random: Random, steps: int) -> None:  # noqa: C901 (a table)
+    """A long life of one session; the machine above finds short ones, and shrinks them."""
+    for _ in range(steps):
+        side, at, size = random.randrange(2), random.randrange(20), random.choice((7, 300, 2500))
+        match random.choices(range(8), (3, 12, 1, 8, 20, 12, 3, 6))[0]:
+            case 0 if len(machine.pair.console.live) < 5:
+                machine.open(size)
+            case 1:
+                machine.send(side, at, size, random.random() < 0.1)
+            case 2:
+                machine.reset(side, at, random.random() < 0.5)
+            case 3:
+                machine.consume(side, at, size)
+            case 4 if machine.is_linked:
+                count = random.choice((0, 1, 5, PLENTY))
+                machine.carry(side, random.choice((1, 700, 40_000)), count, size < 300)
+            case 5 if machine.is_linked:
+                machine.carry_both_ways(40_000)
+            case 6 if machine.is_linked:
+                machine.cut()
+            case 6:
+                machine.answer_lost_on_the_way()
+            case 7 if not machine.is_linked:
+                machine.resume(at, random.random() < 0.1)
+        machine.what_is_kept_and_sent_stays_within_the_window()
+    machine.teardown()
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.integers(0, 2**32))
+def test_streams_stay_whole_over_a_long_walk(seed):
+    walk(LossyLine(), Random(seed), 250)
 
 
 def exchange() -> Pair:
