@@ -1,4 +1,5 @@
 // The one clock of engine and load, so that a delay between them can be measured.
+#pragma once
 #include <stdint.h>
 #include <time.h>
 

@@ -28,15 +28,17 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "schedule.h"
 
-enum { HEAD_LIMIT = 64 << 10, BODY_LIMIT = 8 << 20, EVENT_BYTES = 284, STREAMS_LIMIT = 65536 };
+enum { HEAD_LIMIT = 64 << 10, BODY_LIMIT = 8 << 20, EVENT_BYTES = 284 };
 
 typedef struct {
     char *data;
     size_t length, capacity;
 } Buffer;
 
-typedef struct Connection {
+typedef struct {
+    Due due;  // first, so that a pointer to it is one to the connection
     int fd;
     Buffer in, out;
     size_t sent;        // of `out`
@@ -46,10 +48,7 @@ typedef struct Connection {
     bool streams, wants_usage, is_blocked;
     long tokens, produced, prompt_tokens;
     char model[64];
-    uint64_t id, period_ns, due_ns;
-    long place;  // in the heap, or -1
-    struct Connection *step_next, *step_previous;
-    bool in_step;
+    uint64_t id;
     char event[320];  // one content event with its chunk framing; only the clock changes
     size_t event_length, clock_at;
 } Connection;
@@ -59,11 +58,6 @@ static long default_tokens = 128;
 static double rate = 50;
 static long running, served, aborted, tokens_total;
 static uint64_t answers;
-
-static Connection *heap[STREAMS_LIMIT];
-static long heap_length;
-static Connection *step_first;
-static uint64_t step_due_ns;
 
 static void die(const char *what) {
     perror(what);
@@ -83,69 +77,6 @@ static void append(Buffer *buffer, const void *data, size_t length) {
 static void drop_front(Buffer *buffer, size_t count) {
     buffer->length -= count;
     memmove(buffer->data, buffer->data + count, buffer->length);
-}
-
-// ---- when each stream's next token is due: one list for those in step, a heap for the others
-
-static void heap_put(long place, Connection *connection) {
-    heap[place] = connection;
-    connection->place = place;
-}
-
-static void heap_up(long place) {
-    Connection *moving = heap[place];
-    while (place && heap[(place - 1) / 2]->due_ns > moving->due_ns) {
-        heap_put(place, heap[(place - 1) / 2]);
-        place = (place - 1) / 2;
-    }
-    heap_put(place, moving);
-}
-
-static void heap_down(long place) {
-    Connection *moving = heap[place];
-    for (;;) {
-        long child = place * 2 + 1;
-        if (child >= heap_length) break;
-        if (child + 1 < heap_length && heap[child + 1]->due_ns < heap[child]->due_ns) child++;
-        if (heap[child]->due_ns >= moving->due_ns) break;
-        heap_put(place, heap[child]);
-        place = child;
-    }
-    heap_put(place, moving);
-}
-
-static void schedule(Connection *connection) {
-    if (connection->in_step) {
-        if (!step_first) step_due_ns = now_ns() + connection->period_ns;
-        connection->step_previous = NULL;
-        connection->step_next = step_first;
-        if (step_first) step_first->step_previous = connection;
-        step_first = connection;
-        connection->place = 0;
-    } else if (heap_length < STREAMS_LIMIT) {
-        heap_put(heap_length, connection);
-        heap_up(heap_length++);
-    }
-}
-
-static void unschedule(Connection *connection) {
-    if (connection->place < 0) return;
-    if (connection->in_step) {
-        if (connection->step_previous)
-            connection->step_previous->step_next = connection->step_next;
-        else
-            step_first = connection->step_next;
-        if (connection->step_next) connection->step_next->step_previous = connection->step_previous;
-    } else {
-        long place = connection->place;
-        Connection *last = heap[--heap_length];
-        if (last != connection) {
-            heap_put(place, last);
-            heap_up(place);
-            heap_down(last->place);
-        }
-    }
-    connection->place = -1;
 }
 
 // ---- writing
@@ -174,9 +105,9 @@ static bool flush(Connection *connection) {  // false when the client is gone
     if (connection->is_blocked) {
         connection->is_blocked = false;
         watch(connection, EPOLLIN | EPOLLRDHUP, EPOLL_CTL_MOD);
-        if (connection->is_answering && connection->streams && connection->place < 0) {
-            connection->due_ns = now_ns();
-            schedule(connection);
+        if (connection->is_answering && connection->streams && connection->due.place < 0) {
+            connection->due.at_ns = now_ns();
+            schedule(&connection->due);
         }
     }
     return true;
@@ -184,7 +115,7 @@ static bool flush(Connection *connection) {  // false when the client is gone
 
 static void close_connection(Connection *connection) {
     if (connection->is_answering) {
-        unschedule(connection);
+        unschedule(&connection->due);
         running--;
         aborted++;
     }
@@ -322,7 +253,7 @@ static void start_chat(Connection *connection, const char *body, size_t length) 
                     "model\",\"type\":\"NotFoundError\",\"param\":\"model\",\"code\":404}}");
         return;
     }
-    connection->in_step = in_step;
+    connection->due.in_step = in_step;
     connection->streams = !strncmp(value_of(body, "stream"), "true", 4);
     connection->wants_usage = !strncmp(value_of(body, "include_usage"), "true", 4);
     connection->tokens =
@@ -330,15 +261,15 @@ static void start_chat(Connection *connection, const char *body, size_t length) 
     if (connection->tokens < 1) connection->tokens = 1;
     connection->prompt_tokens = length / 4 + 1;
     connection->produced = 0;
-    connection->period_ns = is_fast || rate <= 0 ? 0 : (uint64_t)(1e9 / rate);
+    connection->due.period_ns = is_fast || rate <= 0 ? 0 : (uint64_t)(1e9 / rate);
     connection->is_answering = true;
     connection->id = ++answers;
     running++;
     uint64_t now = now_ns();
     if (!connection->streams) {  // the answer is due when its last token is
-        connection->in_step = false;
-        connection->due_ns = now + connection->period_ns * (connection->tokens - 1);
-        schedule(connection);
+        connection->due.in_step = false;
+        connection->due.at_ns = now + connection->due.period_ns * (connection->tokens - 1);
+        schedule(&connection->due);
         return;
     }
     static const char head[] =
@@ -359,24 +290,24 @@ static void start_chat(Connection *connection, const char *body, size_t length) 
         return;
     }
     uint64_t phase =
-        in_step || !connection->period_ns ? 0 : (uint64_t)random() % connection->period_ns;
-    connection->due_ns = now + connection->period_ns + phase;
-    schedule(connection);
+        in_step || !connection->due.period_ns ? 0 : (uint64_t)random() % connection->due.period_ns;
+    connection->due.at_ns = now + connection->due.period_ns + phase;
+    schedule(&connection->due);
 }
 
 static bool next_token(Connection *connection) {  // false when the client is gone
     if (!connection->streams) {
-        unschedule(connection);
+        unschedule(&connection->due);
         connection->produced = connection->tokens;
         tokens_total += connection->tokens;
         end_answer(connection);
     } else if (connection->is_blocked) {
-        unschedule(connection);  // until the reader has caught up
+        unschedule(&connection->due);  // until the reader has caught up
         return true;
     } else {
         add_content(connection);
         if (connection->produced == connection->tokens) {
-            unschedule(connection);
+            unschedule(&connection->due);
             end_answer(connection);
         }
     }
@@ -470,39 +401,18 @@ static bool serve(Connection *connection, uint32_t events) {
     return !(connection->is_closing && !connection->is_answering && !connection->out.length);
 }
 
-static void after_token(Connection *connection, bool is_alive) {
+static void run_token(Due *due) {
+    Connection *connection = (Connection *)due;
+    bool is_alive = next_token(connection);
     if (is_alive && !connection->is_answering) is_alive = serve(connection, 0);
     if (!is_alive) close_connection(connection);
 }
 
-static void run_due(void) {
-    uint64_t now = now_ns();
-    if (step_first && step_due_ns <= now) {
-        uint64_t period = step_first->period_ns;
-        step_due_ns += period;
-        if (step_due_ns <= now) step_due_ns = now + period;  // fell behind: no burst to catch up
-        for (Connection *connection = step_first, *next; connection; connection = next) {
-            next = connection->step_next;
-            after_token(connection, next_token(connection));
-        }
-    }
-    while (heap_length && heap[0]->due_ns <= now) {
-        Connection *connection = heap[0];
-        connection->due_ns += connection->period_ns;
-        if (connection->due_ns <= now) connection->due_ns = now + 1;
-        heap_down(0);
-        after_token(connection, next_token(connection));
-    }
-}
-
 static struct timespec *time_left(struct timespec *left) {
-    uint64_t due = heap_length ? heap[0]->due_ns : UINT64_MAX;
-    if (step_first && step_due_ns < due) due = step_due_ns;
-    if (due == UINT64_MAX) return NULL;
-    uint64_t now = now_ns(), wait = due > now ? due - now : 0;
+    uint64_t due = next_due_ns(), now = now_ns(), wait = due > now ? due - now : 0;
     left->tv_sec = wait / 1000000000;
     left->tv_nsec = wait % 1000000000;
-    return left;
+    return due == UINT64_MAX ? NULL : left;
 }
 
 static int listen_on(struct sockaddr *address, socklen_t length) {
@@ -520,7 +430,7 @@ static void accept_all(int listener) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         Connection *connection = calloc(1, sizeof *connection);
         connection->fd = fd;
-        connection->place = -1;
+        connection->due.place = -1;
         watch(connection, EPOLLIN | EPOLLRDHUP, EPOLL_CTL_ADD);
     }
 }
@@ -572,6 +482,6 @@ int main(int count, char **arguments) {
             Connection *connection = events[index].data.ptr;
             if (!serve(connection, events[index].events)) close_connection(connection);
         }
-        run_due();
+        run_due(now_ns(), run_token);
     }
 }

@@ -56,7 +56,7 @@ def compile_tools() -> None:
     BUILD.mkdir(exist_ok=True)
     for name in ("engine", "load"):
         source, program = HERE / f"{name}.c", BUILD / name
-        newest = max(source.stat().st_mtime, (HERE / "clock.h").stat().st_mtime)
+        newest = max(file.stat().st_mtime for file in (source, *HERE.glob("*.h")))
         if not program.exists() or program.stat().st_mtime < newest:
             subprocess.run([compiler, "-O2", "-Wall", "-o", program, source], check=True)
 
