@@ -54,6 +54,26 @@ class Paths:
         return self.state / "usage.sqlite3"
 
     @property
+    def engine_runs_folder(self) -> Path:
+        """What a killed agent's engine may have left behind, written down before each start."""
+        return self.state / "engine-runs"
+
+    @property
+    def engines_folder(self) -> Path:
+        """Environments of engines, shared by all nodes of this user."""
+        return self.cache / "engines"
+
+    @property
+    def models_folder(self) -> Path:
+        """Files of models, shared by all nodes of this user."""
+        return self.cache / "models"
+
+    @property
+    def engine_socket(self) -> Path:
+        """Where a managed engine listens."""
+        return self.runtime / "engine.sock"
+
+    @property
     def control_file(self) -> Path:
         """Where the running node's control API listens, with its token."""
         return self.state / "control.json"

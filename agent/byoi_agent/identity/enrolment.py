@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from byoi_agent.errors import ConfigError, IdentityError
+from byoi_agent.errors import ConfigError, IdentityError, LinkError
 from byoi_agent.identity import stores as key_stores
 from byoi_agent.identity.credential_store import CredentialStore
 from byoi_agent.identity.keys import Identity, fingerprint_of, public_key_from, raw_public_key
@@ -64,7 +64,8 @@ async def enrol_with_join_token(
 
     Raises:
         ConfigError: the URL cannot be used.
-        IdentityError: the console refused, could not be reached, or the key cannot be kept.
+        IdentityError: the console refused, or the key cannot be kept.
+        LinkError: the console cannot be reached now.
     """
     base = checked_console_url(console_url)
     previous = read_record(record_file)
@@ -201,7 +202,7 @@ async def _redeem(
         ) from error
     except (aiohttp.ClientError, OSError) as error:
         reason = str(error) or type(error).__name__
-        raise IdentityError(f"the console at {base} cannot be reached: {reason}") from error
+        raise LinkError(f"the console at {base} cannot be reached: {reason}", retry=True) from error
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:
@@ -225,7 +226,9 @@ def _understand(status: int, text: bytes, base: str) -> _Answer:
         case 400 | 401 | 403 | 404 | 409 | 410 if said:
             raise IdentityError(f"the console refused to enrol this machine: {said}")
         case 429:
-            raise IdentityError("the console has had too many enrolments; wait a minute, try again")
+            raise LinkError("the console has had too many tries; wait a minute", retry=True)
+        case 502 | 503 | 504:
+            raise LinkError(f"the console at {base} is not ready ({status}); try again", retry=True)
         case _:
             raise IdentityError(f"{base} answered {status} to the enrolment; is it a byoi console?")
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from byoi_agent.errors import ConfigError, IdentityError
+from byoi_agent.errors import ConfigError, IdentityError, LinkError
 from byoi_agent.identity.credential_store import CredentialStore
 from byoi_agent.identity.enrolment import (
     checked_console_url,
@@ -114,6 +114,7 @@ async def test_the_private_key_is_neither_sent_nor_in_the_record(enrol, console,
         (404, b"<html>", "is it a byoi console"),
         (429, b"", "wait a minute"),
         (500, b"", "answered 500"),
+        (503, b"", "not ready"),
         (302, b"", "answered 302"),
         (200, b'{"node_id": "n"}', "not like a byoi console"),
         (200, b"x" * 100_000, "not like a byoi console"),
@@ -124,7 +125,7 @@ async def test_a_refusal_is_told_and_leaves_nothing_behind(
 ):
     console.answer = (status, content)
     console.headers = {"location": "http://127.0.0.1:1/"} if status == 302 else None
-    with pytest.raises(IdentityError, match=words):
+    with pytest.raises((IdentityError, LinkError), match=words):
         await enrol()
     assert keys(tmp_path) == []
     assert not (tmp_path / "identity.json").exists()
@@ -177,7 +178,7 @@ async def test_a_key_from_systemd_is_the_nodes_key(enrol, tmp_path, key):
 
 
 async def test_a_console_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(IdentityError, match="cannot be reached"):
+    with pytest.raises(LinkError, match="cannot be reached"):
         await enrol_with_join_token(
             "http://127.0.0.1:1",
             TOKEN,

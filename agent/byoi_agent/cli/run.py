@@ -1,0 +1,78 @@
+"""`byoi run`: the node, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from byoi_agent.cli.options import choose, debug_option, setting_options
+from byoi_agent.config.lock import StateLock
+from byoi_agent.config.paths import prepare
+from byoi_agent.daemon import Daemon
+from byoi_agent.identity.memory import keep_memory_private
+from byoi_agent.telemetry.logs import configure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+if sys.platform == "win32":
+    _new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    from uvloop import new_event_loop as _new_loop
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  byoi run
+  byoi run --engine http://127.0.0.1:11434/v1
+  byoi run --slots 2 --log-format json
+"""
+)
+@setting_options(
+    "engine",
+    "model",
+    "slots",
+    "queue",
+    "console",
+    "data_dir",
+    "cache_dir",
+    "runtime_dir",
+    "key_store",
+    "ca_file",
+    "drain_seconds",
+    "probe_seconds",
+    "control_port",
+    "log_format",
+    "log_level",
+)
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Written as JSON once the node serves.",
+)
+@click.option("--exit-with-stdin", is_flag=True, help="End when standard input ends.")
+@debug_option
+def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> None:
+    """Serve this machine to its console until SIGTERM or Ctrl-C.
+
+    The first signal lets running requests end (--drain-seconds), the second stops at once.
+    """
+    chosen = choose(flags)
+    configure(chosen.settings.log_format, chosen.settings.log_level)
+    keep_memory_private()
+    prepare(chosen.paths)
+    with StateLock(chosen.paths.lock_file), asyncio.Runner(loop_factory=_new_loop) as runner:
+        daemon = Daemon(
+            chosen.settings,
+            chosen.paths,
+            environment=os.environ,
+            ready_file=ready_file,
+            exits_with_stdin=exit_with_stdin,
+        )
+        runner.run(daemon.run())

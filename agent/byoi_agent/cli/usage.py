@@ -1,0 +1,93 @@
+"""`byoi usage`: what this node has served."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from byoi_agent.cli.options import choose, debug_option, json_option, setting_options
+from byoi_agent.control.client import NodeUnreachable
+from byoi_agent.control.instances import find
+from byoi_agent.control.schema import UsageTable, usage_table
+from byoi_agent.usage.report import UsageFilter, read_report
+
+if TYPE_CHECKING:
+    from byoi_agent.cli.options import Chosen
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command()
+@setting_options("data_dir")
+@click.option("--since", type=_DAY, help="First day, in UTC.")
+@click.option("--until", type=_DAY, help="Last day, in UTC.")
+@click.option("--model", help="This model only.")
+@json_option
+@debug_option
+def usage(
+    since: object, until: object, model: str | None, *, as_json: bool, **flags: object
+) -> None:
+    """Show requests and tokens by day, model and outcome.
+
+    Asks the running node, as `byoi status` does; where none runs, reads its file.
+    """
+    named = {"since": since, "until": until}
+    days = {name: str(day)[:10] for name, day in named.items() if day is not None}
+    table = _read(choose(flags), UsageFilter(**days, model=model))
+    if as_json:
+        click.echo(table.model_dump_json())
+    else:
+        _show(table)
+
+
+def _read(chosen: Chosen, wanted: UsageFilter) -> UsageTable:
+    found = find(chosen.paths, os.environ, is_named=chosen.is_data_dir_named)
+    if not found.clients:
+        return _from_file(chosen, wanted)
+    try:
+        tables = [client.usage(wanted) for client in found.clients]
+    except NodeUnreachable:
+        if found.found_by in {"environment", "demo"}:
+            raise
+        return _from_file(chosen, wanted)  # it ended while we asked
+    if found.found_by == "demo":
+        count = len(tables)
+        words = "the node" if count == 1 else f"the sum of {count} nodes"
+        click.echo(f"byoi: {words} of the running demo", err=True)
+    return usage_table(tables)
+
+
+def _from_file(chosen: Chosen, wanted: UsageFilter) -> UsageTable:
+    if not chosen.paths.outbox_file.exists():
+        click.echo(f"byoi: nothing has been served from {chosen.paths.state} yet", err=True)
+        return UsageTable()
+    return usage_table([read_report(chosen.paths.outbox_file, wanted)])
+
+
+def _show(table: UsageTable) -> None:
+    from rich.console import Console  # noqa: PLC0415 programs ask for JSON and never pay for it
+    from rich.table import Table  # noqa: PLC0415
+
+    shown = Table("day", "model", "outcome", box=None, show_footer=True)
+    totals = table.totals
+    for name, total in (
+        ("requests", totals.requests),
+        ("prompt", totals.prompt_tokens),
+        ("cached", totals.cached_tokens),
+        ("completion", totals.completion_tokens),
+        ("total", totals.total_tokens),
+    ):
+        shown.add_column(name, f"{total:,}", justify="right")
+    for row in table.rows:
+        numbers = (
+            row.requests,
+            row.prompt_tokens,
+            row.cached_tokens,
+            row.completion_tokens,
+            row.total_tokens,
+        )
+        shown.add_row(row.day, row.model, row.outcome, *(f"{number:,}" for number in numbers))
+    Console(file=sys.stdout, highlight=False).print(shown)

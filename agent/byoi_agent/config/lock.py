@@ -1,0 +1,54 @@
+"""One process per state folder: two would fight for the same identity and the same usage file."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING, Self
+
+from byoi_agent.errors import AgentError, ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class StateInUse(AgentError):
+    """Another process runs from this state folder."""
+
+
+class StateLock:
+    """Holds a state folder for this process; the system lets go of it however the process ends."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        """Take it, without waiting.
+
+        Raises:
+            StateInUse: somebody has it; the message names the process.
+            ConfigError: the file cannot be opened.
+        """
+        try:
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise ConfigError(f"{self._file} cannot be opened: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise StateInUse(
+                f"already running as pid {holder} with the data folder {self._file.parent}"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        self._descriptor = descriptor
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go; the file stays, since taking it away could free a lock that another just took."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,1 @@
+"""The whole system on one machine for `byoi demo`: console and nodes as programs, one answer."""
