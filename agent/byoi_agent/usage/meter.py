@@ -211,7 +211,7 @@ class StreamMeter:
         has_text = False
         for choice in choices:
             index = choice.get("index", 0) if isinstance(choice, Mapping) else None
-            if index not in range(CHOICES_LIMIT):
+            if not isinstance(index, int) or index not in range(CHOICES_LIMIT):
                 return self._fails("an event with a malformed choice")
             has_text |= self._note_choice(choice, index)
         if has_text:

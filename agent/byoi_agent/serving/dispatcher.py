@@ -1,0 +1,169 @@
+"""Takes requests off the link and sees each of them to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.errors import RequestRefused
+from byoi_agent.node import advertise
+from byoi_agent.node.view import Load
+from byoi_agent.serving.admission import Admission
+from byoi_agent.serving.relay import Relay
+from byoi_agent.serving.request import model_for
+from byoi_wire.ids import RecordId
+from byoi_wire.messages import ResetCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from byoi_agent.node.board import Board
+    from byoi_agent.serving.neighbours import StreamSession, Surroundings
+    from byoi_wire.aio.session import StreamHandler
+    from byoi_wire.ids import StreamId
+    from byoi_wire.messages import AnswerHead, OpenHead
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS: Final = 1.0
+
+
+class Dispatcher:
+    """Sole owner of the requests in flight.
+
+    A request that cannot be served here is refused on the spot (`RESET(REFUSED)`, no record), so
+    that the console may try another node. How many run and wait is what the node advertises.
+    """
+
+    def __init__(self, around: Surroundings, board: Board) -> None:
+        self._around = around
+        self._board = board
+        self._admission: Admission[RecordId] = Admission()
+        self._relays: dict[RecordId, Relay] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._drain_at: float | None = None
+        self._busy = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._drained = asyncio.Event()
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """Requests that run, and requests that wait."""
+        return self._admission.running, self._admission.waiting
+
+    def accept(self, session: StreamSession, stream: StreamId, head: OpenHead) -> StreamHandler:
+        """A request begins; called for each stream that the console opens."""
+        try:
+            return self._admit(session, stream, head)
+        except RequestRefused as refusal:
+            logger.info("request refused", extra={"reason": refusal.reason})
+            session.reset(stream, ResetCode.REFUSED, refusal.reason)
+            return _Deaf()
+
+    async def run(self) -> None:
+        """Until drained or cancelled; no request is left when this returns, and each has a record.
+
+        Cancelled, it cuts what runs.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                watcher = tasks.create_task(self._watch(), name="time limits of requests")
+                await self._drained.wait()
+                watcher.cancel()
+            finally:
+                self._tasks = None
+
+    async def drain(self, deadline_seconds: float) -> None:
+        """Refuse new requests, give those that are here this long, then cut the rest."""
+        self._admission.drain()
+        if deadline_seconds <= 0:
+            self._stop_all()
+        else:
+            self._drain_at = self._around.clock.monotonic() + deadline_seconds
+        await self._idle.wait()
+        self._drained.set()
+
+    def _admit(self, session: StreamSession, stream: StreamId, head: OpenHead) -> Relay:
+        if self._tasks is None:
+            raise RequestRefused("draining")
+        if (reason := self._around.outbox.refusal) is not None:
+            raise RequestRefused(reason)
+        model_for(head, self._around.engine.view)
+        self._resize()
+        now = self._around.clock.monotonic()
+        record_id = RecordId(head.request_id, head.attempt)
+        has_slot = self._admission.arrive(record_id, now + head.deadline_seconds, now)
+        relay = Relay(session, stream, head, self._around, free_slot=self._leave)
+        self._relays[record_id] = relay
+        if has_slot:
+            relay.admit()
+        self._tasks.create_task(self._see_through(relay), name=f"request {record_id}")
+        self._idle.clear()
+        self._busy.set()
+        self._publish()
+        return relay
+
+    async def _see_through(self, relay: Relay) -> None:
+        try:
+            await relay.run()
+        except Exception:  # one request's fault must not end the others
+            logger.exception("request not ended properly", extra={"record": str(relay.record_id)})
+            relay.abandon()
+        finally:
+            del self._relays[relay.record_id]
+            self._leave(relay.record_id)
+            if not self._relays:
+                self._busy.clear()
+                self._idle.set()
+
+    def _leave(self, record_id: RecordId) -> None:
+        self._start(self._admission.leave(record_id, self._around.clock.monotonic()))
+        self._resize()
+        self._publish()
+
+    def _resize(self) -> None:
+        view = self._board.view
+        slots, queue = advertise.slots_of(view), advertise.queue_of(view)
+        self._start(self._admission.resize(slots, queue, self._around.clock.monotonic()))
+        if not slots:  # the engine is gone: those who wait for it may be served elsewhere
+            for relay in tuple(self._relays.values()):
+                relay.give_back("engine_not_ready")
+
+    def _start(self, record_ids: Iterable[RecordId]) -> None:
+        for record_id in record_ids:
+            self._relays[record_id].admit()
+
+    async def _watch(self) -> None:
+        """One timer for all requests, and none while there are none."""
+        clock = self._around.clock
+        while True:
+            await self._busy.wait()
+            await clock.sleep_until(clock.monotonic() + CHECK_SECONDS)
+            now = clock.monotonic()
+            self._admission.expired(now)  # each relay tells its own stream
+            for relay in tuple(self._relays.values()):
+                relay.check(now)
+            if self._drain_at is not None and now >= self._drain_at:
+                self._stop_all()
+
+    def _stop_all(self) -> None:
+        for relay in tuple(self._relays.values()):
+            relay.stop()
+
+    def _publish(self) -> None:
+        self._board.update(load=Load(*self.load))
+
+
+class _Deaf:
+    """Hears what still comes of a refused stream."""
+
+    def head_received(self, head: AnswerHead) -> None: ...
+    def data_received(self, data: bytes) -> None: ...
+    def end_received(self, trailer: bytes) -> None: ...
+    def reset_received(self, code: ResetCode, reason: str) -> None: ...
+    def send_allowed(self) -> None: ...
+    def link_lost(self) -> None: ...
+    def link_resumed(self) -> None: ...

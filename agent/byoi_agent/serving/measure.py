@@ -1,0 +1,114 @@
+"""How many tokens an attempt used: as the engine says, else by its tokenizer, else by events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from byoi_agent.errors import EngineError
+from byoi_wire.http.sse import data_of, events
+from byoi_wire.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from byoi_agent.serving.answer import EngineAnswer
+    from byoi_agent.serving.request import PreparedRequest
+    from byoi_wire.usage import CountedBy
+
+logger = logging.getLogger(__name__)
+
+COUNT_SECONDS: Final = 2.0
+
+
+class Measured(NamedTuple):
+    """The tokens, and where the numbers come from."""
+
+    usage: Usage
+    counted_by: CountedBy
+
+
+NOTHING: Final = Measured(Usage(), "none")
+
+
+class Counter(Protocol):
+    """The part of an engine's kind that counts; see `byoi_agent.engine.kinds.base`."""
+
+    @property
+    def counts_all_choices(self) -> bool: ...  # noqa: D102
+
+    async def count(  # noqa: D102
+        self,
+        client: Any,  # noqa: ANN401 - each kind's own client, handed through
+        path: str,
+        request: Mapping[str, Any],
+        text: str,
+    ) -> Usage | None: ...
+
+
+async def measure(
+    kind: Counter, client: object, request: PreparedRequest, answer: EngineAnswer
+) -> Measured:
+    """Count an attempt that reached the engine. Takes at most two seconds."""
+    usage = answer.usage
+    if usage is not None and (request.choices == 1 or kind.counts_all_choices):
+        return Measured(usage, "engine")
+    counted = await _by_tokenizer(kind, client, request, answer.text)
+    if counted is not None:
+        return Measured(counted, "tokenizer")
+    return without_tokenizer(answer)
+
+
+def without_tokenizer(answer: EngineAnswer) -> Measured:
+    """What is known without asking anybody: an event carries one token, as engines write them."""
+    if answer.usage is not None:
+        return Measured(answer.usage, "engine")
+    if answer.content_events:
+        return Measured(Usage(completion_tokens=answer.content_events), "events")
+    return NOTHING
+
+
+def restate(last: bytes, usage: Usage, *, is_stream: bool) -> bytes:
+    """The end of an answer with the counts that the record has, where the engine's were not whole.
+
+    What carries no usage comes back as it was.
+    """
+    if not is_stream:
+        return _with_usage(last, usage) or last
+    parts = []
+    for event in events(last):
+        restated = _with_usage(data_of(event), usage)
+        parts.append(event if restated is None else b"data: " + restated + b"\n\n")
+    return b"".join(parts)
+
+
+async def _by_tokenizer(
+    kind: Counter, client: object, request: PreparedRequest, text: str | None
+) -> Usage | None:
+    if text is None:
+        return None
+    try:
+        async with asyncio.timeout(COUNT_SECONDS):
+            return await kind.count(client, request.path, json.loads(request.body), text)
+    except (EngineError, TimeoutError):
+        return None
+    except Exception:  # the answer is over: a fault in counting must not cost its record
+        logger.exception("tokens not counted")
+        return None
+
+
+def _with_usage(data: bytes, usage: Usage) -> bytes | None:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("usage"), dict):
+        return None
+    value["usage"] |= {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

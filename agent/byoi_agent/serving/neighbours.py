@@ -1,0 +1,92 @@
+"""What serving needs of the rooms beside it: session, engine, outbox and clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from byoi_agent.serving.measure import Counter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from byoi_agent.clock import Clock
+    from byoi_agent.engine.client import ExchangeHandler
+    from byoi_agent.engine.view import EngineView
+    from byoi_wire.ids import NodeId, StreamId
+    from byoi_wire.messages import AnswerHead, ResetCode, Trailer
+    from byoi_wire.usage import UsageRecord
+
+
+class StreamSession(Protocol):
+    """The session that a stream belongs to; `byoi_wire.aio.session.Session` is one."""
+
+    def send_head(self, stream: StreamId, head: AnswerHead) -> None: ...  # noqa: D102
+    def send(self, stream: StreamId, data: bytes) -> bool: ...  # noqa: D102
+    def end(self, stream: StreamId, trailer: Trailer | None = None) -> None: ...  # noqa: D102
+    def reset(self, stream: StreamId, code: ResetCode, reason: str = "") -> None: ...  # noqa: D102
+    def consumed(self, stream: StreamId, count: int) -> None: ...  # noqa: D102
+
+
+class Exchange(Protocol):
+    """One request at the engine."""
+
+    def pause(self) -> None: ...  # noqa: D102
+    def resume(self) -> None: ...  # noqa: D102
+    def abort(self) -> None: ...  # noqa: D102
+
+
+class Client(Protocol):
+    """How a request gets to the engine; `byoi_agent.engine.client.EngineClient` is one."""
+
+    async def send(  # noqa: D102
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        handler: ExchangeHandler,
+    ) -> Exchange: ...
+
+
+class Kind(Counter, Protocol):
+    """What must be known of a kind of engine; see `byoi_agent.engine.kinds.base`."""
+
+    @property
+    def extra_fields(self) -> frozenset[str]: ...  # noqa: D102
+
+    def translate_error(  # noqa: D102
+        self, status: int, body: bytes, path: str = ""
+    ) -> tuple[int, dict[str, Any]]: ...
+
+
+class Engine(Protocol):
+    """The engine and its supervisor."""
+
+    @property
+    def view(self) -> EngineView: ...  # noqa: D102
+    @property
+    def client(self) -> Client: ...  # noqa: D102
+    @property
+    def kind(self) -> Kind: ...  # noqa: D102
+
+    def suspect(self, reason: str) -> None: ...  # noqa: D102
+
+
+class RecordKeeper(Protocol):
+    """Where records become durable; `byoi_agent.usage.outbox.Outbox` is one."""
+
+    @property
+    def refusal(self) -> str | None: ...  # noqa: D102
+    async def commit(self, record: UsageRecord) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all requests of a node share. `salt_secret` never leaves the node."""
+
+    node_id: NodeId
+    engine: Engine
+    outbox: RecordKeeper
+    clock: Clock
+    salt_secret: bytes

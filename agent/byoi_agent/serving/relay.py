@@ -1,0 +1,349 @@
+"""One request's way: its body to the engine, the answer back, its record before the end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.errors import EngineError, RequestRefused
+from byoi_agent.serving import ending
+from byoi_agent.serving.answer import EngineAnswer
+from byoi_agent.serving.ending import (
+    BODY_LATE,
+    BODY_MISMATCH,
+    DEADLINE,
+    ENGINE_FAILED,
+    ENGINE_SILENT,
+    INTERNAL,
+    NODE_STOPS,
+    Ending,
+)
+from byoi_agent.serving.measure import NOTHING, Measured, measure, restate, without_tokenizer
+from byoi_agent.serving.request import model_for, prepare
+from byoi_agent.usage.outbox import OutboxFull
+from byoi_wire.ids import RecordId
+from byoi_wire.messages import AnswerHead, ResetCode, Trailer
+from byoi_wire.requests import RequestInvalid
+from byoi_wire.usage import UsageRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from byoi_agent.engine.view import EngineView
+    from byoi_agent.serving.neighbours import Client, Exchange, Kind, StreamSession, Surroundings
+    from byoi_agent.serving.request import PreparedRequest
+    from byoi_wire.ids import StreamId
+    from byoi_wire.messages import OpenHead
+
+logger = logging.getLogger(__name__)
+
+BODY_SECONDS: Final = 30.0
+CONNECT_SECONDS: Final = 10.0
+PIECE_BYTES: Final = 64 * 1024
+"""A plain answer is queued in pieces of this size, since the mux copies what is left of a piece."""
+
+
+class Relay:
+    """Sole owner of one request in flight; the session, the engine's answer and the clock call it.
+
+    A request that was refused (`RESET(REFUSED)`) leaves no record, since nothing of it ran; every
+    other one leaves exactly one, durable before the stream's last byte.
+    """
+
+    def __init__(
+        self,
+        session: StreamSession,
+        stream: StreamId,
+        head: OpenHead,
+        around: Surroundings,
+        *,
+        free_slot: Callable[[RecordId], None],
+    ) -> None:
+        self._session = session
+        self._stream = stream
+        self._head = head
+        self._around = around
+        self._free_slot = free_slot
+        self._opened_at = around.clock.monotonic()
+        self._started_at_ms = int(around.clock.wall() * 1000)
+        self._deadline_at = self._opened_at + head.deadline_seconds
+        self._body = bytearray()
+        self._has_body = False
+        self._slot_at: float | None = None
+        self._ready = asyncio.Event()
+        self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._request: PreparedRequest | None = None
+        self._answer: EngineAnswer | None = None
+        self._kind: Kind = around.engine.kind
+        self._client: Client = around.engine.client
+        self._exchange: Exchange | None = None
+        self._is_paused = False
+        self._has_begun = False
+        self._sent_bytes = 0
+
+    @property
+    def record_id(self) -> RecordId:
+        """The key of this attempt's record."""
+        return RecordId(self._head.request_id, self._head.attempt)
+
+    async def run(self) -> None:
+        """Until the record is durable and the stream has ended; cancelled, it does so at once."""
+        try:
+            outcome = await self._serve()
+        except asyncio.CancelledError:
+            self.finish(NODE_STOPS)
+            await self._conclude(self._over.result(), self._measured_at_once())
+            raise
+        except Exception:  # one request's fault ends that request only
+            logger.exception("request failed", extra={"request": self._head.request_id})
+            self.finish(INTERNAL)
+            outcome = self._over.result()
+        await self._settle(outcome)
+
+    # What the dispatcher calls.
+
+    def admit(self) -> None:
+        """A slot is this request's now."""
+        self._slot_at = self._around.clock.monotonic()
+        if self._has_body:
+            self._ready.set()
+
+    def check(self, now: float) -> None:
+        """Called about once a second: end what takes too long."""
+        if now >= self._deadline_at:
+            self._time_out(DEADLINE)
+        elif not self._has_body:
+            if now >= self._opened_at + BODY_SECONDS:
+                self._time_out(BODY_LATE)
+        elif self._answer is not None:
+            if self._is_paused:
+                self._answer.excuse(now)
+            elif self._answer.is_late(now):
+                self._time_out(ENGINE_SILENT)
+
+    def stop(self) -> None:
+        """The node goes down: what has not begun goes back to the console, the rest is cut."""
+        self.give_back("draining")
+        self.finish(NODE_STOPS)
+
+    def give_back(self, reason: str) -> None:
+        """If nothing of it has reached the engine, let the console try another node."""
+        if self._answer is None:
+            self.finish(ending.refused(reason))
+
+    def abandon(self) -> None:
+        """It cannot even be ended properly: cut both sides."""
+        if self._exchange is not None:
+            self._exchange.abort()
+        self._session.reset(self._stream, ResetCode.INTERNAL, INTERNAL.reason)
+
+    # What the session calls.
+
+    def head_received(self, head: AnswerHead) -> None:
+        """Never at a node: only answers have such heads."""
+
+    def data_received(self, data: bytes) -> None:
+        """A piece of the request; all of it is kept, so there is always room for the next."""
+        self._session.consumed(self._stream, len(data))
+        self._body += data
+        if len(self._body) > self._head.body_bytes:
+            self.finish(BODY_MISMATCH)
+
+    def end_received(self, trailer: bytes) -> None:  # noqa: ARG002 - a console sends none
+        """The request is whole."""
+        self._has_body = True
+        if len(self._body) != self._head.body_bytes:
+            self.finish(BODY_MISMATCH)
+        elif self._slot_at is not None:
+            self._ready.set()
+
+    def reset_received(self, code: ResetCode, reason: str) -> None:  # noqa: ARG002 - not for us
+        """The client left, or the link is lost for good: the engine stops in this very turn."""
+        self.finish(ending.cut_by_peer(code, has_begun=self._has_begun))
+
+    def send_allowed(self) -> None:
+        """The client has caught up: read on from the engine."""
+        if self._is_paused and self._answer is not None and self._exchange is not None:
+            self._is_paused = False
+            self._answer.excuse(self._around.clock.monotonic())
+            self._exchange.resume()
+
+    def link_lost(self) -> None:
+        """The engine goes on; what it says waits in the stream's queue until that is full."""
+
+    def link_resumed(self) -> None:
+        """The queue empties by itself and `send_allowed` follows."""
+
+    # What the engine's answer calls.
+
+    def forward(self, data: bytes, content_type: str) -> None:
+        """The hot path: a piece of a streamed answer goes on."""
+        if self._over.done():
+            return
+        if not self._has_begun:
+            self._begin(200, content_type)
+        self._sent_bytes += len(data)
+        if not self._session.send(self._stream, data) and self._exchange is not None:
+            self._is_paused = True
+            self._exchange.pause()
+
+    def finish(self, how: Ending) -> None:
+        """The first call decides; whatever is still under way at the engine is cancelled."""
+        if self._over.done():
+            return
+        self._over.set_result(how)
+        self._ready.set()
+        if self._exchange is not None and how.outcome != "complete":
+            self._exchange.abort()
+        if how.is_engines_fault:
+            self._around.engine.suspect(how.error_code or "")
+
+    # Inside
+
+    async def _serve(self) -> Ending:
+        await self._ready.wait()
+        if self._over.done():
+            return self._over.result()
+        engine = self._around.engine
+        self._kind, self._client = engine.kind, engine.client
+        try:
+            self._request = self._prepared(engine.view)
+        except RequestRefused as refusal:
+            self.finish(ending.refused(refusal.reason))
+        except RequestInvalid as error:
+            self.finish(ending.invalid(error))
+        else:
+            await self._ask(self._request)
+        return await self._over
+
+    def _prepared(self, view: EngineView) -> PreparedRequest:
+        model = model_for(self._head, view)  # it may have gone while this one waited
+        raw = bytes(self._body)
+        self._body.clear()
+        secret, tenant = self._around.salt_secret, self._head.tenant
+        salt = hmac.new(secret, tenant.encode(), hashlib.sha256).hexdigest()
+        return prepare(self._head, raw, model, extra_fields=self._kind.extra_fields, salt=salt)
+
+    async def _ask(self, request: PreparedRequest) -> None:
+        self._answer = EngineAnswer(
+            request,
+            self,
+            monotonic=self._around.clock.monotonic,
+            translate_error=self._kind.translate_error,
+        )
+        accept = "text/event-stream" if request.streams else "application/json"
+        headers = {"content-type": "application/json", "accept": accept}
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                exchange = await self._client.send(
+                    "POST", request.path, headers, request.body, self._answer
+                )
+        except (EngineError, TimeoutError) as error:
+            logger.warning("engine not reached", extra={"reason": str(error)})
+            self.finish(ENGINE_FAILED)
+            return
+        self._exchange = exchange
+        if self._over.done():  # ended while it connected
+            exchange.abort()
+
+    def _time_out(self, how: Ending) -> None:
+        if self._answer is not None and not self._over.done() and not how.is_engines_fault:
+            self._around.engine.suspect(how.error_code or "")
+        self.finish(how)
+
+    def _begin(self, status: int, content_type: str) -> None:
+        self._has_begun = True
+        headers = {"content-type": content_type}
+        if self._request is not None and self._request.dropped:
+            headers["x-byoi-dropped"] = ", ".join(self._request.dropped)
+        queued_ms = self._since_opened_ms(self._slot_at)
+        head = AnswerHead(status=status, headers=headers, queued_ms=queued_ms)
+        self._session.send_head(self._stream, head)
+
+    async def _settle(self, how: Ending) -> None:
+        self._free_slot(self.record_id)
+        if not how.is_recorded:
+            self._session.reset(self._stream, ResetCode.REFUSED, how.reason)
+            return
+        try:
+            measured = await self._measured(how)
+        except asyncio.CancelledError:
+            await self._conclude(how, self._measured_at_once())
+            raise
+        await self._conclude(how, measured)
+
+    async def _measured(self, how: Ending) -> Measured:
+        answer, request = self._answer, self._request
+        if answer is None or request is None or self._is_unused(how, answer):
+            return NOTHING
+        return await measure(self._kind, self._client, request, answer)
+
+    def _measured_at_once(self) -> Measured:
+        return NOTHING if self._answer is None else without_tokenizer(self._answer)
+
+    def _is_unused(self, how: Ending, answer: EngineAnswer) -> bool:
+        """Whether no token was used: a fast no also lets the console try elsewhere sooner."""
+        is_empty = not answer.content_events and answer.usage is None
+        return how.is_rejection or (how.is_engines_fault and is_empty)
+
+    async def _conclude(self, how: Ending, measured: Measured) -> None:
+        """Make the record durable, then end the stream; never the other way round."""
+        record = self._record(how, measured)
+        try:
+            await self._around.outbox.commit(record)
+        except OutboxFull:
+            logger.exception("usage not recorded", extra={"request": record.request_id})
+            how = INTERNAL
+        if self._exchange is not None:
+            self._exchange.abort()  # an engine that said [DONE] and did not end its answer
+        if not how.is_told:
+            return
+        if how.reset is not None:
+            self._session.reset(self._stream, how.reset, how.reason)
+        else:
+            self._end(how, record)
+
+    def _end(self, how: Ending, record: UsageRecord) -> None:
+        if not self._has_begun:
+            self._begin(how.status, how.content_type)
+        last = how.last
+        if self._answer is not None and self._answer.usage not in {None, record.usage}:
+            is_stream = self._request is not None and self._request.streams
+            last = restate(last, record.usage, is_stream=is_stream)
+        for start in range(0, len(last), PIECE_BYTES):
+            self._session.send(self._stream, last[start : start + PIECE_BYTES])
+        trailer = Trailer(
+            usage=record.usage,
+            finish_reason=record.finish_reason,
+            first_token_ms=record.first_token_ms,
+            duration_ms=record.duration_ms,
+        )
+        self._session.end(self._stream, trailer)
+
+    def _record(self, how: Ending, measured: Measured) -> UsageRecord:
+        answer = self._answer
+        first_content_at = None if answer is None else answer.first_content_at
+        return UsageRecord(
+            request_id=self._head.request_id,
+            attempt=self._head.attempt,
+            ticket=self._head.ticket,
+            node_id=self._around.node_id,
+            model=self._head.model,
+            route=self._head.path,
+            outcome=how.outcome,
+            status=200 if self._has_begun else how.status,
+            usage=measured.usage,
+            counted_by=measured.counted_by,
+            finish_reason=None if answer is None else answer.finish_reason,
+            error_code=how.error_code,
+            started_at_ms=self._started_at_ms,
+            first_token_ms=self._since_opened_ms(first_content_at),
+            duration_ms=(self._around.clock.monotonic() - self._opened_at) * 1000,
+            sent_bytes=self._sent_bytes + (len(how.last) if how.reset is None else 0),
+        )
+
+    def _since_opened_ms(self, at: float | None) -> float | None:
+        return None if at is None else (at - self._opened_at) * 1000
