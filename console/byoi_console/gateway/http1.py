@@ -160,7 +160,8 @@ class _HeadReader:
         self.request = Request(head)
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        parser = httptools.HttpRequestParser(self)
+        self._keeps_alive = False
+        self._parser = parser = httptools.HttpRequestParser(self)
         try:
             parser.feed_data(head)
         except httptools.HttpParserUpgrade:
@@ -173,12 +174,16 @@ class _HeadReader:
         request = self.request
         request.method = parser.get_method().decode()
         request.is_http10 = version == "1.0"
-        request.keeps_alive = parser.should_keep_alive()
+        request.keeps_alive = self._keeps_alive
         request.headers = self._headers
         request.target, request.query = _split_target(self._url)
 
     def on_url(self, url: bytes) -> None:
         self._url += url
+
+    def on_headers_complete(self) -> None:
+        # Later than this, for a request without a body, llhttp has forgotten `Connection`.
+        self._keeps_alive = self._parser.should_keep_alive()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name.lower(), value))

@@ -198,7 +198,10 @@ class Recording:
         return sum(map(len, self._pieces[reader.position - self._forgotten :]))
 
     def _forget(self) -> None:
-        slowest = min((reader.position for reader in self._readers), default=self._forgotten)
+        slowest = min(
+            (reader.position for reader in self._readers),
+            default=self._forgotten + len(self._pieces),
+        )
         count = slowest - self._forgotten
         if count:
             del self._pieces[:count]

@@ -205,14 +205,19 @@ class Client:
             data = await self.reader.readexactly(size + 2)
         return data[:-2]
 
+    async def rest(self):
+        pieces = []
+        while piece := await self.chunk():
+            pieces.append(piece)
+        return b"".join(pieces)
+
     async def answer(self, method="POST"):
         status, headers = await self.head()
         while status == 100:
             status, headers = await self.head()
         body = b""
         if headers.get("transfer-encoding") == "chunked":
-            while piece := await self.chunk():
-                body += piece
+            body = await self.rest()
         elif "content-length" in headers and method != "HEAD":
             async with asyncio.timeout(5):
                 body = await self.reader.readexactly(int(headers["content-length"]))

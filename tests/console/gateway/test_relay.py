@@ -361,9 +361,7 @@ async def test_a_link_lost_after_content_goes_on_once_it_is_back(world):
     stream.end()
     assert not other.session.opened
     assert node
-    body = b""
-    while piece := await client.chunk():
-        body += piece
+    body = await client.rest()
     assert b'"b"' in body
 
 
@@ -392,9 +390,7 @@ async def test_a_silent_node_commits_to_comments_and_still_is_followed(make_worl
         assert await client.chunk() == b": keep-alive\n\n"
         first.reset(ResetCode.ENGINE_ERROR)
         (await second.session.next_stream()).stream_all("x")
-        body = b""
-        while piece := await client.chunk():
-            body += piece
+        body = await client.rest()
         assert b"[DONE]" in body
 
 
@@ -406,9 +402,7 @@ async def test_after_comments_a_failure_is_an_error_event(make_world):
         stream = await node.session.next_stream()
         await client.head()
         stream.reset(ResetCode.ENGINE_ERROR)
-        body = b""
-        while piece := await client.chunk():
-            body += piece
+        body = await client.rest()
         assert b'"engine_error"' in body
 
 
