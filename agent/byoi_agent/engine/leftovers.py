@@ -63,12 +63,7 @@ async def clear_leftovers(folder: Path) -> int:
     A run whose agent still lives is left alone.
     """
     count = 0
-    for file in sorted(folder.glob("*.json")):
-        try:
-            run = Run(**json.loads(file.read_text()))
-        except (ValueError, TypeError):
-            file.unlink(missing_ok=True)  # torn by a full disk: nothing can be proven by it
-            continue
+    for run in _recorded(folder):
         if run.boot == _boot():
             stat = stat_of(run.agent_pid)
             if stat is not None and stat[3] == run.agent_ticks and stat[0] not in "ZX":
@@ -76,6 +71,16 @@ async def clear_leftovers(folder: Path) -> int:
             count += await sweep(run)
         run.forget(folder)
     return count
+
+
+def _recorded(folder: Path) -> list[Run]:
+    runs = []
+    for file in sorted(folder.glob("*.json")):
+        try:
+            runs.append(Run(**json.loads(file.read_text())))
+        except (ValueError, TypeError):
+            file.unlink(missing_ok=True)  # torn by a full disk: nothing can be proven by it
+    return runs
 
 
 async def sweep(run: Run) -> int:

@@ -1,4 +1,4 @@
-"""One run of an engine as a process of ours: started under its guard, watched, and ended for sure."""
+"""One run of an engine as a process of ours: started under its guard, and ended for sure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import uuid
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.engine import guard
@@ -19,6 +18,7 @@ from byoi_agent.engine.leftovers import MARK, new_run, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 

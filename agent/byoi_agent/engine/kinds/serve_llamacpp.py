@@ -21,6 +21,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import xllamacpp
 
+_BATCH_TOKENS = 1024
+
 
 def parameters(options: dict[str, Any]) -> xllamacpp.CommonParams:
     """Turn our options into llama.cpp's."""
@@ -36,6 +38,8 @@ def parameters(options: dict[str, Any]) -> xllamacpp.CommonParams:
         params.chat_template = options["chat_template"]
     for name, value in options.get("sampling", {}).items():
         setattr(params.sampling, name, value)
+    # An embedding's input must fit into one batch, and each of its tokens costs 200 kB once used.
+    params.n_batch = params.n_ubatch = min(options["context_tokens"], _BATCH_TOKENS)
     params.embedding = True
     params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.endpoint_metrics = params.endpoint_slots = True

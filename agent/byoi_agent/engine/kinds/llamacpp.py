@@ -1,0 +1,194 @@
+"""llama.cpp as a managed engine: the light one, which answers within a second of its start.
+
+It comes as a wheel (xllamacpp) that holds the C++ server and needs nothing else, in an environment
+of its own; see `serve_llamacpp.py` for what runs there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from byoi_agent.engine.address import EngineAddress
+from byoi_agent.engine.kinds import probes
+from byoi_agent.engine.kinds.errors import translate
+from byoi_agent.engine.kinds.tokenizers import count_with_llamacpp
+from byoi_agent.engine.machine import Limits
+from byoi_agent.engine.process import LaunchSpec
+from byoi_agent.engine.runtimes import RuntimeSpec
+from byoi_agent.engine.view import ServedModel
+from byoi_agent.errors import ConfigError, EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from byoi_agent.engine.client import EngineClient
+    from byoi_agent.engine.process import Ended
+    from byoi_agent.engine.runtimes import Runtimes
+    from byoi_agent.models.catalogue import ModelEntry
+    from byoi_agent.models.hub import ModelStore
+    from byoi_agent.models.wheels import Progress
+    from byoi_wire.usage import Usage
+
+_VERSION: Final = "2026.10.11549"
+_SOCKET_PATH_BYTES: Final = 100  # Linux allows 107, macOS 103
+_SERVE: Final = Path(__file__).with_name("serve_llamacpp.py")
+_HASHES: Final = (  # one per platform's wheel
+    "1b76730ab9af47ec8d05a3d55154305fa92642f694dd9ad87d9e5a5e9956a59d",
+    "1f2a08052bb653659bcf1bedbbaf86b97f41dd46aa2763d596d7f27c5d89a689",
+    "4ecda27a308b2403aa13c9d04b270befab95edc556c24ed00b2f8a98bd7f6781",
+    "7a04d90562878fde09a106f9618810e67cfa07ed46b946705e0b95c9e5f33edb",
+    "9993211c112a8f0ecc338b4a9a2ea40a5f12a1a10b980089eb0f684fa32f921b",
+    "aef25324f172925988378cf5c14dc6ec4291b889a06aa0388332e75d69c8bd93",
+    "b9d341c07245b246d235a7186b0df8b892a3665fd92e37e1de606eaeff1d5265",
+    "c17ee1163006f70726abb9f72137830818f3d8cb60bfc34cb232d08428eaa22b",
+    "c54e7d13520ecc989c63dc99d55de3065e2f343a91f43f053d16b5e62077c261",
+    "cd580dd0a984e0d3ad2d1f7115a064fc2383b9d7a616521819e7a37e7de2c6d2",
+    "e2a3e79e775515de4ad197e667f874070446ef9ac9cf2044bc9866bc4c72289e",
+)
+_IS_MEASURED: Final = sys.platform == "linux" and platform.machine() == "x86_64"
+
+RUNTIME: Final = RuntimeSpec(
+    name="llamacpp",
+    version=_VERSION,
+    requirements=" \\\n    ".join(
+        [f"xllamacpp=={_VERSION}", *(f"--hash=sha256:{digest}" for digest in _HASHES)]
+    ),
+    unpacked_bytes=106_070_000 if _IS_MEASURED else None,
+)
+
+_FAILURES: Final = (
+    (re.compile(r"No module named"), "its environment is damaged; remove it from the cache folder"),
+    (re.compile(r"invalid magic|failed to load model"), "the model's file cannot be loaded"),
+    (re.compile(r"(?i)failed to allocate|out of memory|bad_alloc"), "there is not enough memory"),
+    (re.compile(r"couldn't bind|bind.*failed"), "its socket cannot be made"),
+)
+
+
+class LlamaCpp:
+    """One llama.cpp server with one model; see `EngineKind` for the attributes."""
+
+    name = "llamacpp"
+    version: str | None = _VERSION
+    extra_fields = frozenset({"ignore_eos", "min_p", "repeat_penalty", "top_k", "typical_p"})
+    counts_all_choices = False  # its usage is the last choice's alone
+    limits = Limits(startup_seconds=30.0, drain_seconds=10.0)
+
+    def __init__(
+        self,
+        model: ModelEntry,
+        *,
+        runtimes: Runtimes,
+        store: ModelStore,
+        socket_path: Path,
+        slots: int = 4,
+        context_tokens: int = 2048,
+        threads: int | None = None,
+    ) -> None:
+        if len(os.fsencode(socket_path)) > _SOCKET_PATH_BYTES or socket_path.suffix != ".sock":
+            raise ConfigError(f"an engine's socket needs a short path in .sock: {socket_path}")
+        self.slots = slots
+        self.address = EngineAddress.parse(f"unix://{socket_path}")
+        self._model = model
+        self._runtimes = runtimes
+        self._store = store
+        self._socket_path = socket_path
+        self._context_tokens = min(context_tokens, model.context_tokens)
+        self._threads = threads or len(_cores())
+
+    async def prepare(self, report: Callable[[Progress], None]) -> LaunchSpec:
+        """Environment and model, fetched if they are not here.
+
+        Raises:
+            ConfigError: something that was pinned does not fit.
+            InstallError: something could not be fetched.
+        """
+        python = await self._runtimes.ensure(RUNTIME, report)
+        file = await self._store.ensure(self._model, report)
+        argv = (str(python), "-I", str(_SERVE), json.dumps(self.serve_options(file)))
+        return LaunchSpec(argv, {"OMP_WAIT_POLICY": "PASSIVE"}, stop_seconds=5.0)
+
+    def serve_options(self, file: Path) -> dict[str, Any]:
+        """What `serve_llamacpp.py` is told."""
+        return {
+            "model_path": str(file),
+            "model_id": self._model.id,
+            "socket_path": str(self._socket_path),
+            "slots": self.slots,
+            "context_tokens": self._context_tokens,
+            "threads": self._threads,
+            "chat_template": self._model.chat_template,
+            "sampling": dict(self._model.sampling),
+        }
+
+    async def discover(self, client: EngineClient) -> tuple[ServedModel, ...]:
+        """Health, the list of models, one token.
+
+        Raises:
+            EngineError: not yet.
+        """
+        models = await self.look(client)
+        if self._model.id not in [entry["id"] for entry in await probes.listed_models(client)]:
+            raise EngineError(f"the engine does not list {self._model.id}")
+        await self.canary(client)
+        return models
+
+    async def look(self, client: EngineClient) -> tuple[ServedModel, ...]:
+        """GET /health; what it serves never changes.
+
+        Raises:
+            EngineError: no answer, or another than 200.
+        """
+        await probes.ask(client, "GET", "/health")
+        served = ServedModel(
+            id=self._model.id,
+            engine_id=self._model.id,
+            routes=(probes.CHAT, probes.COMPLETIONS, probes.EMBEDDINGS, probes.RESPONSES),
+            context_tokens=self._context_tokens,
+            created_at=self._model.created_at,
+            features=self._model.features,
+        )
+        return (served,)
+
+    async def canary(self, client: EngineClient) -> None:
+        """One token.
+
+        Raises:
+            EngineError: it did not come.
+        """
+        await probes.one_token(client, self._model.id)
+
+    async def count(
+        self, client: EngineClient, path: str, request: Mapping[str, Any], text: str
+    ) -> Usage | None:
+        """By its own tokenizer; None when it is gone."""
+        return await count_with_llamacpp(client, path, request, text)
+
+    def translate_error(
+        self, status: int, body: bytes, path: str = ""
+    ) -> tuple[int, dict[str, Any]]:
+        """See `kinds.errors`."""
+        return translate(status, body, path)
+
+    def explain(self, ended: Ended) -> str:
+        """Known failures by a line of the log, others by their code and the last line."""
+        for line in reversed(ended.log):
+            for pattern, reason in _FAILURES:
+                if pattern.search(line):
+                    return reason
+        if ended.code == -9:  # noqa: PLR2004 SIGKILL
+            return "it was killed (signal 9), as the system does to what takes too much memory"
+        last = next((line for line in reversed(ended.log) if line), "it wrote nothing")
+        return f"it ended with code {ended.code}: {last[:200]}"
+
+
+def _cores() -> set[int] | range:
+    """The cores that we may use."""
+    if sys.platform == "linux":
+        return os.sched_getaffinity(0)
+    return range(os.cpu_count() or 1)

@@ -1,0 +1,326 @@
+"""Runs an engine's machine: carries out its commands, turns what happens into its next events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol
+
+from byoi_agent.engine import machine
+from byoi_agent.engine.client import EngineClient
+from byoi_agent.engine.process import Ended, EngineProcess
+from byoi_agent.engine.view import EngineView
+from byoi_agent.errors import AgentError, ConfigError, EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+    from typing import Any
+
+    from byoi_agent.clock import Clock
+    from byoi_agent.engine.kinds.base import EngineKind
+    from byoi_agent.engine.process import LaunchSpec
+    from byoi_agent.engine.view import EngineState
+    from byoi_agent.models.wheels import Progress
+
+logger = logging.getLogger(__name__)
+
+PROBE_SECONDS: Final = 0.1
+"""Between looks at an engine that starts."""
+
+WATCH_SECONDS: Final = 5.0
+"""Between looks at one that serves."""
+
+SILENCE_SECONDS: Final = 60.0
+"""No byte from an engine that has requests for so long: have it compute a token."""
+
+_EVENTS_KEPT: Final = 200
+
+
+class Run(Protocol):
+    """One run of an engine, as `EngineProcess` is one."""
+
+    async def run(self) -> Ended: ...  # noqa: D102
+    def terminate(self) -> None: ...  # noqa: D102
+    def kill(self) -> None: ...  # noqa: D102
+
+
+class Session:
+    """What stands for a run where the engine is not ours: it ends when we are done with it."""
+
+    def __init__(self) -> None:
+        self._over = asyncio.Event()
+
+    async def run(self) -> Ended:
+        """Until we leave; the server does not notice."""
+        await self._over.wait()
+        return Ended(0)
+
+    def terminate(self) -> None:
+        """Leave."""
+        self._over.set()
+
+    def kill(self) -> None:
+        """Leave."""
+        self._over.set()
+
+
+class EngineSupervisor:
+    """Sole owner of the engine's life; others get its `view`, published on change only.
+
+    `records` is the folder where runs are written down, so that a restarted agent finds what a
+    killed one may have left. `report` hears of long steps before the start.
+    """
+
+    def __init__(
+        self,
+        kind: EngineKind,
+        *,
+        publish: Callable[[EngineView], None],
+        clock: Clock,
+        records: Path,
+        report: Callable[[Progress], None] = lambda _: None,
+        make_run: Callable[[LaunchSpec, Callable[[int], None]], Run] | None = None,
+    ) -> None:
+        self._kind = kind
+        self._publish = publish
+        self._clock = clock
+        self._records = records
+        self._report = report
+        self._make_run = make_run or self._make_process
+        self._client = EngineClient(kind.address)
+        self._state: machine.State = machine.Stopped()
+        # Unbounded, as its writers are few and each waits for what it caused.
+        self._events: asyncio.Queue[machine.Event] = asyncio.Queue()
+        self._history: deque[tuple[float, str]] = deque(maxlen=_EVENTS_KEPT)
+        self._run: Run | None = None
+        self._spec: LaunchSpec | None = None
+        self._pid: int | None = None
+        self._spawns = 0
+        self._suspicion = asyncio.Event()
+        self._timer: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._view = self._look_of_it()
+
+    @property
+    def view(self) -> EngineView:
+        """The engine now."""
+        return self._view
+
+    @property
+    def client(self) -> EngineClient:
+        """Where requests go while the view says ready."""
+        return self._client
+
+    @property
+    def kind(self) -> EngineKind:
+        """What kind of engine it is."""
+        return self._kind
+
+    @property
+    def history(self) -> tuple[tuple[float, str], ...]:
+        """The last events and their (monotonic) times, for whoever must find out what happened."""
+        return tuple(self._history)
+
+    def start(self) -> None:
+        """It shall serve."""
+        self._tell(machine.StartWanted())
+
+    def stop(self) -> None:
+        """It shall not serve; drain first, its requests under way are cut."""
+        self._tell(machine.StopWanted())
+
+    def suspect(self, reason: str) -> None:
+        """A request saw it fail: look now rather than at the next turn."""
+        logger.info("engine suspected", extra={"reason": reason})
+        self._suspicion.set()
+
+    async def run(self) -> None:
+        """Until cancelled; nothing of the engine runs when this returns."""
+        self.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._client.run(), name="engine client")
+                while True:
+                    event = await self._events.get()
+                    self._step(event, tasks)
+        finally:
+            self._state, self._pid, self._run = machine.Stopped(), None, None
+            self._show()
+
+    def _tell(self, event: machine.Event) -> None:
+        self._events.put_nowait(event)
+
+    def _step(self, event: machine.Event, tasks: asyncio.TaskGroup) -> None:
+        now, before = self._clock.monotonic(), self._state
+        self._history.append((now, repr(event)))
+        self._state, commands = machine.step(before, event, now, self._kind.limits)
+        if type(self._state) is not type(before):
+            self._log_change(before)
+            self._watch_over(tasks)
+        for command in commands:
+            self._carry_out(command, tasks)
+        self._show()
+
+    def _carry_out(self, command: machine.Command, tasks: asyncio.TaskGroup) -> None:
+        match command:
+            case machine.Prepare():
+                self._preparing = tasks.create_task(self._prepare(), name="prepare engine")
+            case machine.AbandonPrepare():
+                _cancel(self._preparing)
+            case machine.Spawn():
+                self._spawns += 1
+                self._run = self._new_run()
+                tasks.create_task(self._follow(self._run), name="engine")
+            case machine.Terminate() if self._run is not None:
+                self._run.terminate()
+            case machine.Kill() if self._run is not None:
+                self._run.kill()
+            case machine.WakeAt(at):
+                _cancel(self._timer)
+                self._timer = tasks.create_task(self._wake(at), name="engine timer")
+
+    async def _prepare(self) -> None:
+        try:
+            self._spec = await self._kind.prepare(self._report)
+        except ConfigError as error:
+            self._tell(machine.PrepareFailed(str(error), is_final=True))
+        except (AgentError, OSError) as error:
+            self._tell(machine.PrepareFailed(str(error), is_final=False))
+        else:
+            self._tell(machine.Prepared())
+
+    async def _follow(self, run: Run) -> None:
+        try:
+            reason = self._kind.explain(await run.run())
+        except OSError as error:
+            reason = f"it could not be started: {error}"
+        self._run, self._pid = None, None
+        await self._client.close()
+        self._tell(machine.Exited(reason))
+
+    async def _wake(self, at: float) -> None:
+        await self._clock.sleep_until(at)
+        self._tell(machine.Woke())
+
+    def _started(self, pid: int) -> None:
+        self._pid = pid
+        self._show()
+
+    def _new_run(self) -> Run:
+        return Session() if self._spec is None else self._make_run(self._spec, self._started)
+
+    def _make_process(self, spec: LaunchSpec, started: Callable[[int], None]) -> Run:
+        return EngineProcess(spec, records=self._records, on_started=started)
+
+    def _watch_over(self, tasks: asyncio.TaskGroup) -> None:
+        """The look that belongs to a state ends with it."""
+        look: Coroutine[Any, Any, None] | None = None
+        if isinstance(self._state, machine.Starting):
+            look = self._probe_until_ready()
+        elif isinstance(self._state, machine.Ready):
+            look = self._watch()
+        _cancel(self._looking)
+        self._looking = None if look is None else tasks.create_task(look, name="look at engine")
+
+    async def _probe_until_ready(self) -> None:
+        while True:
+            try:
+                models = await self._kind.discover(self._client)
+            except EngineError as error:
+                logger.debug("engine not ready", extra={"cause": str(error)})
+            else:
+                self._tell(machine.Answered(models))
+                return
+            await self._pause(PROBE_SECONDS)
+
+    async def _watch(self) -> None:
+        """Look at an engine that serves; ends with its first failure."""
+        self._suspicion.clear()
+        heard, since = self._client.received_bytes, self._clock.monotonic()
+        while True:
+            is_suspect = await self._until_next_look()
+            now = self._clock.monotonic()
+            if self._client.received_bytes != heard or not self._client.running:
+                heard, since = self._client.received_bytes, now
+            is_silent = now - since >= SILENCE_SECONDS
+            try:
+                if is_suspect or is_silent:
+                    await self._kind.canary(self._client)
+                elif not self._client.running:
+                    self._tell(machine.Answered(await self._kind.look(self._client)))
+            except EngineError as error:
+                self._tell(machine.Unhealthy(f"it does not answer any more: {error}"))
+                return
+            if is_suspect or is_silent:
+                heard, since = self._client.received_bytes, self._clock.monotonic()
+
+    async def _until_next_look(self) -> bool:
+        """Wait for the next turn; True if somebody has seen it fail before."""
+        async with asyncio.TaskGroup() as tasks:
+            turn = tasks.create_task(self._pause(WATCH_SECONDS), name="turn")
+            called = tasks.create_task(self._suspicion.wait(), name="suspicion")
+            await asyncio.wait({turn, called}, return_when=asyncio.FIRST_COMPLETED)
+            is_suspect = self._suspicion.is_set()
+            turn.cancel()
+            called.cancel()
+        self._suspicion.clear()
+        return is_suspect
+
+    async def _pause(self, seconds: float) -> None:
+        await self._clock.sleep_until(self._clock.monotonic() + seconds)
+
+    def _show(self) -> None:
+        view = self._look_of_it()
+        if view != self._view:
+            self._view = view
+            self._publish(view)
+
+    def _look_of_it(self) -> EngineView:
+        state = self._state
+        return EngineView(
+            state=_word_for(state),
+            kind=self._kind.name,
+            models=state.models if isinstance(state, machine.Ready) else (),
+            slots=self._kind.slots if isinstance(state, machine.Ready) else 0,
+            pid=self._pid,
+            url=self._kind.address.url,
+            version=self._kind.version,
+            reason=getattr(state, "reason", None),
+            restarts=max(0, self._spawns - 1),
+        )
+
+    def _log_change(self, before: machine.State) -> None:
+        state = self._state
+        extra = {"engine": self._kind.name, "reason": getattr(state, "reason", None)}
+        if isinstance(state, machine.Ready):
+            logger.info("engine ready", extra={**extra, "models": [m.id for m in state.models]})
+        elif isinstance(state, machine.BackingOff | machine.Failed):
+            # Once on failing; the attempts in between are the same story.
+            level = logging.INFO if getattr(before, "attempt", 1) > 1 else logging.WARNING
+            logger.log(level, "engine down", extra=extra)
+        elif isinstance(state, machine.Stopped):
+            logger.info("engine stopped", extra=extra)
+
+
+def _word_for(state: machine.State) -> EngineState:
+    match state:
+        case machine.Stopped():
+            return "stopped"
+        case machine.Preparing() | machine.Starting():
+            return "starting"
+        case machine.Ready():
+            return "ready"
+        case machine.Draining():
+            return "draining"
+        case machine.Ending() | machine.BackingOff():
+            return "backing_off"
+        case machine.Failed():
+            return "failed"
+
+
+def _cancel(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
