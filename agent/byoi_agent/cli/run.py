@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from byoi_agent.cli.options import choose, debug_option, setting_options
+from byoi_agent.cli.parent import when_stdin_ends
 from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
 from byoi_agent.daemon import Daemon
+from byoi_agent.identity.enrolment import load_identity
 from byoi_agent.identity.memory import keep_memory_private
+from byoi_agent.identity.stores import stores_for
 from byoi_agent.telemetry.logs import configure
 
 if TYPE_CHECKING:
@@ -64,15 +67,14 @@ def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> N
     The first signal lets running requests end (--drain-seconds), the second stops at once.
     """
     chosen = choose(flags)
-    configure(chosen.settings.log_format, chosen.settings.log_level)
+    settings, paths = chosen.settings, chosen.paths
+    configure(settings.log_format, settings.log_level)
     keep_memory_private()
-    prepare(chosen.paths)
-    with StateLock(chosen.paths.lock_file), asyncio.Runner(loop_factory=_new_loop) as runner:
-        daemon = Daemon(
-            chosen.settings,
-            chosen.paths,
-            environment=os.environ,
-            ready_file=ready_file,
-            exits_with_stdin=exit_with_stdin,
-        )
-        runner.run(daemon.run())
+    prepare(paths)
+    with StateLock(paths.lock_file):
+        identity = load_identity(paths.identity_file, stores_for(settings, paths, os.environ))
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            daemon = Daemon(settings, paths, identity, ready_file=ready_file)
+            if exit_with_stdin:
+                when_stdin_ends(runner.get_loop(), daemon.stop.at_once)
+            runner.run(daemon.run())

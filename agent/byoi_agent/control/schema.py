@@ -11,8 +11,6 @@ from byoi_wire.messages import Host
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from byoi_agent.hardware.devices import DeviceReading
-    from byoi_agent.node.view import NodeView
     from byoi_agent.usage.report import UsageReport
 
 
@@ -68,7 +66,7 @@ class WarningStatus(_Answer):
 
 
 class StatusReport(_Answer):
-    """What `byoi status` shows."""
+    """What `byoi status` shows. Of unacknowledged records only the first thousand are counted."""
 
     node_id: str
     agent_version: str
@@ -136,33 +134,6 @@ class NodePlace(_Answer):
     control_token: str
     control_socket: str | None = None
     engine: EnginePlace | None = None
-
-
-def devices_of(readings: Iterable[DeviceReading]) -> tuple[DeviceStatus, ...]:
-    """The part of each reading that a status shows."""
-    return tuple(
-        DeviceStatus.model_validate(
-            {name: getattr(each, name) for name in DeviceStatus.model_fields}
-        )
-        for each in readings
-    )
-
-
-def engine_of(view: NodeView) -> EngineStatus | None:
-    """The engine's part of a status."""
-    if (engine := view.engine) is None:
-        return None
-    return EngineStatus(
-        state=engine.state,
-        kind=engine.kind,
-        version=engine.version,
-        pid=engine.pid,
-        url=engine.url,
-        models=tuple(model.id for model in engine.models),
-        slots=engine.slots,
-        restarts=engine.restarts,
-        reason=engine.reason,
-    )
 
 
 def usage_table(reports: Iterable[UsageReport | UsageTable]) -> UsageTable:

@@ -36,7 +36,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class ControlServices:
     """What the API can be asked, given by the daemon: each answers from the node's own rooms."""
 
-    status: Callable[[], StatusReport]
+    status: Callable[[], Awaitable[StatusReport]]
     offer: Callable[[], Advertise]
     usage: Callable[[UsageFilter], Awaitable[UsageReport]]
 
@@ -129,7 +129,7 @@ class ControlServer:
                 return await handler(request)
 
     async def _status(self, _request: web.Request) -> web.Response:
-        return _json(self.services.status().model_dump_json())
+        return _json((await self.services.status()).model_dump_json())
 
     async def _offer(self, _request: web.Request) -> web.Response:
         return _json(self.services.offer().model_dump_json())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from byoi_agent.config.paths import Paths
-    from byoi_agent.control.schema import NodePlace
+    from byoi_agent.control.schema import NodePlace, StatusReport
     from byoi_agent.demo.choices import Choices
     from byoi_agent.demo.folder import DemoFolder, Secrets
     from byoi_agent.demo.talk import Talk
@@ -183,11 +183,15 @@ class DemoSupervisor:
         told = None
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            state, reason = await asyncio.to_thread(_engine_of, self._folder.node(number))
-            if state == "failed":
-                raise ChildFailed(f"the engine of {child.name} cannot be used: {reason}")
-            if reason is not None and reason != told:
-                self._talk.say(f"  {child.name} waits for its engine: {reason}")
+            report = await asyncio.to_thread(_report_of, self._folder.node(number))
+            if report is None:
+                continue
+            if report.engine is not None and report.engine.state == "failed":
+                raise ChildFailed(
+                    f"the engine of {child.name} cannot be used: {report.engine.reason}"
+                )
+            if (reason := _trouble_of(report)) is not None and reason != told:
+                self._talk.say(f"  {child.name} waits for {reason}")
                 told = reason
 
     def _register(self, places: list[NodePlace]) -> Path:
@@ -287,16 +291,20 @@ async def _ended(children: list[Child]) -> None:
         await child.ended.wait()
 
 
-def _engine_of(data_dir: Path) -> tuple[str | None, str | None]:
-    """State and trouble of a node's engine, as far as it can be asked already."""
+def _report_of(data_dir: Path) -> StatusReport | None:
+    """How a node is, as far as it can be asked already."""
     try:
         place = read_place(data_dir / "control.json")
-        report = None if place is None else ControlClient.at(place).status()
+        return None if place is None else ControlClient.at(place).status()
     except AgentError:
-        return None, None
-    if report is None or report.engine is None:
-        return None, None
-    return report.engine.state, report.engine.reason
+        return None
+
+
+def _trouble_of(report: StatusReport) -> str | None:
+    """What a node waits for, in its own words."""
+    if report.engine is not None and report.engine.reason:
+        return f"its engine: {report.engine.reason}"
+    return f"the console: {report.link.reason}" if report.link.reason else None
 
 
 def _count(number: int, noun: str) -> str:

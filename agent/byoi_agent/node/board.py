@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from byoi_agent.node import advertise
 from byoi_agent.node.view import Load, NodeView
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Subscriber = Callable[[NodeView], None]
 
+_OFFERED: Final = frozenset({"host", "devices", "engine"})
+"""The parts that the console hears of; the others change with every request."""
+
 
 class Parts(TypedDict, total=False):
     """The parts of a view that rooms may replace."""
@@ -29,7 +32,6 @@ class Parts(TypedDict, total=False):
     load: Load
     link: LinkView
     is_draining: bool
-    unacknowledged_records: int
     warnings: tuple[HealthWarning, ...]
 
 
@@ -59,8 +61,7 @@ class Board:
         view = dataclasses.replace(self._view, **parts)
         if view == self._view:
             return
-        offer = advertise.build(view)
-        if advertise.is_news(self._told, offer):
+        if parts.keys() & _OFFERED and advertise.is_news(self._told, advertise.build(view)):
             view = dataclasses.replace(view, offer_version=self._view.offer_version + 1)
             self._told = advertise.build(view)
         self._view = view

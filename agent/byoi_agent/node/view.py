@@ -41,7 +41,6 @@ class NodeView:
     load: Load = field(default_factory=Load)
     link: LinkView = field(default_factory=LinkView)
     is_draining: bool = False
-    unacknowledged_records: int = 0
     warnings: tuple[HealthWarning, ...] = ()
     offer_version: int = 0
 

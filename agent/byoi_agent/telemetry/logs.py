@@ -54,7 +54,8 @@ class HumanFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
-        fields = "".join(f"  {name}={_plain(value)}" for name, value in fields_of(record).items())
+        given = {name: value for name, value in fields_of(record).items() if value is not None}
+        fields = "".join(f"  {name}={_plain(value)}" for name, value in given.items())
         event = _printable(redact(record.getMessage()))
         line = f"{time} {record.levelname.lower():<7} {event}{fields}"
         if record.exc_info:

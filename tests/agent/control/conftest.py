@@ -22,7 +22,7 @@ class Node:
         self.failure = None
         self.report = UsageReport((ROW,), UsageTotals(2, 10, 20, 4, 30))
 
-    def status(self):
+    async def status(self):
         return StatusReport(
             node_id="n1",
             agent_version="0.1.0",

@@ -1,0 +1,102 @@
+"""A node's view in the words of the control API; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from byoi_agent.control.schema import (
+    DeviceStatus,
+    EnginePlace,
+    EngineStatus,
+    LinkStatus,
+    StatusReport,
+    WarningStatus,
+)
+from byoi_agent.node import advertise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from byoi_agent.hardware.devices import DeviceReading
+    from byoi_agent.node.view import NodeView
+
+
+def status_of(
+    view: NodeView,
+    *,
+    console_url: str,
+    key_store: str,
+    pid: int,
+    uptime_seconds: float,
+    unacknowledged_records: int,
+) -> StatusReport:
+    """All that `byoi status` shows."""
+    return StatusReport(
+        node_id=view.node_id,
+        agent_version=view.agent_version,
+        pid=pid,
+        uptime_seconds=uptime_seconds,
+        key_store=key_store,
+        is_serving=view.is_serving,
+        is_draining=view.is_draining,
+        running=view.load.running,
+        waiting=view.load.waiting,
+        slots=advertise.slots_of(view),
+        queue=advertise.queue_of(view),
+        unacknowledged_records=unacknowledged_records,
+        link=link_of(view, console_url),
+        engine=engine_of(view),
+        host=view.host,
+        devices=devices_of(view.devices),
+        warnings=tuple(
+            WarningStatus(name=warning.name, text=warning.text, mend=warning.mend)
+            for warning in view.warnings
+        ),
+    )
+
+
+def link_of(view: NodeView, console_url: str) -> LinkStatus:
+    """The link's part."""
+    link = view.link
+    return LinkStatus(
+        state=link.state,
+        console_url=console_url,
+        reason=link.reason,
+        epoch=link.epoch,
+        connects=link.connects,
+        resumes=link.resumes,
+    )
+
+
+def engine_of(view: NodeView) -> EngineStatus | None:
+    """The engine's part; None before there is one."""
+    if (engine := view.engine) is None:
+        return None
+    return EngineStatus(
+        state=engine.state,
+        kind=engine.kind,
+        version=engine.version,
+        pid=engine.pid,
+        url=engine.url,
+        models=tuple(model.id for model in engine.models),
+        slots=engine.slots,
+        restarts=engine.restarts,
+        reason=engine.reason,
+    )
+
+
+def engine_place(view: NodeView) -> EnginePlace | None:
+    """Which engine a node uses, for its ready file."""
+    if (engine := view.engine) is None:
+        return None
+    return EnginePlace(kind=engine.kind, pid=engine.pid, url=engine.url)
+
+
+def devices_of(readings: Iterable[DeviceReading]) -> tuple[DeviceStatus, ...]:
+    """The part of each reading that is shown."""
+    return tuple(
+        DeviceStatus.model_validate(
+            {name: getattr(reading, name) for name in DeviceStatus.model_fields}
+        )
+        for reading in readings
+    )

@@ -1,0 +1,316 @@
+"""The node's table of contents: every room built once, run together, and ended in order.
+
+The end goes from the requests inwards: nothing new is taken, what runs ends or is cut, its usage
+reaches the console, then the link closes, then the engine stops, and last of all the outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import importlib.metadata
+import logging
+import os
+import signal
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.clock import SystemClock
+from byoi_agent.config.files import write_private
+from byoi_agent.control.instances import write_place
+from byoi_agent.control.server import ControlServer, ControlServices
+from byoi_agent.control.status import engine_place, status_of
+from byoi_agent.engine.address import EngineAddress
+from byoi_agent.engine.kinds.attached import Attached
+from byoi_agent.engine.kinds.llamacpp import LlamaCpp
+from byoi_agent.engine.leftovers import clear_leftovers
+from byoi_agent.engine.runtimes import Runtimes
+from byoi_agent.engine.supervisor import EngineSupervisor
+from byoi_agent.hardware.host import read_host
+from byoi_agent.hardware.nvml import NvmlProbe
+from byoi_agent.hardware.watch import HardwareView, HardwareWatch
+from byoi_agent.link.supervisor import LinkStopped, LinkSupervisor
+from byoi_agent.models.catalogue import DEFAULT_MODEL, find
+from byoi_agent.models.hub import ModelStore
+from byoi_agent.node.announcer import Announcer
+from byoi_agent.node.board import Board
+from byoi_agent.node.view import NodeView
+from byoi_agent.serving.dispatcher import Dispatcher
+from byoi_agent.serving.neighbours import Surroundings
+from byoi_agent.telemetry.health import Health
+from byoi_agent.usage.outbox import Outbox
+from byoi_agent.usage.reporter import Reporter
+from byoi_wire.ids import ModelId
+from byoi_wire.messages import Draining, UsageAck
+from byoi_wire.usage import sign
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from byoi_agent.config.paths import Paths
+    from byoi_agent.config.settings import Settings
+    from byoi_agent.control.schema import StatusReport
+    from byoi_agent.engine.kinds.base import EngineKind
+    from byoi_agent.identity.keys import Identity
+    from byoi_agent.models.wheels import Progress
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS: Final = 3.0
+"""How long the last usage records may take to be acknowledged; the next start sends the rest."""
+
+_FLUSH_LOOK_SECONDS: Final = 0.05
+_COUNTED_RECORDS: Final = 1000
+_DEFAULT_SLOTS: Final = {"llamacpp": 4, "attached": 8}
+
+
+class Stop:
+    """Sole owner of the wish to stop: first politely, then at once."""
+
+    def __init__(self) -> None:
+        self.is_wanted = asyncio.Event()
+        self.is_urgent = asyncio.Event()
+
+    def ask(self) -> None:
+        """A signal: the first lets requests end, the second does not."""
+        if self.is_wanted.is_set():
+            self.is_urgent.set()
+        self.is_wanted.set()
+
+    def at_once(self) -> None:
+        """Nobody is left to serve."""
+        self.is_urgent.set()
+        self.is_wanted.set()
+
+
+class Daemon:
+    """Builds the rooms; each of them is sole owner of its own state."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        paths: Paths,
+        identity: Identity,
+        *,
+        ready_file: Path | None = None,
+    ) -> None:
+        self.stop = Stop()
+        self._settings = settings
+        self._paths = paths
+        self._identity = identity
+        self._console_url = settings.console or identity.console_url
+        self._ready_file = ready_file
+        self._clock = SystemClock()
+        self._started_at = self._clock.monotonic()
+        self._board = Board(
+            NodeView(
+                node_id=identity.node_id,
+                agent_version=importlib.metadata.version("byoi-agent"),
+                host=read_host(paths.cache),
+                slots=settings.slots,
+                queue=settings.queue,
+            )
+        )
+        self._health = Health(lambda warnings: self._board.update(warnings=warnings))
+        self._engine = EngineSupervisor(
+            engine_kind(settings, paths),
+            publish=lambda view: self._board.update(engine=view),
+            clock=self._clock,
+            records=paths.engine_runs_folder,
+            report=ProgressLog(),
+        )
+        self._board.update(engine=self._engine.view)
+        self._outbox = Outbox(
+            paths.outbox_file,
+            sign=partial(sign, key_id=identity.key_id, key=identity.key),
+            clock=self._clock,
+            health=self._health,
+        )
+        self._reporter = Reporter(self._outbox, self._clock)
+        self._dispatcher = Dispatcher(
+            Surroundings(
+                node_id=identity.node_id,
+                engine=self._engine,
+                outbox=self._outbox,
+                clock=self._clock,
+                salt_secret=salt_secret(identity),
+            ),
+            self._board,
+        )
+        self._link = LinkSupervisor(
+            identity,
+            console_url=self._console_url,
+            accept=self._dispatcher.accept,
+            on_online=self._link_online,
+            on_offline=self._reporter.link_offline,
+            on_usage_ack=self._usage_acknowledged,
+            publish=lambda view: self._board.update(link=view),
+            clock=self._clock,
+            agent=f"byoi/{self._board.view.agent_version}",
+            ca_file=settings.ca_file,
+        )
+        self._announcer = Announcer(self._board, self._link.send, self._clock)
+        self._hardware = HardwareWatch(
+            probe=NvmlProbe(),
+            storage=paths.cache,
+            publish=self._hardware_read,
+            health=self._health,
+            clock=self._clock,
+            interval_seconds=settings.probe_seconds,
+        )
+        self._control = ControlServer(
+            ControlServices(
+                status=self._status, offer=lambda: self._board.offer, usage=self._outbox.report
+            ),
+            paths.control_socket,
+            settings.control_port,
+        )
+        self._stopped_by: LinkStopped | None = None
+
+    async def run(self) -> None:
+        """Until a signal, or until the console ends the link for good.
+
+        Raises:
+            LinkStopped: revoked, replaced, or too old: trying again cannot help.
+            ConfigError: the control API's port or socket cannot be used.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.ask)
+        if self._identity.key_store == "file":
+            self._health.warn(
+                "key-in-file",
+                "the node's key lies in a file, where a backup may take it along",
+                "where there is a keyring, enrol with --key-store keyring",
+            )
+        await clear_leftovers(self._paths.engine_runs_folder)
+        try:
+            async with self._outbox, self._control:
+                write_place(self._paths.control_file, self._control.place(self._identity.node_id))
+                async with asyncio.TaskGroup() as tasks:
+                    await self._serve(tasks)
+        finally:
+            self._paths.control_file.unlink(missing_ok=True)
+        if self._stopped_by is not None:
+            raise self._stopped_by
+
+    async def _serve(self, tasks: asyncio.TaskGroup) -> None:
+        engine = tasks.create_task(self._engine.run(), name="engine")
+        outbox = tasks.create_task(self._outbox.run(), name="outbox")
+        reporter = tasks.create_task(self._reporter.run(), name="usage reporter")
+        hardware = tasks.create_task(self._hardware.run(), name="hardware")
+        announcer = tasks.create_task(self._announcer.run(), name="announcer")
+        dispatcher = tasks.create_task(self._dispatcher.run(), name="dispatcher")
+        link = tasks.create_task(self._hold_link(), name="link")
+        ready = tasks.create_task(self._tell_ready(), name="ready")
+        await self.stop.is_wanted.wait()
+        ready.cancel()
+        await self._drain(tasks)
+        await self._flush()
+        for task in (dispatcher, link, announcer, reporter, hardware, engine, outbox):
+            task.cancel()
+            await asyncio.wait({task})
+
+    # While it runs.
+
+    async def _hold_link(self) -> None:
+        try:
+            await self._link.run()
+        except LinkStopped as stopped:
+            self._stopped_by = stopped
+            self.stop.at_once()
+
+    def _link_online(self) -> None:
+        self._announcer.link_online()
+        self._reporter.link_online(self._link.send)
+
+    def _usage_acknowledged(self, ack: UsageAck) -> None:
+        self._reporter.acked(ack.ids)
+
+    def _hardware_read(self, view: HardwareView) -> None:
+        self._board.update(host=view.host, devices=view.devices)
+
+    async def _tell_ready(self) -> None:
+        view = await self._board.wait_until(lambda view: view.is_serving)
+        logger.info("node serves", extra={"node": view.node_id, "console": self._console_url})
+        if self._ready_file is not None:
+            place = self._control.place(view.node_id)
+            told = place.model_copy(update={"engine": engine_place(view)})
+            write_private(self._ready_file.absolute(), told.model_dump_json(indent=2).encode())
+
+    async def _status(self) -> StatusReport:
+        waiting = await self._outbox.unacknowledged(_COUNTED_RECORDS)
+        return status_of(
+            self._board.view,
+            console_url=self._console_url,
+            key_store=self._identity.key_store,
+            pid=os.getpid(),
+            uptime_seconds=self._clock.monotonic() - self._started_at,
+            unacknowledged_records=len(waiting),
+        )
+
+    # The end.
+
+    async def _drain(self, tasks: asyncio.TaskGroup) -> None:
+        seconds = 0.0 if self.stop.is_urgent.is_set() else self._settings.drain_seconds
+        logger.info("node stops", extra={"running": self._board.view.load.running})
+        self._board.update(is_draining=True)
+        self._link.send(Draining(deadline_seconds=seconds))
+        drained = tasks.create_task(self._dispatcher.drain(seconds), name="drain")
+        urgent = tasks.create_task(self.stop.is_urgent.wait(), name="second signal")
+        await asyncio.wait({drained, urgent}, return_when=asyncio.FIRST_COMPLETED)
+        urgent.cancel()
+        await self._dispatcher.drain(0.0)
+
+    async def _flush(self) -> None:
+        """Let the console acknowledge the last records; they are on the disk in any case."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_SECONDS):
+                # The outbox tells of commits, not of acknowledgements.
+                while self._link.view.state == "online" and await self._outbox.unacknowledged(1):  # noqa: ASYNC110
+                    await asyncio.sleep(_FLUSH_LOOK_SECONDS)
+
+
+def engine_kind(settings: Settings, paths: Paths) -> EngineKind:
+    """The engine that the owner chose.
+
+    Raises:
+        ConfigError: its address is none, or the model is not in the catalogue.
+    """
+    if settings.engine == "llamacpp":
+        return LlamaCpp(
+            find(ModelId(settings.model) if settings.model else DEFAULT_MODEL),
+            runtimes=Runtimes(paths.engines_folder),
+            store=ModelStore(paths.models_folder),
+            socket_path=paths.engine_socket,
+            slots=settings.slots or _DEFAULT_SLOTS["llamacpp"],
+        )
+    return Attached(
+        EngineAddress.parse(settings.engine, settings.engine_api_key),
+        model=ModelId(settings.model) if settings.model else None,
+        slots=settings.slots or _DEFAULT_SLOTS["attached"],
+    )
+
+
+def salt_secret(identity: Identity) -> bytes:
+    """What keeps tenants' prompts apart in the engine's cache; the node's own."""
+    return hmac.digest(identity.key.private_bytes_raw(), b"byoi-salt-v1", hashlib.sha256)
+
+
+class ProgressLog:
+    """Long steps in the log: one line per phase and tenth of it."""
+
+    def __init__(self) -> None:
+        self._told: tuple[str, int] | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """How far it is now."""
+        total = progress.total_bytes
+        tenth = progress.done_bytes * 10 // total if total else 0
+        if (progress.phase, tenth) != self._told:
+            self._told = (progress.phase, tenth)
+            logger.info(
+                "engine prepares", extra={"phase": progress.phase, "bytes": progress.done_bytes}
+            )

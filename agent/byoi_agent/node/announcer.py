@@ -1,0 +1,67 @@
+"""Tells the console what the board says: an offer that is news at once, the load now and then."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.node import advertise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from byoi_agent.clock import Clock
+    from byoi_agent.node.board import Board
+    from byoi_agent.node.view import NodeView
+    from byoi_wire.messages import Advertise, ControlMessage
+
+STATUS_SECONDS: Final = 5.0
+"""Between statuses while nothing changes."""
+
+CHANGED_SECONDS: Final = 0.5
+"""Least time between statuses while the load changes with every request."""
+
+
+class Announcer:
+    """Sole sender of offers and statuses. `send` returns False while there is no link."""
+
+    def __init__(self, board: Board, send: Callable[[ControlMessage], bool], clock: Clock) -> None:
+        self._board = board
+        self._send = send
+        self._clock = clock
+        self._told: Advertise | None = None
+        self._load = board.view.load
+        self._changed = asyncio.Event()
+        board.subscribe(self._look)
+
+    def link_online(self) -> None:
+        """A link is there: a console that may know nothing hears everything."""
+        self._told = None
+        self._offer()
+        self._status()
+
+    async def run(self) -> None:
+        """Until cancelled: a status upon change of the load, and every few seconds."""
+        while True:
+            self._status()
+            await self._clock.sleep_until(self._clock.monotonic() + CHANGED_SECONDS)
+            try:
+                async with asyncio.timeout(STATUS_SECONDS - CHANGED_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def _look(self, view: NodeView) -> None:
+        self._offer()
+        if view.load != self._load:
+            self._load = view.load
+            self._changed.set()
+
+    def _offer(self) -> None:
+        offer = self._board.offer
+        if offer is not self._told and self._send(offer):
+            self._told = offer
+
+    def _status(self) -> None:
+        self._changed.clear()
+        self._send(advertise.status(self._board.view))

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from byoi_agent import errors
+from byoi_agent.cli import main
+from byoi_agent.config.lock import StateInUse
+from byoi_agent.control.client import NodeUnreachable
+from byoi_agent.link.supervisor import LinkStopped
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """A command that ends with this error."""
+
+    def command(error):
+        @click.command()
+        def boom():
+            raise error
+
+        monkeypatch.setattr(main.LazyCommands, "get_command", lambda *_: boom)
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigError("x"), 78),
+        (errors.IdentityError("x"), 78),
+        (errors.LinkError("x", retry=True), 69),
+        (LinkStopped("revoked", "x"), 78),
+        (LinkStopped("replaced", "x"), 78),
+        (errors.EngineError("x"), 69),
+        (NodeUnreachable("x"), 69),
+        (StateInUse("x"), 69),
+        (errors.AgentError("x"), 1),
+        (ValueError("x"), 70),
+        (KeyboardInterrupt(), 130),
+        (click.UsageError("x"), 64),
+        (SystemExit(3), 3),
+        (BrokenPipeError(), 1),
+        (ExceptionGroup("g", [ValueError("no"), errors.ConfigError("x")]), 78),
+        (ExceptionGroup("g", [ExceptionGroup("h", [errors.EngineError("x")])]), 69),
+        (BaseExceptionGroup("g", [KeyboardInterrupt()]), 130),
+    ],
+)
+def test_each_end_has_its_exit_code(byoi, failing, error, code):
+    failing(error)
+    assert byoi("version")[0] == code
+
+
+def test_an_error_is_one_sentence_without_a_traceback(byoi, failing):
+    failing(errors.ConfigError("slots must be at least 1; choose another"))
+    _, out, err = byoi("version")
+    assert (out, err) == ("", "byoi: slots must be at least 1; choose another\n")
+
+
+def test_debug_shows_the_traceback(byoi, failing):
+    failing(ValueError("x"))
+    _, _, err = byoi("--debug", "version")
+    assert "Traceback" in err
+    _, _, err = byoi("version")
+    assert "Traceback" not in err
+    assert "--debug" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["run", "--nonsense"], ["usage", "--since", "x"]]
+)
+def test_a_wrong_command_line_is_a_usage_error(byoi, arguments):
+    assert byoi(*arguments)[0] == 64
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in main.COMMANDS)])
+def test_every_command_has_its_help(byoi, command):
+    code, out, _ = byoi(*command, "--help")
+    assert code == 0
+    assert "Usage: byoi" in out
+
+
+def test_the_version_is_told_without_loading_the_rest():
+    program = (
+        "import sys\n"
+        "from byoi_agent.cli import main\n"
+        "assert main.run(['version']) == 0\n"
+        "heavy = {'aiohttp', 'rich', 'pynvml', 'keyring', 'pydantic', 'cryptography', 'psutil'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
