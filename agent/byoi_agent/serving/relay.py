@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.errors import EngineError, RequestRefused
@@ -22,6 +23,7 @@ from byoi_agent.serving.ending import (
     Ending,
 )
 from byoi_agent.serving.measure import NOTHING, Measured, measure, restate, without_tokenizer
+from byoi_agent.serving.reply import Reply
 from byoi_agent.serving.request import model_for, prepare
 from byoi_agent.usage.outbox import OutboxFull
 from byoi_wire.ids import RecordId
@@ -42,8 +44,6 @@ logger = logging.getLogger(__name__)
 
 BODY_SECONDS: Final = 30.0
 CONNECT_SECONDS: Final = 10.0
-PIECE_BYTES: Final = 64 * 1024
-"""A plain answer is queued in pieces of this size, since the mux copies what is left of a piece."""
 
 
 class Relay:
@@ -62,8 +62,7 @@ class Relay:
         *,
         free_slot: Callable[[RecordId], None],
     ) -> None:
-        self._session = session
-        self._stream = stream
+        self._reply = Reply(session, stream)
         self._head = head
         self._around = around
         self._free_slot = free_slot
@@ -74,15 +73,14 @@ class Relay:
         self._has_body = False
         self._slot_at: float | None = None
         self._ready = asyncio.Event()
-        self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._over = asyncio.Event()
+        self._ending: Ending | None = None
         self._request: PreparedRequest | None = None
         self._answer: EngineAnswer | None = None
         self._kind: Kind = around.engine.kind
         self._client: Client = around.engine.client
         self._exchange: Exchange | None = None
         self._is_paused = False
-        self._has_begun = False
-        self._sent_bytes = 0
 
     @property
     def record_id(self) -> RecordId:
@@ -92,16 +90,15 @@ class Relay:
     async def run(self) -> None:
         """Until the record is durable and the stream has ended; cancelled, it does so at once."""
         try:
-            outcome = await self._serve()
+            await self._serve()
         except asyncio.CancelledError:
-            self.finish(NODE_STOPS)
-            await self._conclude(self._over.result(), self._measured_at_once())
+            self.stop()
+            await self._conclude(self._measured_at_once())
             raise
         except Exception:  # one request's fault ends that request only
             logger.exception("request failed", extra={"request": self._head.request_id})
             self.finish(INTERNAL)
-            outcome = self._over.result()
-        await self._settle(outcome)
+        await self._settle()
 
     # What the dispatcher calls.
 
@@ -138,7 +135,7 @@ class Relay:
         """It cannot even be ended properly: cut both sides."""
         if self._exchange is not None:
             self._exchange.abort()
-        self._session.reset(self._stream, ResetCode.INTERNAL, INTERNAL.reason)
+        self._reply.reset(ResetCode.INTERNAL, INTERNAL.reason)
 
     # What the session calls.
 
@@ -147,7 +144,7 @@ class Relay:
 
     def data_received(self, data: bytes) -> None:
         """A piece of the request; all of it is kept, so there is always room for the next."""
-        self._session.consumed(self._stream, len(data))
+        self._reply.consumed(len(data))
         self._body += data
         if len(self._body) > self._head.body_bytes:
             self.finish(BODY_MISMATCH)
@@ -162,7 +159,7 @@ class Relay:
 
     def reset_received(self, code: ResetCode, reason: str) -> None:  # noqa: ARG002 - not for us
         """The client left, or the link is lost for good: the engine stops in this very turn."""
-        self.finish(ending.cut_by_peer(code, has_begun=self._has_begun))
+        self.finish(ending.cut_by_peer(code, has_begun=self._reply.has_begun))
 
     def send_allowed(self) -> None:
         """The client has caught up: read on from the engine."""
@@ -181,20 +178,20 @@ class Relay:
 
     def forward(self, data: bytes, content_type: str) -> None:
         """The hot path: a piece of a streamed answer goes on."""
-        if self._over.done():
+        if self._ending is not None:
             return
-        if not self._has_begun:
-            self._begin(200, content_type)
-        self._sent_bytes += len(data)
-        if not self._session.send(self._stream, data) and self._exchange is not None:
+        if not self._reply.has_begun:
+            self._reply.announce(self._head_of(200, content_type))
+        if not self._reply.send(data) and self._exchange is not None:
             self._is_paused = True
             self._exchange.pause()
 
     def finish(self, how: Ending) -> None:
         """The first call decides; whatever is still under way at the engine is cancelled."""
-        if self._over.done():
+        if self._ending is not None:
             return
-        self._over.set_result(how)
+        self._ending = how
+        self._over.set()
         self._ready.set()
         if self._exchange is not None and how.outcome != "complete":
             self._exchange.abort()
@@ -203,10 +200,10 @@ class Relay:
 
     # Inside
 
-    async def _serve(self) -> Ending:
+    async def _serve(self) -> None:
         await self._ready.wait()
-        if self._over.done():
-            return self._over.result()
+        if self._ending is not None:
+            return
         engine = self._around.engine
         self._kind, self._client = engine.kind, engine.client
         try:
@@ -217,7 +214,7 @@ class Relay:
             self.finish(ending.invalid(error))
         else:
             await self._ask(self._request)
-        return await self._over
+        await self._over.wait()
 
     def _prepared(self, view: EngineView) -> PreparedRequest:
         model = model_for(self._head, view)  # it may have gone while this one waited
@@ -246,51 +243,50 @@ class Relay:
             self.finish(ENGINE_FAILED)
             return
         self._exchange = exchange
-        if self._over.done():  # ended while it connected
+        if self._ending is not None:  # while it connected
             exchange.abort()
 
     def _time_out(self, how: Ending) -> None:
-        if self._answer is not None and not self._over.done() and not how.is_engines_fault:
+        if self._answer is not None and self._ending is None and not how.is_engines_fault:
             self._around.engine.suspect(how.error_code or "")
         self.finish(how)
 
-    def _begin(self, status: int, content_type: str) -> None:
-        self._has_begun = True
+    def _head_of(self, status: int, content_type: str) -> AnswerHead:
         headers = {"content-type": content_type}
         if self._request is not None and self._request.dropped:
             headers["x-byoi-dropped"] = ", ".join(self._request.dropped)
         queued_ms = self._since_opened_ms(self._slot_at)
-        head = AnswerHead(status=status, headers=headers, queued_ms=queued_ms)
-        self._session.send_head(self._stream, head)
+        return AnswerHead(status=status, headers=headers, queued_ms=queued_ms)
 
-    async def _settle(self, how: Ending) -> None:
+    async def _settle(self) -> None:
         self._free_slot(self.record_id)
-        if not how.is_recorded:
-            self._session.reset(self._stream, ResetCode.REFUSED, how.reason)
-            return
         try:
-            measured = await self._measured(how)
+            measured = await self._measured()
         except asyncio.CancelledError:
-            await self._conclude(how, self._measured_at_once())
+            await self._conclude(self._measured_at_once())
             raise
-        await self._conclude(how, measured)
+        await self._conclude(measured)
 
-    async def _measured(self, how: Ending) -> Measured:
+    async def _measured(self) -> Measured:
         answer, request = self._answer, self._request
-        if answer is None or request is None or self._is_unused(how, answer):
+        if answer is None or request is None or self._is_unused(answer):
             return NOTHING
         return await measure(self._kind, self._client, request, answer)
 
     def _measured_at_once(self) -> Measured:
         return NOTHING if self._answer is None else without_tokenizer(self._answer)
 
-    def _is_unused(self, how: Ending, answer: EngineAnswer) -> bool:
+    def _is_unused(self, answer: EngineAnswer) -> bool:
         """Whether no token was used: a fast no also lets the console try elsewhere sooner."""
-        is_empty = not answer.content_events and answer.usage is None
+        how, is_empty = self._how, not answer.content_events and answer.usage is None
         return how.is_rejection or (how.is_engines_fault and is_empty)
 
-    async def _conclude(self, how: Ending, measured: Measured) -> None:
+    async def _conclude(self, measured: Measured) -> None:
         """Make the record durable, then end the stream; never the other way round."""
+        how = self._restated(self._how, measured)
+        if not how.is_recorded:
+            self._reply.reset(ResetCode.REFUSED, how.reason)
+            return
         record = self._record(how, measured)
         try:
             await self._around.outbox.commit(record)
@@ -302,26 +298,29 @@ class Relay:
         if not how.is_told:
             return
         if how.reset is not None:
-            self._session.reset(self._stream, how.reset, how.reason)
-        else:
-            self._end(how, record)
-
-    def _end(self, how: Ending, record: UsageRecord) -> None:
-        if not self._has_begun:
-            self._begin(how.status, how.content_type)
-        last = how.last
-        if self._answer is not None and self._answer.usage not in {None, record.usage}:
-            is_stream = self._request is not None and self._request.streams
-            last = restate(last, record.usage, is_stream=is_stream)
-        for start in range(0, len(last), PIECE_BYTES):
-            self._session.send(self._stream, last[start : start + PIECE_BYTES])
+            self._reply.reset(how.reset, how.reason)
+            return
+        if not self._reply.has_begun:
+            self._reply.announce(self._head_of(how.status, how.content_type))
         trailer = Trailer(
             usage=record.usage,
             finish_reason=record.finish_reason,
             first_token_ms=record.first_token_ms,
             duration_ms=record.duration_ms,
         )
-        self._session.end(self._stream, trailer)
+        self._reply.end(how.last, trailer)
+
+    @property
+    def _how(self) -> Ending:
+        assert self._ending is not None, "concluded before it ended"
+        return self._ending
+
+    def _restated(self, how: Ending, measured: Measured) -> Ending:
+        """The client is told what the record says, also where the engine's own counts were not."""
+        answer, request = self._answer, self._request
+        if answer is None or request is None or answer.usage in {None, measured.usage}:
+            return how
+        return replace(how, last=restate(how.last, measured.usage, is_stream=request.streams))
 
     def _record(self, how: Ending, measured: Measured) -> UsageRecord:
         answer = self._answer
@@ -334,7 +333,7 @@ class Relay:
             model=self._head.model,
             route=self._head.path,
             outcome=how.outcome,
-            status=200 if self._has_begun else how.status,
+            status=200 if self._reply.has_begun else how.status,
             usage=measured.usage,
             counted_by=measured.counted_by,
             finish_reason=None if answer is None else answer.finish_reason,
@@ -342,7 +341,7 @@ class Relay:
             started_at_ms=self._started_at_ms,
             first_token_ms=self._since_opened_ms(first_content_at),
             duration_ms=(self._around.clock.monotonic() - self._opened_at) * 1000,
-            sent_bytes=self._sent_bytes + (len(how.last) if how.reset is None else 0),
+            sent_bytes=self._reply.sent_bytes + (len(how.last) if how.reset is None else 0),
         )
 
     def _since_opened_ms(self, at: float | None) -> float | None:

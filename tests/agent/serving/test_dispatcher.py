@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from byoi_agent.engine import client as engine_client
+from byoi_agent.engine.address import EngineAddress
+from byoi_agent.node.view import Load
+from byoi_agent.serving.dispatcher import Dispatcher
+from byoi_wire.aio.session import Session
+from byoi_wire.messages import OpenHead, ResetCode
+from byoi_wire.requests import BODY_LIMIT_BYTES
+
+
+async def answer(request, say):
+    request.head()
+    request.events(say.word("Hi"), say.finish(), say.usage(), say.DONE)
+    request.end()
+    await say.turns()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"path": "/tokenize"}, "no_such_route"),
+        ({"path": "/v1/chat/completions/render"}, "no_such_route"),
+        ({"websocket": True}, "no_such_route"),
+        ({"model": "other"}, "no_such_model"),
+        ({"body_bytes": BODY_LIMIT_BYTES + 1}, "body_too_large"),
+        ({"deadline_seconds": 0.0}, "deadline_passed"),
+    ],
+)
+async def test_what_cannot_be_served_here_is_refused_without_a_record(node, say, changes, reason):
+    handler = node.open(say.chat(), **changes)
+    handler.data_received(b"late")
+    handler.reset_received(ResetCode.CANCELLED, "")
+    await say.turns()
+    assert node.log == [("reset", "REFUSED", reason)]
+    assert node.dispatcher.load == (0, 0)
+
+
+async def test_an_engine_that_is_not_ready_refuses(node, say):
+    node.set_engine(state="starting")
+    node.open(say.chat())
+    assert node.log == [("reset", "REFUSED", "engine_not_ready")]
+
+
+async def test_a_disk_without_room_refuses(node, say):
+    node.outbox.refusal = "usage_storage_full"
+    node.open(say.chat())
+    assert node.log == [("reset", "REFUSED", "usage_storage_full")]
+
+
+async def test_the_same_attempt_twice_at_once_is_refused(node, say):
+    node.open(say.chat(), request_id="same")
+    node.open(say.chat(), request_id="same")
+    await say.turns()
+    assert node.resets == [("REFUSED", "already_running")]
+    assert len(node.engine.requests) == 1
+    node.open(say.chat(), request_id="same", attempt=2)
+    await say.turns()
+    assert len(node.engine.requests) == 2
+
+
+async def test_a_dispatcher_that_does_not_run_refuses(node):
+    idle = Dispatcher(node.dispatcher._around, node.board)
+    head = OpenHead(request_id="r", attempt=1, ticket="t", tenant="t", model="small",
+                    path="/v1/chat/completions", deadline_seconds=9, body_bytes=1)  # fmt: skip
+    idle.accept(node.session, 1, head)
+    assert node.log == [("reset", "REFUSED", "draining")]
+
+
+async def test_slots_then_queue_then_refusal_and_the_board_knows(node, say):
+    for _ in range(4):
+        node.open(say.chat())
+    await say.turns()
+    assert len(node.engine.requests) == 2
+    assert node.dispatcher.load == (2, 1)
+    assert node.board.view.load == Load(2, 1)
+    assert node.resets == [("REFUSED", "over_capacity")]
+    await answer(node.engine.requests[0], say)
+    assert len(node.engine.requests) == 3
+    for request in node.engine.requests[1:]:
+        await answer(request, say)
+    assert node.board.view.load == Load(0, 0)
+    assert [record.outcome for record in node.records] == ["complete"] * 3
+
+
+async def test_waiting_is_told_in_the_head(node, say, clock):
+    for _ in range(3):
+        node.open(say.chat())
+    await clock.advance(5)
+    await answer(node.engine.requests[0], say)
+    heads = []
+    node.session.send_head = lambda stream, head: heads.append(head)
+    await answer(node.engine.requests[2], say)
+    assert heads[0].queued_ms == 5000
+
+
+async def test_one_who_leaves_the_queue_makes_room(node, say):
+    for _ in range(2):
+        node.open(say.chat())
+    waiting = node.open(say.chat())
+    waiting.reset_received(ResetCode.CANCELLED, "")
+    await say.turns()
+    assert node.dispatcher.load == (2, 0)
+    assert node.record.outcome == "cancelled"
+    node.open(say.chat())
+    assert not node.resets
+
+
+async def test_one_whose_deadline_passes_in_the_queue_never_runs(node, say, clock):
+    for _ in range(2):
+        node.open(say.chat())
+    node.open(say.chat(), deadline_seconds=5.0)
+    await clock.advance(5)
+    assert node.resets == [("TIMED_OUT", "the deadline has passed")]
+    assert (node.record.error_code, node.record.counted_by) == ("deadline", "none")
+    assert node.engine.suspicions == []
+    assert node.dispatcher.load == (2, 0)
+    assert len(node.engine.requests) == 2
+
+
+async def test_those_who_wait_for_an_engine_that_is_gone_go_back(node, say):
+    for _ in range(3):
+        node.open(say.chat())
+    await say.turns()
+    node.set_engine(state="backing_off")
+    for request in node.engine.requests[:2]:
+        request.die()
+    await say.turns()
+    assert ("REFUSED", "engine_not_ready") in node.resets
+    assert len(node.records) == 2
+    assert node.dispatcher.load == (0, 0)
+
+
+async def test_a_model_that_went_while_its_request_came_is_refused(node, say):
+    handler = node.open(say.chat(), send=False)
+    node.set_engine(models=())
+    raw = json.dumps(say.chat()).encode()
+    handler.data_received(raw)
+    handler.end_received(b"")
+    await say.turns()
+    assert node.log == [("reset", "REFUSED", "no_such_model")]
+
+
+async def test_drain_refuses_the_new_and_lets_all_that_is_here_finish(node, say):
+    for _ in range(3):
+        node.open(say.chat())
+    await say.turns()
+    async with asyncio.TaskGroup() as tasks:
+        draining = tasks.create_task(node.dispatcher.drain(30))
+        await say.turns()
+        node.open(say.chat())
+        assert node.resets == [("REFUSED", "draining")]
+        for request in node.engine.requests[:2]:
+            await answer(request, say)
+        assert not draining.done()
+        await answer(node.engine.requests[2], say)
+        await asyncio.wait_for(draining, 5)
+    assert [record.outcome for record in node.records] == ["complete"] * 3
+
+
+async def test_drain_without_requests_ends_at_once(node, say):
+    await asyncio.wait_for(node.dispatcher.drain(30), 5)
+    node.open(say.chat())
+    assert node.resets == [("REFUSED", "draining")]
+
+
+@pytest.mark.parametrize("grace_seconds", [0, 10])
+async def test_at_the_end_of_a_drain_the_rest_is_cut_with_records(node, say, clock, grace_seconds):
+    for _ in range(3):
+        node.open(say.chat())
+    await say.turns()
+    node.engine.requests[0].head()
+    node.engine.requests[0].events(say.word("Hi"))
+    async with asyncio.TaskGroup() as tasks:
+        draining = tasks.create_task(node.dispatcher.drain(grace_seconds))
+        await say.turns()
+        await clock.advance(grace_seconds)
+        await asyncio.wait_for(draining, 5)
+    assert sorted(node.resets) == [
+        ("INTERNAL", "the node was stopped"),
+        ("INTERNAL", "the node was stopped"),
+        ("REFUSED", "draining"),
+    ]
+    assert {record.error_code for record in node.records} == {"node_stopped"}
+    assert len(node.records) == 2
+    assert all(request.exchange.is_aborted for request in node.engine.requests)
+
+
+async def test_cancelled_it_leaves_nothing_behind(idle_node, say):
+    node = idle_node
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(node.dispatcher.run())
+        await say.turns()
+        for _ in range(3):
+            node.open(say.chat())
+        await say.turns()
+        node.engine.requests[0].head()
+        node.engine.requests[0].events(say.word("Hi"))
+        node.engine.count_gate.clear()  # no time for a tokenizer now
+        running.cancel()
+    assert [record.counted_by for record in node.records] == ["events", "none"]
+    assert {record.error_code for record in node.records} == {"node_stopped"}
+    assert node.resets.count(("REFUSED", "draining")) == 1
+    assert all(request.exchange.is_aborted for request in node.engine.requests)
+    assert node.dispatcher.load == (0, 0)
+    assert not [t for t in asyncio.all_tasks() if t.get_name().startswith("request ")]
+
+
+async def test_many_cancelled_requests_leave_no_tasks_and_no_slots(node, say):
+    before = len(asyncio.all_tasks())
+    for _ in range(300):
+        handler = node.open(say.chat())
+        await say.turns(3)
+        handler.reset_received(ResetCode.CANCELLED, "")
+        await say.turns()
+    assert len(asyncio.all_tasks()) == before
+    assert node.dispatcher.load == (0, 0)
+    assert node.dispatcher._relays == {}
+    assert len(node.records) == 300
+
+
+async def test_over_a_real_session_and_a_real_engine_connection(clock, node, say, tmp_path):
+    """The parts as they are, with a server that writes one event at a time."""
+    whole = [say.word("Hel"), say.word("lo"), say.finish(), say.usage(), say.DONE]
+    seen = []
+
+    async def serve(reader, writer):
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        await reader.readexactly(int(seen[0].split(b"content-length: ")[1].split(b"\r")[0]))
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+            b"transfer-encoding: chunked\r\n\r\n"
+        )
+        for event in whole:
+            writer.write(b"%x\r\n%s\r\n" % (len(event), event))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, tmp_path / "engine.sock")
+    client = engine_client.EngineClient(EngineAddress.parse(f"unix://{tmp_path}/engine.sock"))
+    node.engine.send = client.send
+    console, provider = link(node.dispatcher)
+    raw = json.dumps(say.chat()).encode()
+    taker = Taker()
+    head = OpenHead(request_id="r", attempt=1, ticket="t", tenant="t", model="small",
+                    path="/v1/chat/completions", deadline_seconds=99,
+                    body_bytes=len(raw))  # fmt: skip
+    stream = console.open(head, taker)
+    console.send(stream, raw)
+    console.end(stream)
+    while not taker.is_over:
+        await asyncio.sleep(0)
+        provider.frames_received(console.take(65536))
+        console.frames_received(provider.take(65536))
+    assert taker.body == b"".join(whole)
+    assert json.loads(taker.trailer)["usage"]["completion_tokens"] == 2
+    assert node.record.outcome == "complete"
+    assert seen[0].startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
+    await client.close()
+    server.close()
+    await server.wait_closed()
+
+
+def link(dispatcher):
+    provider = Session(accept=lambda stream, head: dispatcher.accept(provider, stream, head))
+    console = Session()
+    return console, provider
+
+
+class Taker:
+    """The console's side of a stream."""
+
+    def __init__(self) -> None:
+        self.body, self.trailer, self.is_over = b"", b"", False
+
+    def head_received(self, head):
+        self.head = head
+
+    def data_received(self, data):
+        self.body += data
+
+    def end_received(self, trailer):
+        self.trailer, self.is_over = trailer, True
+
+    def reset_received(self, code, reason):
+        raise AssertionError(f"{code} {reason}")
+
+    def send_allowed(self): ...
+    def link_lost(self): ...
+    def link_resumed(self): ...
