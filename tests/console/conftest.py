@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import base64
+
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from byoi_console.accounts.audit import AuditLog
 from byoi_console.accounts.organisations import first_organisation
+from byoi_console.nodes.enrolment import PROOF_TAG, Enrolment
+from byoi_console.nodes.join_tokens import JoinTokens
+from byoi_console.nodes.keys import load_console_keys
+from byoi_console.nodes.records import NodeRecords
 from byoi_console.store.database import Database
 from byoi_console.store.migrate import migrate
 
@@ -49,3 +56,49 @@ def audit(database):
 async def org_id(database):
     async with database.write() as connection:
         return await first_organisation(connection, "example.org", 0)
+
+
+@pytest.fixture
+async def console_keys(database):
+    return await load_console_keys(database, origin=None, first_origin="http://127.0.0.1:8700")
+
+
+@pytest.fixture
+def join_tokens(database, audit, clock):
+    return JoinTokens(database, audit, now_ms=clock.now_ms)
+
+
+@pytest.fixture
+def enrolment(database, audit, join_tokens, console_keys, clock):
+    return Enrolment(
+        database,
+        audit,
+        join_tokens,
+        console_keys,
+        now_ms=clock.now_ms,
+        monotonic=clock.monotonic,
+    )
+
+
+@pytest.fixture
+def records(database, audit, clock):
+    return NodeRecords(database, audit, now_ms=clock.now_ms)
+
+
+@pytest.fixture
+def machine():
+    """Makes the body of a join request as a machine with a key of its own would."""
+
+    def make(join_token, **changes):
+        key = Ed25519PrivateKey.generate()
+        raw = key.public_key().public_bytes_raw()
+        proof = key.sign(PROOF_TAG + join_token.encode() + b"\x00" + raw)
+        body = {
+            "join_token": join_token,
+            "public_key": base64.b64encode(raw).decode(),
+            "proof": base64.b64encode(proof).decode(),
+            "host": {"name": "workstation", "os": "linux", "architecture": "x86_64", "more": 1},
+        }
+        return {**body, **changes}
+
+    return make

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _GROUP = ("day", "model", "node_id", "api_key_id", "outcome")
 _TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens")
 
+_DIGITS = 18
+"""What fits into 64 bits whatever the digits are."""
+
 
 @dataclass(frozen=True)
 class UsageFilter:
@@ -142,7 +145,7 @@ def _cursor(row: RowMapping) -> str:
 def _read_cursor(text: str) -> tuple[int, str, int]:
     started, _, rest = text.partition(":")
     attempt, _, request_id = rest.partition(":")
-    try:
-        return int(started), request_id, int(attempt)
-    except ValueError as error:
-        raise InputInvalid("after is not a cursor of this list.", "after") from error
+    is_cursor = all(part.isascii() and part.isdecimal() for part in (started, attempt))
+    if not is_cursor or not request_id or len(started) > _DIGITS or len(attempt) > _DIGITS:
+        raise InputInvalid("after is not a cursor of this list.", "after")
+    return int(started), request_id, int(attempt)

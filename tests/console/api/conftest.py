@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import base64
+import json
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import pytest
+
+from byoi_console.accounts.keys import ApiKeys, KeyRequest
+from byoi_console.accounts.people import People
+from byoi_console.api.app import build_api
+from byoi_console.api.services import Services
+from byoi_console.ledger.usage import UsageQueries
+from byoi_console.routing.registry import Registry
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def code(self):
+        """The code of OpenAI's error object."""
+        error = self.json["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        return error["code"]
+
+
+class Api:
+    """Calls the application as its server does, in this event loop."""
+
+    def __init__(self, app):
+        self.app = app
+        self.authorization = None
+        self.peer = "10.0.0.1"
+
+    async def __call__(self, method, target, body=None, authorization=..., raw=None):
+        parts = urlsplit(target)
+        authorization = self.authorization if authorization is ... else authorization
+        headers = [(b"host", b"console")]
+        if authorization is not None:
+            headers.append((b"authorization", authorization.encode("latin-1")))
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": parts.path,
+            "raw_path": parts.path.encode(),
+            "query_string": parts.query.encode(),
+            "root_path": "",
+            "headers": headers,
+            "client": (self.peer, 1),
+            "server": ("console", 80),
+        }
+        data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
+        coming = [{"type": "http.request", "body": data, "more_body": False}]
+        sent = []
+
+        async def receive():
+            return coming.pop(0) if coming else {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+
+        await self.app(scope, receive, send)
+        told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return Answer(sent[0]["status"], told, b"".join(part.get("body", b"") for part in sent[1:]))
+
+
+@pytest.fixture
+def rooms(database, audit, join_tokens, enrolment, records, clock):
+    disconnected = []
+    state = SimpleNamespace(why_not_ready=None)
+
+    async def why_not_ready():
+        return state.why_not_ready
+
+    services = Services(
+        keys=ApiKeys(database, audit, now_ms=clock.now_ms, monotonic=clock.monotonic),
+        people=People(database, audit, now_ms=clock.now_ms, monotonic=clock.monotonic),
+        join_tokens=join_tokens,
+        enrolment=enrolment,
+        records=records,
+        registry=Registry(),
+        usage=UsageQueries(database),
+        disconnect=disconnected.append,
+        why_not_ready=why_not_ready,
+    )
+    return SimpleNamespace(services=services, disconnected=disconnected, state=state)
+
+
+@pytest.fixture
+async def api(rooms, org_id):
+    """The API; it is called with an admin key unless a test says otherwise."""
+    api = Api(build_api(rooms.services))
+    wanted = KeyRequest(name="admin", scope="admin")
+    new = await rooms.services.keys.create(org_id, wanted, "person_1")
+    api.authorization = f"Bearer {new.key}"
+    return api
+
+
+@pytest.fixture
+def basic():
+    def header(email, password):
+        return "Basic " + base64.b64encode(f"{email}:{password}".encode()).decode()
+
+    return header

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import insert
+
+from byoi_console.accounts.keys import KeyRequest
+from byoi_console.store.tables import organisations
+from byoi_wire.messages import Advertise, Device, Host, ModelOffer, Status
+
+
+@pytest.fixture
+async def node_id(api, machine):
+    token = (await api("POST", "/api/join-tokens", {})).json["token"]
+    return (await api("POST", "/agent/v1/token", machine(token))).json["node_id"]
+
+
+def go_live(rooms, node_id, org_id):
+    node = SimpleNamespace(node_id=node_id, org_id=org_id, session=SimpleNamespace(connected=True))
+    advertise = Advertise(
+        version=1,
+        agent_version="0.1.0",
+        host=Host(os="linux", architecture="x86_64"),
+        devices=(Device(index=0, kind="nvidia", name="H200"),),
+        models=(ModelOffer(id="m", engine="vllm", routes=("/v1/completions",)),),
+        slots=8,
+    )
+    rooms.services.registry.add(node, advertise)
+    return node
+
+
+async def test_a_node_that_never_came_is_offline(api, node_id):
+    node = (await api("GET", f"/api/nodes/{node_id}")).json
+    assert (node["state"], node["epoch"], node["last_seen_at"]) == ("offline", 0, None)
+    assert node["name"] == "workstation"
+    assert node["models"] == []
+
+
+async def test_a_live_node_is_shown_as_it_is_now(api, rooms, node_id, org_id):
+    await rooms.services.records.begin_session(node_id)
+    live = go_live(rooms, node_id, org_id)
+    rooms.services.registry.reserve(node_id)
+    rooms.services.registry.set_status(node_id, Status(running=1, waiting=0))
+    (node,) = (await api("GET", "/api/nodes")).json["data"]
+    assert (node["state"], node["epoch"], node["in_flight"]) == ("online", 1, 1)
+    assert node["devices"][0]["name"] == "H200"
+    assert node["models"][0]["id"] == "m"
+    assert node["load"]["running"] == 1
+    live.session.connected = False
+    (node,) = (await api("GET", "/api/nodes")).json["data"]
+    assert node["state"] in {"reconnecting", "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "field"), [("POST", "/revoke", "revoked"), ("DELETE", "", "deleted")]
+)
+async def test_a_node_that_is_sent_away_loses_its_session_at_once(
+    api, rooms, node_id, method, path, field
+):
+    answer = await api(method, f"/api/nodes/{node_id}{path}")
+    assert answer.json == {"id": node_id, field: True}
+    assert rooms.disconnected == [node_id]
+    assert await rooms.services.records.begin_session(node_id) is None
+
+
+async def test_a_deleted_node_is_gone_a_revoked_one_is_shown_as_such(api, node_id):
+    await api("POST", f"/api/nodes/{node_id}/revoke")
+    node = (await api("GET", f"/api/nodes/{node_id}")).json
+    assert (node["is_revoked"], node["state"]) == (True, "offline")
+    await api("DELETE", f"/api/nodes/{node_id}")
+    assert (await api("GET", f"/api/nodes/{node_id}")).status == 404
+    assert (await api("GET", "/api/nodes")).json["data"] == []
+
+
+async def test_another_organisation_s_node_is_not_there(api, rooms, node_id, database):
+    async with database.write() as connection:
+        other = {"id": "org_other", "name": "other", "created_at_ms": 1}
+        await connection.execute(insert(organisations).values(other))
+    wanted = KeyRequest(name="admin", scope="admin")
+    stranger = await rooms.services.keys.create("org_other", wanted, "person_9")
+    header = f"Bearer {stranger.key}"
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/revoke")):
+        answer = await api(method, f"/api/nodes/{node_id}{path}", authorization=header)
+        assert (answer.status, answer.code) == (404, "not_found")
+    assert rooms.disconnected == []
+    assert (await api("GET", "/api/nodes", authorization=header)).json["data"] == []
+
+
+async def test_an_inference_key_sees_no_nodes(api):
+    key = (await api("POST", "/api/keys", {"name": "x"})).json["key"]
+    assert (await api("GET", "/api/nodes", authorization=f"Bearer {key}")).status == 403

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+
+from byoi_console.telemetry.logs import configure, redact
+
+
+@pytest.fixture
+def told():
+    """What `configure` sends to a stream; the root logger is as before afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+
+    def start(form):
+        configure(form, "info", stream)
+        return stream
+
+    yield start
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_line_for_programs_is_one_json_object(told):
+    stream = told("json")
+    logging.getLogger("byoi_console.x").info("node online", extra={"node": "a\nb", "epoch": 3})
+    (line,) = stream.getvalue().splitlines()
+    entry = json.loads(line)
+    assert (entry["event"], entry["node"], entry["epoch"]) == ("node online", "a\nb", 3)
+    assert entry["level"] == "info"
+
+
+def test_a_line_for_people_stays_one_line_whatever_users_name_things(told):
+    stream = told("human")
+    logging.getLogger("x").warning("node online", extra={"node": "evil\n12:00:00 info all is well"})
+    (line,) = stream.getvalue().splitlines()
+    assert line.endswith("warning node online node=evil\\n12:00:00 info all is well")
+
+
+@pytest.mark.parametrize("form", ["json", "human"])
+def test_no_secret_reaches_a_log(told, form):
+    stream = told(form)
+    try:
+        int("Authorization: Bearer abcdef123")
+    except ValueError:
+        logging.getLogger("x").exception(
+            "refused", extra={"key": "sk-byoi-verysecret", "token": "byoi-join-verysecret"}
+        )
+    text = stream.getvalue()
+    assert "verysecret" not in text
+    assert "abcdef123" not in text
+    assert "Traceback" in text
+
+
+def test_the_kind_of_a_secret_stays_readable():
+    assert redact("with sk-byoi-abc and Basic Zm9v") == "with sk-byoi-… and Basic …"
+
+
+def test_quiet_levels_are_quiet(told):
+    stream = told("human")
+    logging.getLogger("x").debug("detail")
+    logging.getLogger("alembic.runtime").info("Running upgrade")
+    assert stream.getvalue() == ""
