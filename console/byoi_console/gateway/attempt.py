@@ -27,9 +27,11 @@ ANSWER_LIMIT_BYTES: Final = 32 * 1024 * 1024
 _UPLOAD_BYTES: Final = 64 * 1024
 _GOOD: Final = 200
 _SERVER_ERRORS: Final = range(500, 600)
-_CLIENT_ERRORS: Final = range(400, 500)
-_ELSEWHERE: Final = frozenset({408, 429})
-"""Client errors that say something of the node, not of the request."""
+_VERDICTS: Final = frozenset({400, 404, 413, 415, 422})
+"""What a node may say of the request itself. Its other errors (a 401 of an engine that wants a key,
+a 429) speak of the node, and another one is tried."""
+
+_VERDICT_LIMIT_BYTES: Final = 64 * 1024
 
 
 class Call(NamedTuple):
@@ -44,6 +46,7 @@ class Call(NamedTuple):
     keeps_usage: bool
     tenant: str
     started_at_ms: int
+    fingerprint: bytes
 
 
 class Owner(Protocol):
@@ -324,7 +327,8 @@ class Attempt:
     def _collect(self, data: bytes) -> None:
         self._answer.append(data)
         self.delivered_bytes += len(data)
-        if self.delivered_bytes > ANSWER_LIMIT_BYTES or self._head is None:
+        limit = ANSWER_LIMIT_BYTES if self.status == _GOOD else _VERDICT_LIMIT_BYTES
+        if self.delivered_bytes > limit or self._head is None:
             self._fail("upstream_error", ResetCode.INTERNAL)
 
     def _give_back(self) -> None:
@@ -343,7 +347,7 @@ class Attempt:
         if status == _GOOD:
             self.usage = usage_of(parsed, self._call.route.dialect)
             return None if parsed is not None else "upstream_error"
-        if status in _CLIENT_ERRORS and status not in _ELSEWHERE:
+        if status in _VERDICTS:
             return None if isinstance((parsed or {}).get("error"), dict) else "upstream_error"
         return "engine_error" if status in _SERVER_ERRORS else "upstream_error"
 

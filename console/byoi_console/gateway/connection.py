@@ -56,6 +56,21 @@ class Doors(NamedTuple):
     refuse: Callable[[Exchange, int, str], None]
 
 
+class Budget:
+    """Sole owner of how much all connections together keep of requests that are not whole yet.
+
+    Nobody has shown a key by then, so without a limit anybody could fill the memory.
+    """
+
+    def __init__(self, limit_bytes: int = 256 * 1024 * 1024) -> None:
+        self._left = limit_bytes
+
+    def change(self, count: int) -> bool:
+        """Take `count` bytes, or give some back; False: that is more than there is."""
+        self._left -= count
+        return count <= 0 or self._left >= 0
+
+
 class ClientConnection(asyncio.Protocol):
     """Sole owner of one client's transport, its unread bytes and its clock; one of `everyone`.
 
@@ -64,10 +79,12 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_alarm",
+        "_budget",
         "_doors",
         "_everyone",
         "_exchange",
         "_has_eof",
+        "_held",
         "_is_advancing",
         "_is_closing",
         "_is_reading",
@@ -84,7 +101,11 @@ class ClientConnection(asyncio.Protocol):
         "_unread",
     )
 
-    def __init__(self, doors: Doors, times: Times, everyone: set[ClientConnection]) -> None:
+    def __init__(
+        self, doors: Doors, times: Times, everyone: set[ClientConnection], budget: Budget
+    ) -> None:
+        self._budget = budget
+        self._held = 0
         self._doors = doors
         self._everyone = everyone
         self._times = times
@@ -125,19 +146,21 @@ class ClientConnection(asyncio.Protocol):
         self._parser.feed(data)
         if self._exchange is None:
             self._advance()
+            self._note_held()
         elif self._parser.unread > AHEAD_LIMIT_BYTES and self._is_reading:
             self._is_reading = False
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """The client sends no more: it closed, or it only waits for its answer."""
+        """The client sends no more: it closed, or it only waits for its answers."""
         self._has_eof = True
-        if self._exchange is None or self._is_closing:
-            return False  # the transport closes once what is written has gone out
-        if self._transport.get_extra_info("sslcontext") is not None:
+        if self._is_closing or self._transport.get_extra_info("sslcontext") is not None:
             return False  # TLS knows no half-closed connections
-        self._probe()
-        return True
+        if self._exchange is None:
+            self._advance()  # a request sent ahead may be whole
+        else:
+            self._probe()
+        return self._exchange is not None
 
     def pause_writing(self) -> None:
         """The client reads more slowly than its answer comes."""
@@ -158,6 +181,7 @@ class ClientConnection(asyncio.Protocol):
         """The client is gone, or we let it go."""
         self._is_closing = True
         self._everyone.discard(self)
+        self._let_go()
         for handle in (self._alarm, self._stall):
             if handle is not None:
                 handle.cancel()
@@ -234,7 +258,25 @@ class ClientConnection(asyncio.Protocol):
             return False
         self._exchange = Exchange(self, request, self._peer)
         self._doors.serve(self._exchange)
+        if self._has_eof:
+            self._probes = 0
+            self._probe()
         return True
+
+    def _note_held(self) -> None:
+        """Count what this connection keeps of a request; all of them together have a limit."""
+        unread = self._parser.unread
+        if unread == self._held:
+            return
+        has_room = self._budget.change(unread - self._held)
+        self._held = unread
+        if not has_room and self._exchange is None and not self._is_closing:
+            self._refuse(503, "Too many requests are being read at once. Try again shortly.")
+
+    def _let_go(self) -> None:
+        self._parser.rest()
+        self._budget.change(-self._held)
+        self._held = 0
 
     def _await_more(self) -> None:
         phase = self._parser.phase
@@ -266,6 +308,7 @@ class ClientConnection(asyncio.Protocol):
         self._is_closing = True  # nothing of it is ours any more
         self._everyone.discard(self)
         received = request.head + request.body + self._parser.rest()
+        self._let_go()
         self._doors.agents(self._transport, received, self._peer)
 
     def _refuse(self, status: int, message: str) -> None:
@@ -285,7 +328,7 @@ class ClientConnection(asyncio.Protocol):
         if self._has_eof or self._parser.phase == "idle" or not self._transport.can_write_eof():
             self._transport.close()
             return
-        self._parser.rest()
+        self._let_go()
         self._transport.write_eof()
         if not self._is_reading:
             self._transport.resume_reading()

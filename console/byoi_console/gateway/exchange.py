@@ -64,6 +64,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_has_body",
         "_is_chunked",
         "_left",
         "_line",
@@ -89,6 +90,7 @@ class Exchange:
         self._line = line
         self._pending = b""
         self._is_chunked = False
+        self._has_body = request.method != "HEAD"
         self._owed: int | None = None
         self._waiting_bytes = 0
         self._left: Callable[[], None] | None = None
@@ -124,21 +126,19 @@ class Exchange:
         """Start the answer; without a `length` its body is chunked, or ends with the connection."""
         assert not self.has_begun
         self.has_begun = True
-        self._is_chunked = length is None and not self.request.is_http10
-        self._owed = length
+        may_have_body = status not in _WITHOUT_BODY
+        self._is_chunked = length is None and may_have_body and not self.request.is_http10
+        self._has_body = may_have_body and self.request.method != "HEAD"
+        self._owed = length if self._has_body else None
         lines = [b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b"Unknown"))]
         for name, value in headers:
-            lines.append(b"%b: %b\r\n" % (name, value))
+            lines.append(_header(name, value))
             if name == b"content-type" and value.startswith(b"text/event-stream"):
                 self.is_event_stream = True
-        if status not in _WITHOUT_BODY:
-            lines.append(
-                b"transfer-encoding: chunked\r\n"
-                if self._is_chunked
-                else b"content-length: %d\r\n" % length
-                if length is not None
-                else b""
-            )
+        if self._is_chunked:
+            lines.append(b"transfer-encoding: chunked\r\n")
+        elif length is not None and may_have_body:
+            lines.append(b"content-length: %d\r\n" % length)
         if not self._keeps_alive:
             lines.append(b"connection: close\r\n")
         lines.append(b"\r\n")
@@ -148,11 +148,11 @@ class Exchange:
         """Send a piece of the body."""
         if not data or not self.is_open:
             return
+        if not self._has_body:
+            return
         if self._owed is not None:
             assert len(data) <= self._owed, "a body longer than its content-length"
             self._owed -= len(data)
-        if self.request.method == "HEAD":
-            return
         if self._is_chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._pending:
@@ -169,7 +169,7 @@ class Exchange:
         """The body is whole, whether it is an answer or ends with an error."""
         if not self.is_open:
             return
-        end = b"0\r\n\r\n" if self._is_chunked and self.request.method != "HEAD" else b""
+        end = b"0\r\n\r\n" if self._is_chunked and self._has_body else b""
         data, self._pending = self._pending + end, b""
         if data:
             self._line.write(data)
@@ -181,8 +181,6 @@ class Exchange:
         """Send a whole answer."""
         self.begin(status, headers, len(body))
         self.write(body)
-        if self.request.method == "HEAD":
-            self._owed = 0
         self.finish()
 
     def abort(self) -> None:
@@ -219,3 +217,9 @@ class Exchange:
     def _keeps_alive(self) -> bool:
         # HTTP/1.0 clients ask for keep-alive in ways that few need any more: they get one answer.
         return self.request.keeps_alive and not self.request.is_http10
+
+
+def _header(name: bytes, value: bytes) -> bytes:
+    if b"\r" in value or b"\n" in value or b"\0" in value:
+        raise ValueError("a header's value must be one line")
+    return b"%b: %b\r\n" % (name, value)

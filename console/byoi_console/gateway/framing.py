@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 _FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
 _DONE: Final = b"[DONE]"
-_USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
+_DONE_ENDS: Final = (b"[DONE]\n\n", b"[DONE]\r\n\r\n")
+_COUNTS: Final = b'_tokens"'
+"""In every `usage` that is more than null, which some engines send with each event."""
+
+_FINISHES: Final = (b'"finish_reason":"', b'"finish_reason": "')
 _FINISH: Final = re.compile(rb'"finish_reason"\s*:\s*"([a-z_]{1,32})"')
 _LAST_RESPONSE: Final = re.compile(rb'"type"\s*:\s*"response\.(completed|incomplete|failed)"')
 _TEXT_FIELDS: Final = (
@@ -85,11 +89,12 @@ class AnswerFraming:
         count = _check(block)
         if self.is_finished:
             raise ProtocolViolation("events after the last one")
-        if b'"usage"' in block and _USAGE.search(block) is not None:
+        if _COUNTS in block:
             block, count = self._take_usage(block, count)
-        if b'"finish_reason"' in block and (reason := _FINISH.search(block)) is not None:
-            self.finish_reason = reason[1].decode()
-        count -= self._note_end(block)
+        if _FINISHES[0] in block or _FINISHES[1] in block:
+            self._note_finish(block)
+        if self._dialect == "responses" or block.endswith(_DONE_ENDS):
+            count -= self._note_end(block)
         if self.has_content:
             self.content_events += count
             return block
@@ -105,6 +110,10 @@ class AnswerFraming:
         held, self._held, self._held_bytes = b"".join(self._held), [], 0
         return held
 
+    def _note_finish(self, block: bytes) -> None:
+        if (reason := _FINISH.search(block)) is not None:
+            self.finish_reason = reason[1].decode()
+
     def _note_end(self, block: bytes) -> int:
         """Look for the answer's end; returns how many events at the end carry no content."""
         if self._dialect == "responses":
@@ -112,8 +121,6 @@ class AnswerFraming:
                 self.is_finished = True
                 self.finish_reason = last[1].decode()
                 return 1
-            return 0
-        if _DONE not in block[-24:] or not block.rstrip().endswith(_DONE):
             return 0
         last_line = block.rstrip().rpartition(b"\n")[2]
         self.is_finished = last_line.removeprefix(b"data:").strip() == _DONE
@@ -133,7 +140,7 @@ class AnswerFraming:
     def _take_usage(self, block: bytes, count: int) -> tuple[bytes, int]:
         kept: list[bytes] = []
         for event in events(block):
-            parsed = _parse(event) if _USAGE.search(event) else None
+            parsed = _parse(event) if _COUNTS in event else None
             usage = usage_of(parsed, self._dialect)
             if usage is not None:
                 self.usage = usage
@@ -176,18 +183,22 @@ def _check(block: bytes) -> int:
     Raises:
         ProtocolViolation: a line that is no field of an event, a NUL, or no UTF-8.
     """
-    if b"\0" in block:
-        raise ProtocolViolation("a NUL among events", close_code=1007)
     if not block.isascii():
         _check_text(block)
-    count = block.count(b"\n\n")
+    if b"\0" in block:
+        raise ProtocolViolation("a NUL among events", close_code=1007)
+    ends = block.count(b"\n")
+    count = ends // 2
+    # Events of one `data:` line each, as nearly every engine writes them: the first start, the
+    # starts that follow a blank line and the last blank line then account for every line end.
     if (
         block.startswith(b"data:")
-        and block.count(b"\n") == 2 * count
-        and block.count(b"\n\ndata:") == count - 1
+        and ends == 2 * count
+        and (count == 1 or block.count(b"\n\ndata:") == count - 1)
+        and block.endswith(b"\n\n")
         and b"\r" not in block
     ):
-        return count  # events of one `data:` line each, as nearly every engine writes them
+        return count
     return _check_lines(block)
 
 

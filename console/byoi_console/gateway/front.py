@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from byoi_console.gateway import errors
 from byoi_console.gateway.asgi import AppAnswer
-from byoi_console.gateway.connection import ClientConnection, Doors, Times
+from byoi_console.gateway.connection import Budget, ClientConnection, Doors, Times
 
 if TYPE_CHECKING:
     import socket
@@ -48,11 +48,13 @@ class Front:
         app: App,
         agents_door: Callable[[asyncio.Transport, bytes, str], None] | None,
         times: Times | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._gateway = gateway
         self._app = app
         self._doors = Doors(agents_door, self._serve, self._refuse)
         self._times = times or Times()
+        self._budget = budget or Budget()
         self._connections: set[ClientConnection] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._active = 0
@@ -114,7 +116,7 @@ class Front:
             logger.warning("answers cut at shutdown", extra={"requests": self._active})
 
     def _connect(self) -> ClientConnection:
-        return ClientConnection(self._doors, self._times, self._connections)
+        return ClientConnection(self._doors, self._times, self._connections, self._budget)
 
     def _serve(self, exchange: Exchange) -> None:
         assert self._tasks is not None

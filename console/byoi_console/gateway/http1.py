@@ -94,8 +94,8 @@ class RequestParser:
 
     @property
     def unread(self) -> int:
-        """Bytes that wait for their turn."""
-        return len(self._buffer)
+        """Bytes that wait for their turn or for the rest of their request."""
+        return len(self._buffer) + (0 if self._body is None else self._body.held)
 
     def feed(self, data: bytes) -> None:
         """Take what came from the client."""
@@ -217,6 +217,8 @@ def _too_large() -> RequestBroken:
 class _SizedBody:
     __slots__ = ("_length",)
 
+    held = 0  # it stays in the buffer until it is whole
+
     def __init__(self, length: int) -> None:
         if length > BODY_LIMIT_BYTES:
             raise _too_large()
@@ -242,6 +244,11 @@ class _ChunkedBody:
         self._left: int | None = None  # of the chunk being read; None: its size comes next
         self._is_last = False
         self._trailer = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes taken out of the buffer so far, that of the chunk being read included."""
+        return self._size
 
     def take(self, buffer: bytearray) -> bytes | None:
         while not self._is_last:

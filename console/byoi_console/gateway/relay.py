@@ -22,15 +22,13 @@ if TYPE_CHECKING:
     from byoi_console.gateway.exchange import Header
     from byoi_console.gateway.ports import Client, Nodes, TicketOffice
     from byoi_console.gateway.posting import Bookkeeper
+    from byoi_console.gateway.quarantine import Quarantine
     from byoi_wire.ids import NodeId
 
 logger = logging.getLogger(__name__)
 
 PRICE_VERSION: Final = 0
 ATTEMPTS_LIMIT: Final = 4
-ENGINE_DEATHS_LIMIT: Final = 2
-"""A request that was there when two engines died is not shown to a third."""
-
 _GOOD: Final = 200
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
 _EVENT_STREAM: Final[tuple[Header, ...]] = (
@@ -69,7 +67,6 @@ class Relay:
         "_call",
         "_changed",
         "_client",
-        "_deaths",
         "_has_begun",
         "_headers",
         "_last_write_at",
@@ -77,6 +74,7 @@ class Relay:
         "_nodes",
         "_number",
         "_patience",
+        "_quarantine",
         "_started_at",
         "_tickets",
         "_timer",
@@ -92,6 +90,7 @@ class Relay:
         nodes: Nodes,
         tickets: TicketOffice,
         bookkeeper: Bookkeeper,
+        quarantine: Quarantine,
         patience: Patience,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -101,12 +100,12 @@ class Relay:
         self._nodes = nodes
         self._tickets = tickets
         self._bookkeeper = bookkeeper
+        self._quarantine = quarantine
         self._patience = patience
         self._attempt: Attempt | None = None
         self._changed = asyncio.Event()
         self._tried: frozenset[NodeId] = frozenset()
         self._number = 0
-        self._deaths = 0
         self._has_begun = False
         self._started_at = self._loop.time()
         self._last_write_at = self._started_at
@@ -181,10 +180,11 @@ class Relay:
                 self._deliver(attempt)
                 return
             failed_with = attempt.failure.code
+            if failed_with == "engine_error":
+                self._quarantine.died(self._call.fingerprint, self._loop.time())
             if attempt.has_content:
                 self._end_with_error(failed_with, attempt.content_events)
                 return
-            self._deaths += failed_with == "engine_error"
 
     async def _start_one(self, failed_with: str) -> Attempt | None:
         """Begin the next attempt; None if the client left while no node was there."""
@@ -203,11 +203,11 @@ class Relay:
         return attempt
 
     def _check_may_try(self, failed_with: str) -> None:
-        elapsed = self._loop.time() - self._started_at
-        if (
-            self._number >= ATTEMPTS_LIMIT
-            or self._deaths >= ENGINE_DEATHS_LIMIT
-            or (self._number and elapsed > self._patience.failover)
+        now = self._loop.time()
+        if self._quarantine.refuses(self._call.fingerprint, now):
+            raise _unserved("engine_error")
+        if self._number >= ATTEMPTS_LIMIT or (
+            self._number and now - self._started_at > self._patience.failover
         ):
             raise _unserved(failed_with)
 

@@ -19,6 +19,7 @@ from byoi_console.gateway.errors import (
 )
 from byoi_console.gateway.idempotency import Name, Recordings, fingerprint
 from byoi_console.gateway.posting import Bookkeeper
+from byoi_console.gateway.quarantine import Quarantine
 from byoi_console.gateway.relay import Patience, Relay
 from byoi_wire.ids import ModelId, OrgId, RequestId
 from byoi_wire.requests import (
@@ -72,6 +73,7 @@ class Gateway:
         self._patience = patience or Patience()
         self._monotonic = monotonic
         self._recordings = Recordings(monotonic)
+        self._quarantine = Quarantine()
         self._seen: dict[tuple[str, str], None] = {}
 
     async def run(self) -> None:
@@ -185,16 +187,18 @@ class Gateway:
             body = {**body, "stream_options": {"include_usage": True}}
         elif "stream_options" in body:
             body = {name: value for name, value in body.items() if name != "stream_options"}
+        encoded = encode_body(body)
         return Call(
             request_id=RequestId(request_id),
             principal=principal,
             route=route,
             model=ModelId(body["model"]),
-            body=encode_body(body),
+            body=encoded,
             streams=streams,
             keeps_usage=keeps_usage,
             tenant=_tenant(principal.org_id),
             started_at_ms=wall_ms(),
+            fingerprint=fingerprint(route.path, encoded),
         )
 
     async def _relay_to(
@@ -212,6 +216,7 @@ class Gateway:
                 nodes=self._nodes,
                 tickets=self._tickets,
                 bookkeeper=self._bookkeeper,
+                quarantine=self._quarantine,
                 patience=self._patience,
             )
             client.listen(left=relay.client_left, writable=relay.client_writable)

@@ -264,7 +264,7 @@ class World:
     get = staticmethod(get)
     event = staticmethod(event)
 
-    def __init__(self, patience, times):
+    def __init__(self, patience, times, budget=None):
         self.registry = Registry()
         self.keys = FakeKeys()
         self.books = FakeBooks()
@@ -280,7 +280,11 @@ class World:
         self.agents = []
         self.app_calls = []
         self.front = Front(
-            gateway=self.gateway, app=self.app, agents_door=self.agents_door, times=times
+            gateway=self.gateway,
+            app=self.app,
+            agents_door=self.agents_door,
+            times=times,
+            budget=budget,
         )
         self.clients = []
 
@@ -321,9 +325,9 @@ async def make_world():
     """A factory of running worlds, with other bounds than usual where a test wants them."""
 
     @asynccontextmanager
-    async def make(patience=None, times=None):
+    async def make(patience=None, times=None, budget=None):
         patience = patience or Patience(candidate=0.05)
-        world = World(patience, times or Times())
+        world = World(patience, times or Times(), budget)
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         world.address = listener.getsockname()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from byoi_console.gateway.connection import Times
+from byoi_console.gateway.connection import Budget, Times
 
 UPGRADE = (
     b"GET /agent/v1/connect HTTP/1.1\r\nHost: x\r\n"
@@ -179,3 +179,32 @@ async def test_bytes_far_ahead_are_read_no_further(world):
     stream.stream_all("x")
     for _ in range(100):
         assert (await client.answer())[0] == 200
+
+
+async def test_half_closed_clients_get_all_the_answers_they_asked_for(world):
+    node = world.node()
+    client = await world.client()
+    client.send(world.chat() + world.get(b"/v1/models") + world.chat())
+    client.writer.write_eof()
+    (await node.session.next_stream()).stream_all("one")
+    assert b"one" in (await client.answer())[2]
+    assert (await client.answer())[0] == 200
+    (await node.session.next_stream()).stream_all("two")
+    assert b"two" in (await client.answer())[2]
+    assert await client.ended() == b""
+
+
+async def test_bodies_of_all_connections_together_have_a_limit(make_world):
+    async with make_world(budget=Budget(200_000)) as world:
+        head = b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 150000\r\n\r\n"
+        first = await world.client()
+        first.send(head + b"x" * 149_000)
+        await asyncio.sleep(0.05)
+        second = await world.client()
+        second.send(head + b"x" * 149_000)
+        assert (await second.answer())[0] == 503
+        first.send(b"x" * 1000)
+        assert (await first.answer())[0] == 404
+        third = await world.client()
+        third.send(head + b"x" * 150_000)
+        assert (await third.answer())[0] == 404
