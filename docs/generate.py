@@ -1,0 +1,71 @@
+"""Writes the generated blocks of the documentation anew: `python docs/generate.py`.
+
+A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; `BLOCKS` says what makes it.
+"""
+# ruff: noqa: INP001 (the documentation is no package)
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS))
+
+import diagrams  # noqa: E402 (a neighbour, found by the line above)
+import tables  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MACHINES = {
+    "link": DOCS.parent / "agent" / "byoi_agent" / "link" / "machine.py",
+    "engine": DOCS.parent / "agent" / "byoi_agent" / "engine" / "machine.py",
+}
+
+
+def machine(path: Path) -> str:
+    """A machine as a diagram and as a table."""
+    read = diagrams.read(path)
+    return f"```mermaid\n{diagrams.mermaid(read)}\n```\n\n{diagrams.table(read)}"
+
+
+BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
+    "architecture.md": {
+        f"machine {name}": partial(machine, path) for name, path in MACHINES.items()
+    },
+    "protocol.md": {
+        "limits": tables.limits,
+        "frames": tables.frames,
+        "flags": tables.flags,
+        "reset codes": tables.reset_codes,
+        "heads": tables.heads,
+        "control": tables.control,
+        "records": tables.records,
+    },
+}
+
+
+def filled(page: str, text: str) -> str:
+    """The page's text with each of its blocks as the code has it now.
+
+    Raises:
+        KeyError: a block is not there.
+    """
+    for name, make in BLOCKS[page].items():
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        if not pattern.search(text):
+            raise KeyError(f"{page} has no block {name!r}")
+        block = f"{begin}\n\n{make()}\n\n{end}"
+        text = pattern.sub(lambda _, block=block: block, text)
+    return text
+
+
+if __name__ == "__main__":
+    for each in BLOCKS:
+        file = DOCS / each
+        file.write_text(filled(each, file.read_text(encoding="utf-8")), encoding="utf-8")
