@@ -626,6 +626,27 @@ async def test_a_fault_in_recording_ends_that_request_only(node, say, caplog):
     assert caplog.text.count("Traceback") == 1
 
 
+async def test_a_fault_in_recording_what_never_reached_the_engine(node, say):
+    node.outbox.error = RuntimeError("signing failed")
+    node.open(say.chat(chat_template="x"))
+    await say.turns()
+    assert node.resets == [("INTERNAL", "the node failed at this request")]
+
+
+async def test_what_comes_after_the_end_goes_nowhere(node, say):
+    handler, request = await node.ask()
+    request.head()
+    request.events(say.word("a"))
+    handler.reset_received(ResetCode.CANCELLED, "")
+    request.handler.body_received(say.word("b"))
+    request.handler.failed(EngineError("late"))
+    handler.send_allowed()
+    handler.reset_received(ResetCode.LOST, "")
+    await say.turns()
+    assert node.sent == say.word("a")
+    assert node.record.outcome == "cancelled"
+
+
 async def test_a_prompt_is_never_logged(node, say, caplog):
     caplog.set_level(0)
     for status in (200, 400, 500):

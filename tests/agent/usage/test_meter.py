@@ -259,6 +259,13 @@ def test_responses_end_with_their_own_event(last):
     assert (meter.text, meter.content_events) == ("He.deltay{}!", 4)
 
 
+def test_odd_events_of_a_response_are_no_text_and_no_usage():
+    meter = StreamMeter("responses")
+    odd = response_event("response.odd.delta", delta={"x": 1}) + event({"type": "x.delta"})
+    assert run(meter, [odd, event({"type": "response.completed", "response": None})]) == odd
+    assert (meter.content_events, meter.usage, meter.is_complete) == (0, None, True)
+
+
 def test_an_incomplete_response_is_an_end_too():
     meter = StreamMeter("responses")
     run(meter, [response_end("response.incomplete")])

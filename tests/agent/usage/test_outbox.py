@@ -149,6 +149,40 @@ async def test_full_disk_keeps_records_in_memory_until_there_is_room(outbox, rec
     assert len(await outbox.unacknowledged(100)) == 40
 
 
+async def test_what_the_disk_kept_back_is_written_at_the_end_if_it_can_be(new_outbox, record):
+    async with new_outbox() as outbox:
+        await fill_disk(outbox, record)
+        assert outbox.unacknowledged_records == 40
+        await set_pages(outbox, full=False)
+    async with new_outbox() as outbox:
+        assert outbox.unacknowledged_records == 40
+
+
+async def test_usage_that_is_lost_at_the_end_is_told_loudly(new_outbox, record, caplog):
+    async with new_outbox() as outbox:
+        await fill_disk(outbox, record)
+    assert "usage lost" in caplog.text
+
+
+async def fill_disk(outbox, record) -> None:
+    await set_pages(outbox, full=True)
+    for number in range(40):
+        await outbox.commit(record(number, ticket="t" * 900))
+    assert outbox.refusal
+
+
+async def test_pruning_that_fails_is_no_more_than_a_warning(outbox, clock, caplog):
+    def prune(_before):
+        raise StorageUnavailable("disk I/O error")
+
+    outbox._storage.prune = prune
+    async with asyncio.TaskGroup() as tasks:
+        runner = tasks.create_task(outbox.run())
+        while "usage not pruned" not in caplog.text:
+            await asyncio.sleep(0)
+        runner.cancel()
+
+
 async def set_pages(outbox, *, full: bool) -> None:
     """SQLite's own way of being out of space: SQLITE_FULL beyond this many pages."""
     database = outbox._storage._database

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from byoi_agent.usage import schema
+
+
+@pytest.fixture
+def database(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "usage.db", isolation_level=None)) as database:
+        yield database
+
+
+def version(database) -> int:
+    return database.execute("PRAGMA user_version").fetchone()[0]
+
+
+def test_a_new_file_gets_every_step_once(database):
+    schema.migrate(database)
+    schema.migrate(database)
+    assert version(database) == schema.VERSION
+    assert database.execute("SELECT count(*) FROM records").fetchone() == (0,)
+
+
+def test_a_step_is_whole_or_not_at_all(database, monkeypatch):
+    steps = (*schema._MIGRATIONS, ("CREATE TABLE half (x)", "this is no SQL"))
+    monkeypatch.setattr(schema, "_MIGRATIONS", steps)
+    monkeypatch.setattr(schema, "VERSION", len(steps))
+    with pytest.raises(sqlite3.OperationalError):
+        schema.migrate(database)
+    assert version(database) == len(steps) - 1
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    assert "records" in tables
+    assert "half" not in tables
+
+
+def test_a_step_that_another_process_went_meanwhile_is_not_gone_twice(database, tmp_path):
+    class Slow:
+        """Another process goes the step between this one's look and its lock."""
+
+        def __init__(self) -> None:
+            self.in_transaction = False
+
+        def execute(self, statement):
+            if statement == "BEGIN IMMEDIATE":
+                with closing(sqlite3.connect(tmp_path / "usage.db", isolation_level=None)) as other:
+                    schema.migrate(other)
+            return database.execute(statement)
+
+    schema.migrate(Slow())
+    assert version(database) == schema.VERSION
+
+
+def test_a_file_of_a_later_version_is_refused(database):
+    database.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    with pytest.raises(schema.SchemaTooNew):
+        schema.migrate(database)
