@@ -3,12 +3,13 @@
 //   load --port N --model NAME [--path /v1/chat/completions] [--key KEY] [--streams N] [--tokens N]
 //        [--warm SECONDS] [--window SECONDS] [--stalled N]
 //
-// Streams start spread over the first half of the warm-up and begin anew as they end. When the
-// window opens and closes, "open" and "closed" go to standard output at once, so that whoever reads
-// them can look at the clocks of other processes; then every stream may end, and one line of JSON
-// says what was seen inside the window. `--stalled` adds streams of the model "fast" that are read
-// at 1 KiB a second and count nowhere. An answer is whole with a role, all its tokens, a
-// finish_reason, usage that agrees, [DONE], and the end of its body; "broken" counts the others.
+// Streams start spread over the first half of the warm-up and begin anew as they end; the window
+// waits up to three seconds more for those that have had no token yet. When it opens and closes,
+// "open" and "closed" go to standard output at once, so that whoever reads them can look at the
+// clocks of other processes; then every stream may end, and one line of JSON says what was seen
+// inside the window. `--stalled` adds streams of the model "fast" that are read at 1 KiB a second
+// and count nowhere. An answer is whole with a role, all its tokens, a finish_reason, usage that
+// agrees, [DONE], and the end of its body; "broken" counts the others.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -29,14 +30,15 @@ enum {
     TORN_LIMIT = 64 << 10,
     SAMPLES_LIMIT = 4 << 20,
     STALLED_BYTES = 1024,
-    STALLED_TOKENS = 500000
+    STALLED_TOKENS = 500000,
+    LATE_SECONDS = 3
 };
 
 typedef enum { IDLE, HEAD, CHUNK_SIZE, CHUNK, CHUNK_END, LAST_LINE } State;
 
 typedef struct {
     int fd;
-    bool is_stalled, is_over;
+    bool is_stalled, is_over, has_begun;
     State state;
     long chunk_left;
     char line[8192], event[TORN_LIMIT];
@@ -60,7 +62,7 @@ typedef struct {
 static Request request, stalled_request;
 static long tokens_wanted = 64;
 static bool window_is_open, is_ending;
-static long chunks, answers, broken, refused, live;
+static long chunks, answers, broken, refused, live, begun;
 static Samples first_token, delay;
 static int poll_fd;
 
@@ -138,6 +140,8 @@ static bool has(const char *event, size_t length, const char *what) {
 static void take_event(Stream *stream, const char *event, size_t length, uint64_t now) {
     const char *clock = memmem(event, length, "\"sent_ns\":\"", 11);
     if (clock) {
+        begun += !stream->has_begun;
+        stream->has_begun = true;
         if (!stream->tokens++) note(&first_token, now - stream->asked_ns);
         uint64_t sent = strtoull(clock + 11, NULL, 10);
         note(&delay, now > sent ? now - sent : 0);
@@ -350,6 +354,8 @@ int main(int count, char **arguments) {
     }
     live = streams_count;
     run_until(begin + (uint64_t)(warm * 1e9), streams, all, &started);
+    while (begun < live && now_ns() < begin + (uint64_t)((warm + LATE_SECONDS) * 1e9))
+        run_until(now_ns() + 20000000, streams, all, &started);
     window_is_open = true;
     uint64_t opened = now_ns();
     puts("open");

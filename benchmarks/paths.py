@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import processes
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -30,16 +28,12 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class MeasuredPath:
-    """Where to knock, and whose CPU and memory the knock costs."""
+    """Where to knock, and whose CPU and memory the knock costs: `roots` and all below them."""
 
     name: str
     port: int
     roots: tuple[int, ...] = ()
     key: str = ""
-
-    def pids(self) -> list[int]:
-        """All processes of the path, as they are now."""
-        return [pid for root in self.roots for pid in processes.tree(root)]
 
 
 def compile_tools() -> None:

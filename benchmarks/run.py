@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,7 @@ class Scenario:
     @property
     def answer_tokens(self) -> int:
         """Enough that a paced answer outlasts the window."""
-        return self.tokens or round(RATE * (self.warm_seconds + self.window_seconds)) + 10
+        return self.tokens or round(RATE * (self.warm_seconds + self.window_seconds + 0.5))
 
 
 def scenarios(*, is_quick: bool) -> list[Scenario]:
@@ -48,8 +49,8 @@ def scenarios(*, is_quick: bool) -> list[Scenario]:
     found = [
         Scenario("1 stream", "fast", 1, 0.2, 0.8 if is_quick else 3.0, tokens=4),
         Scenario("32 paced", "step", 32, 0.4, window),
-        Scenario("256 paced", "step", 256, 0.8, window),
-        Scenario("256 spread", "spread", 256, 0.8, window),
+        Scenario("256 paced", "step", 256, 1.2, window),
+        Scenario("256 spread", "spread", 256, 1.2, window),
     ]
     if not is_quick:
         found += [
@@ -68,6 +69,7 @@ class Result:
     scenario: str
     round: int
     cpu_seconds: float
+    cpu_seconds_of_each: list[float]
     resident_idle_bytes: int
     resident_bytes: int
     load: dict[str, object]
@@ -84,17 +86,18 @@ def measure(path: paths.MeasuredPath, scenario: Scenario, number: int) -> Result
     command += ["--model", scenario.model, "--streams", str(scenario.streams)]
     command += ["--tokens", str(scenario.answer_tokens), "--stalled", str(scenario.stalled)]
     command += ["--warm", str(scenario.warm_seconds), "--window", str(scenario.window_seconds)]
-    pids = path.pids()
+    trees = [processes.tree(root) for root in path.roots]
+    pids = [pid for tree in trees for pid in tree]
     idle = processes.resident_bytes(pids)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
         assert load.stdout
         load.stdout.readline()
-        before = processes.cpu_seconds(pids)
+        before = [processes.cpu_seconds(tree) for tree in trees]
         load.stdout.readline()
-        cpu = processes.cpu_seconds(pids) - before
+        each = [processes.cpu_seconds(tree) - was for tree, was in zip(trees, before, strict=True)]
         resident = processes.resident_bytes(pids)
         seen = json.loads(load.stdout.readline())
-    return Result(path.name, scenario.name, number, cpu, idle, resident, seen)
+    return Result(path.name, scenario.name, number, sum(each), each, idle, resident, seen)
 
 
 def main() -> int:
@@ -104,7 +107,7 @@ def main() -> int:
     parser.add_argument("--only", help="only scenarios whose name contains this")
     parser.add_argument("--out", type=Path, default=paths.BUILD, help="folder of the results")
     options = parser.parse_args()
-    started = time.monotonic()
+    started, busy = time.monotonic(), os.getloadavg()[0]
     wanted = [s for s in scenarios(is_quick=options.quick) if (options.only or "") in s.name]
     rounds = options.rounds or (2 if options.quick else 3)
     results: list[Result] = []
@@ -129,6 +132,7 @@ def main() -> int:
             for path in measured
             if path is not direct or scenario.streams == 1 or not options.quick
         ]
+    print(f"{os.cpu_count()} cores, load {busy:.1f} before and {os.getloadavg()[0]:.1f} after")
     rows = report.rows(results, wanted)
     print(report.text_table(rows))
     print(report.verdict(results, time.monotonic() - started))
