@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from byoi_wire.errors import ProtocolViolation
 from byoi_wire.http.sse import EventSplitter, data_of, events
@@ -37,13 +37,6 @@ _TEXT_FIELDS: Final = (
 _DELTA_KINDS: Final = (".delta", ".done", "completed", "incomplete", "failed", "error")
 HELD_LIMIT_BYTES: Final = 256 * 1024
 """What may wait for an answer's first content; more than that is content in all but name."""
-
-
-class Passed(NamedTuple):
-    """What may go on to the client now."""
-
-    block: bytes
-    has_content: bool
 
 
 class AnswerFraming:

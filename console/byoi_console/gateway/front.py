@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import socket
 from typing import TYPE_CHECKING, Protocol
 
 from byoi_console.gateway import errors
@@ -12,7 +13,6 @@ from byoi_console.gateway.asgi import AppAnswer
 from byoi_console.gateway.connection import Budget, ClientConnection, Doors, Times
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Callable
 
@@ -78,6 +78,7 @@ class Front:
     ) -> None:
         """Serve a bound socket until cancelled; then every connection is closed at once."""
         self._tls = tls
+        _notice_vanished(listener)
         name = listener.getsockname()
         self._address = (name[0], name[1]) if isinstance(name, tuple) else None
         async with asyncio.TaskGroup() as beside:
@@ -93,7 +94,12 @@ class Front:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            self._server = await loop.create_server(self._connect, sock=listener, ssl=self._tls)
+            self._server = await loop.create_server(
+                self._connect,
+                sock=listener,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else self._times.head,
+            )
             try:
                 if started is not None:
                     started()
@@ -154,6 +160,21 @@ class Front:
 def new_request_id() -> str:
     """A name for a request that nobody else has; a client's own is never taken."""
     return f"req_{secrets.token_hex(16)}"
+
+
+def _notice_vanished(listener: socket.socket) -> None:
+    """Have the kernel find clients that vanished without a FIN; connections inherit it (Linux)."""
+    if listener.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", 30),
+        ("TCP_KEEPINTVL", 10),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", 60_000),
+    ):
+        if hasattr(socket, option):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def _is_gateway_s(target: bytes) -> bool:

@@ -16,6 +16,7 @@ from byoi_console.gateway.errors import (
     MethodRefused,
     ModelUnknown,
     RouteUnknown,
+    Unserved,
 )
 from byoi_console.gateway.idempotency import Name, Recordings, fingerprint
 from byoi_console.gateway.posting import Bookkeeper
@@ -241,6 +242,8 @@ class Gateway:
             recording.fail(error)
             raise
         finally:
+            if not recording.is_over:  # all left, or a fault of our own: nobody may wait for it
+                recording.fail(Unserved("upstream_error", errors.text_of("upstream_error")))
             self._recordings.ended(name, recording)
         await first.wait()  # as long as its client takes to read; the connection bounds that
 

@@ -126,6 +126,20 @@ async def test_failures_are_told_to_all_and_made_anew(world):
     assert (await world.ask(world.chat(headers=KEY)))[0] == 200
 
 
+async def test_a_fault_of_our_own_leaves_nobody_waiting(world, caplog):
+    node = world.node()
+    one, two = await world.client(), await world.client()
+    one.send(world.chat(headers=KEY))
+    stream = await node.session.next_stream()
+    two.send(world.chat(headers=KEY))
+    await asyncio.sleep(0.05)
+    world.gateway._bookkeeper.book = None  # calling it is a TypeError
+    stream.reset(ResetCode.LOST)
+    assert (await one.answer())[0] == 500
+    assert (await two.answer())[0] == 503
+    assert "request failed" in caplog.text
+
+
 async def test_torn_streams_are_made_anew(world):
     node = world.node()
     one = await world.client()
