@@ -9,13 +9,15 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from byoi_wire import codec
+from byoi_wire.aio.channel import FULL_BYTES
 from byoi_wire.errors import ProtocolViolation
 from byoi_wire.messages import ControlMessage, Ping, Pong
 from byoi_wire.version import (
+    PING_BUSY_ANSWER_SECONDS,
     PING_BUSY_SECONDS,
+    PING_IDLE_ANSWER_SECONDS,
     PING_IDLE_SECONDS,
     PINGS_MISSED,
-    WRITE_BUFFER_BYTES,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ MESSAGE_BUDGET_BYTES: Final = 40 * 1024
 
 CLOCK_JUMP_SECONDS: Final = 5.0
 """Wall against monotonic time: beyond this the machine slept, and the link is not to be trusted."""
+
+_BUSY_PINGS: Final = (PING_BUSY_SECONDS, PING_BUSY_ANSWER_SECONDS)
+_IDLE_PINGS: Final = (PING_IDLE_SECONDS, PING_IDLE_ANSWER_SECONDS)
 
 NORMAL_CLOSE: Final = 1000
 ABNORMAL_CLOSE: Final = 1006
@@ -125,13 +130,13 @@ class Connection:
 
     def poke(self, *, is_urgent: bool) -> None:
         """Frames wait: leave with this turn of the loop, or gather company where that pays."""
+        if is_urgent:
+            self._liveness.hurry()
         if self._is_flush_due:
             return
         if is_urgent or self._recent_frames < BUSY_FRAMES:
             self._is_flush_due = True
             self._loop.call_soon(self._flush)
-            if is_urgent:
-                self._liveness.hurry()
         elif self._flush_timer is None:
             self._flush_timer = self._loop.call_at(self._last_flush + GATHER_SECONDS, self._flush)
 
@@ -145,6 +150,7 @@ class Connection:
         try:
             if isinstance(message, bytes):
                 self._session.frames_received(codec.decode(message))
+                self._liveness.hurry()
             elif (control := codec.decode_control(message)) is not None:
                 self._control_received(control)
         except ProtocolViolation as violation:
@@ -176,7 +182,7 @@ class Connection:
         if self._closed.done():
             return
         session, channel, count = self._session, self._channel, 0
-        while session.has_frames and channel.buffered_bytes < WRITE_BUFFER_BYTES:
+        while session.has_frames and channel.buffered_bytes <= FULL_BYTES:
             if not (frames := session.take(MESSAGE_BUDGET_BYTES)):
                 break
             count += len(frames)
@@ -197,6 +203,7 @@ class Connection:
     def _finish(self, code: int, reason: str) -> None:
         if not self._closed.done():
             self._closed.set_result(Closed(code, reason))
+            self._liveness.stop()
 
 
 class _Liveness:
@@ -208,7 +215,8 @@ class _Liveness:
         self._timer: asyncio.TimerHandle | None = None
         self._seq = 0
         self._unanswered = 0
-        self._next_at = 0.0
+        self._is_asking = False
+        self._is_relaxed = False
         self._clock_offset = 0.0
 
     def start(self) -> None:
@@ -224,27 +232,38 @@ class _Liveness:
         self._unanswered = 0
 
     def hurry(self) -> None:
-        """A stream has opened: silence now matters sooner."""
-        if self._connection.is_busy and self._next_at > self._loop.time() + PING_BUSY_SECONDS:
+        """A stream may have opened: silence now matters sooner."""
+        if self._is_relaxed and self._connection.is_busy:
             self.stop()
             self._schedule()
 
     def _schedule(self) -> None:
-        wait = PING_BUSY_SECONDS if self._connection.is_busy else PING_IDLE_SECONDS
-        self._next_at = self._loop.time() + wait
-        self._timer = self._loop.call_at(self._next_at, self._tick)
+        """Until a ping that is out must have been answered, or else until the next is due."""
+        is_busy = self._connection.is_busy
+        every, answer = _BUSY_PINGS if is_busy else _IDLE_PINGS
+        self._is_relaxed = not is_busy
+        wait = answer if self._is_asking else every - answer
+        self._timer = self._loop.call_later(wait, self._tick)
 
     def _tick(self) -> None:
-        if abs(_clock_offset() - self._clock_offset) > CLOCK_JUMP_SECONDS:
+        before, self._clock_offset = self._clock_offset, _clock_offset()
+        if abs(self._clock_offset - before) > CLOCK_JUMP_SECONDS:
             self._connection.abort("the clock jumped: this machine slept or its time was set")
             return
         if self._unanswered >= PINGS_MISSED:
             self._connection.abort(f"{PINGS_MISSED} pings unanswered")
             return
+        if self._is_asking and not self._unanswered:
+            self._is_asking = False
+        else:
+            self._ask()
+        self._schedule()
+
+    def _ask(self) -> None:
+        self._is_asking = True
         self._unanswered += 1
         self._seq += 1
         self._connection.control(Ping(seq=self._seq))
-        self._schedule()
 
 
 def _clock_offset() -> float:

@@ -25,7 +25,7 @@ from byoi_wire.messages import (
 from byoi_wire.mux import Mux
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from byoi_wire.ids import StreamId
     from byoi_wire.messages import Frame
@@ -189,13 +189,13 @@ class Session:
             return
         self._wire = None
         self._mux.disconnect()
-        for handler in tuple(self._handlers.values()):
+        for handler in self._each_handler():
             handler.link_lost()
 
     # What a resume does
 
     def offer(self) -> tuple[StreamOffset, ...]:
-        """What this side has of every stream."""
+        """What this side has of its streams."""
         return resume.offer(self._mux)
 
     def settle(self, peer: Iterable[StreamOffset]) -> tuple[StreamOffset, ...]:
@@ -204,17 +204,21 @@ class Session:
         Raises:
             ProtocolViolation: the peer claims an offset that cannot be.
         """
+        if self._wire is not None:
+            self.detach(self._wire)  # the link before this one, whose end nobody has noticed yet
         agreement = resume.settle(self._mux, peer)
         for stream in agreement.lost:
             self._lose(stream, "the peer no longer knows this stream")
-        for handler in tuple(self._handlers.values()):
+        for handler in self._each_handler():
             handler.link_resumed()
         return agreement.resumed
 
     def abandon(self, reason: str) -> None:
         """No link will come back: every stream is lost."""
-        for stream in tuple(self._mux.streams):
+        streams = tuple(self._mux.streams)
+        for stream in streams:
             self._mux.forget(stream)
+        for stream in streams:
             self._lose(stream, reason)
 
     # Inside
@@ -225,10 +229,10 @@ class Session:
             return
         if (handler := self._handlers.get(event.stream)) is None:
             return
-        if type(event) is DataReceived:
+        if isinstance(event, DataReceived):
             handler.data_received(event.data)
         elif isinstance(event, HeadReceived):
-            handler.head_received(_parse_head(event))
+            self._head_received(handler, event)
         elif isinstance(event, EndReceived):
             if self._accept is None:
                 self._release(event.stream)
@@ -242,10 +246,27 @@ class Session:
         try:
             head = OpenHead.model_validate_json(event.head)
         except ValidationError as error:
+            self._mux.reset(event.stream, ResetCode.INTERNAL, "malformed head")
             raise ProtocolViolation("OPEN with a malformed head") from error
         self._handlers[event.stream] = self._accept(event.stream, head)
         if not self._mux.is_open(event.stream):
             self._release(event.stream)  # refused on the spot
+
+    def _head_received(self, handler: StreamHandler, event: HeadReceived) -> None:
+        try:
+            head = AnswerHead.model_validate_json(event.head)
+        except ValidationError as error:
+            # The stream must not go on over the next link without the head that it never heard.
+            self.reset(event.stream, ResetCode.INTERNAL, "malformed head")
+            handler.reset_received(ResetCode.INTERNAL, "the node sent a malformed head")
+            raise ProtocolViolation("HEAD with a malformed head") from error
+        handler.head_received(head)
+
+    def _each_handler(self) -> Iterator[StreamHandler]:
+        """The handlers of now, less those that a call to another has taken away."""
+        for stream, handler in tuple(self._handlers.items()):
+            if self._handlers.get(stream) is handler:
+                yield handler
 
     def _lose(self, stream: StreamId, reason: str) -> None:
         if (handler := self._release(stream)) is not None:
@@ -258,13 +279,6 @@ class Session:
     def _poke(self, *, is_urgent: bool) -> None:
         if self._wire is not None:
             self._wire.poke(is_urgent=is_urgent)
-
-
-def _parse_head(event: HeadReceived) -> AnswerHead:
-    try:
-        return AnswerHead.model_validate_json(event.head)
-    except ValidationError as error:
-        raise ProtocolViolation("HEAD with a malformed head") from error
 
 
 def _reset_code(code: int) -> ResetCode:

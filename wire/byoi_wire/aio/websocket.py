@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
@@ -23,7 +23,8 @@ from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from byoi_wire.version import MESSAGE_LIMIT_BYTES, PROTOCOL_VERSION, WRITE_BUFFER_BYTES
+from byoi_wire.aio.channel import FULL_BYTES
+from byoi_wire.version import MESSAGE_LIMIT_BYTES, PROTOCOL_VERSION
 
 if TYPE_CHECKING:
     import ssl
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 
 _CLOSE_SECONDS: Final = 2.0
 """How long a close may wait for the peer's before the transport is dropped."""
+
+_REASON_BYTES: Final = 120
+"""Of a close frame's reason; RFC 6455 allows 123."""
+
+_UNREAD_LIMIT_BYTES: Final = 1024 * 1024
+"""A peer that leaves so much unread, control messages and pongs included, is given up."""
 
 _ABNORMAL: Final = 1006
 
@@ -65,18 +72,18 @@ class WebSocketChannel(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
         self._early: deque[bytes | str] = deque()
-        self._fragments: list[bytes] = []
+        self._fragments = bytearray()
         self._fragment_opcode = Opcode.BINARY
         self._closing: asyncio.TimerHandle | None = None
-        self._is_closed = False
+        self._closed: tuple[int, str] | None = None
 
     # What the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there, the opening handshake already behind us or still to come."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        # uvloop's transports are none of asyncio's classes, so this cannot be an isinstance check.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=FULL_BYTES)
 
     def data_received(self, data: bytes) -> None:
         """Parse, answer what the websocket protocol itself answers, pass messages on."""
@@ -99,12 +106,11 @@ class WebSocketChannel(asyncio.Protocol):
         self._protocol.receive_eof()
         if self._closing is not None:
             self._closing.cancel()
-        if self._is_closed:
+        if self._closed is not None:
             return
-        self._is_closed = True
+        self._closed = (self._protocol.close_code or _ABNORMAL, self._protocol.close_reason or "")
         if self._receiver is not None:
-            code = self._protocol.close_code or _ABNORMAL
-            self._receiver.channel_closed(code, self._protocol.close_reason or "")
+            self._receiver.channel_closed(*self._closed)
 
     def pause_writing(self) -> None:
         """The transport's buffer is full; `buffered_bytes` says so to the sender."""
@@ -121,12 +127,23 @@ class WebSocketChannel(asyncio.Protocol):
         self._receiver = receiver
         while self._early and self._receiver is receiver:
             receiver.message_received(self._early.popleft())
-        if self._is_closed:
-            receiver.channel_closed(self._protocol.close_code or _ABNORMAL, "")
+        self.resume()
+        if self._closed is not None:
+            receiver.channel_closed(*self._closed)
+
+    def pause(self) -> None:
+        """Read nothing more for now; what has been read already still comes."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def send(self, message: bytes | str) -> None:
         """Frame a message and hand it to the transport; nothing where the channel is closing."""
-        if self._is_closed or self._closing is not None:
+        if self._closed is not None or self._closing is not None:
             return
         if isinstance(message, str):
             self._protocol.send_text(message.encode())
@@ -141,10 +158,11 @@ class WebSocketChannel(asyncio.Protocol):
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Say goodbye; drop the transport if the peer does not answer in time."""
-        if self._is_closed or self._closing is not None:
+        if self._closed is not None or self._closing is not None:
             return
-        self._protocol.fail(code, reason[:120])
+        self._protocol.fail(code, reason.encode()[:_REASON_BYTES].decode(errors="ignore"))
         self._write()
+        self.resume()  # what comes is dropped, but the peer's end must be noticed
         self._close_soon()
 
     def abort(self) -> None:
@@ -161,12 +179,12 @@ class WebSocketChannel(asyncio.Protocol):
                 self._deliver(event.opcode, bytes(event.data))
             else:
                 self._fragment_opcode = event.opcode
-                self._fragments = [bytes(event.data)]
+                self._fragments += event.data
         elif event.opcode is Opcode.CONT:
-            self._fragments.append(bytes(event.data))
+            self._fragments += event.data
             if event.fin:
-                self._deliver(self._fragment_opcode, b"".join(self._fragments))
-                self._fragments = []
+                message, self._fragments = bytes(self._fragments), bytearray()
+                self._deliver(self._fragment_opcode, message)
 
     # Inside
 
@@ -180,6 +198,7 @@ class WebSocketChannel(asyncio.Protocol):
                 return
         if self._receiver is None:
             self._early.append(message)
+            self.pause()
         else:
             self._receiver.message_received(message)
 
@@ -192,6 +211,10 @@ class WebSocketChannel(asyncio.Protocol):
                 self._transport.write(data)
             elif self._transport.can_write_eof():
                 self._transport.write_eof()
+            else:  # TLS has no half-closed state
+                self._transport.close()
+        if self._transport.get_write_buffer_size() > _UNREAD_LIMIT_BYTES:
+            self._transport.abort()
 
     def _close_soon(self) -> None:
         if self._closing is None:
@@ -229,7 +252,8 @@ async def dial(
         DialRefused: something answered that is no console, or a proxy refused.
         OSError: nothing answered (TimeoutError, name not found, refused, TLS …).
     """
-    arguments: dict[str, Any] = {} if tls is None else {"ssl": tls}
+    is_secure = url.startswith("wss:")
+    arguments: dict[str, Any] = {"ssl": tls} if is_secure and tls is not None else {}
     opening = _Dial(
         url,
         subprotocols=[Subprotocol(PROTOCOL_VERSION)],
@@ -251,6 +275,8 @@ async def dial(
         ) from error
     except (InvalidHandshake, InvalidMessage, InvalidProxy, ProxyError) as error:
         raise DialRefused(f"no byoi console: {error}") from error
+    except ImportError as error:  # the library's way to say that it has no SOCKS
+        raise DialRefused(f"the environment's proxy cannot be used: {error}") from error
     assert isinstance(connection, _Dialled)
     if connection.protocol.subprotocol != PROTOCOL_VERSION:
         connection.transport.abort()
@@ -260,6 +286,8 @@ async def dial(
     connection.transport.set_protocol(channel)
     for event in connection.early:
         channel.event_received(event)
+    if connection.connection_lost_waiter.done():
+        channel.connection_lost(None)
     return channel
 
 
