@@ -71,6 +71,7 @@ class Child:
         self._ready_file = ready_file
         self._log_file = log_file
         self._process: asyncio.subprocess.Process | None = None
+        self._has_begun = asyncio.Event()
         self._is_unwanted = False
 
     @property
@@ -86,7 +87,8 @@ class Child:
 
     async def run(self) -> None:
         """From start to end; being cancelled kills it."""
-        self._ready_file.unlink(missing_ok=True)
+        self._ready_file.unlink(missing_ok=True)  # an earlier start's
+        self._has_begun.set()
         try:
             with self._log_file.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
@@ -101,7 +103,7 @@ class Child:
                 self.kill()
             await self._process.wait()
         finally:
-            self.kill()
+            await self._clear()
             self.ended.set()
 
     async def until_ready(self) -> dict[str, Any]:
@@ -110,6 +112,7 @@ class Child:
         Raises:
             ChildFailed: it ended first.
         """
+        await self._has_begun.wait()
         while True:
             if (content := _content_of(self._ready_file)) is not None:
                 return content
@@ -140,6 +143,14 @@ class Child:
         except OSError:
             return []
         return [redact(line) for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
+
+    async def _clear(self) -> None:
+        """Leave neither the process nor our end of its pipe, also when being cancelled."""
+        self.kill()
+        if self._process is not None:
+            await self._process.wait()  # a killed process ends
+            if self._process.stdin is not None:
+                self._process.stdin.close()
 
     def _signal(self, number: signal.Signals) -> None:
         self._is_unwanted = True
