@@ -111,8 +111,7 @@ async def install_once(
             return
         partial = _begin(target)
         try:
-            async with _showing(partial, report, start):
-                await build(partial)
+            await _shown(build(partial), partial, report, start)
             partial.rename(target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -153,14 +152,21 @@ async def _lock(path: Path, report: Callable[[Progress], None], phase: str) -> A
         yield
 
 
-@asynccontextmanager
-async def _showing(
-    folder: Path, report: Callable[[Progress], None], start: Progress
-) -> AsyncIterator[None]:
+async def _shown(
+    building: Awaitable[None], folder: Path, report: Callable[[Progress], None], start: Progress
+) -> None:
+    """Await `building` while its folder is watched."""
+    failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(_watch(folder, report, start), name="watch a download")
-        yield
-        watching.cancel()
+        try:
+            await building
+        except (AgentError, OSError) as error:
+            failure = error  # raised below: out of the group it would come in a group of its own
+        finally:
+            watching.cancel()
+    if failure is not None:
+        raise failure
 
 
 async def _watch(folder: Path, report: Callable[[Progress], None], start: Progress) -> None:

@@ -1,0 +1,170 @@
+"""A server whose every byte a test chooses, and a handler that writes down what it hears."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+import uvloop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+BOTH_LOOPS = ("test_client.py", "test_address.py", "test_process.py")
+
+
+def pytest_asyncio_loop_factories(item):
+    """What touches transports is tested on both loops that the agent may run on."""
+    if item.path.name in BOTH_LOOPS:
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@dataclass
+class Request:
+    """One request as it came; `nth` counts within its connection from 0."""
+
+    line: str
+    headers: dict[str, str]
+    body: bytes
+    connection: int
+    nth: int
+
+
+@dataclass
+class ScriptedServer:
+    """`script(request, writer)` answers; returning False closes the connection."""
+
+    url: str = ""
+    connections: int = 0
+    open: int = 0
+    requests: list[Request] = field(default_factory=list)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def serve(self, reader, writer, script):
+        number, nth = self.connections, 0
+        self.connections += 1
+        self.open += 1
+        try:
+            while (request := await self._read(reader, number, nth)) is not None:
+                self.requests.append(request)
+                nth += 1
+                if await script(request, writer) is False:
+                    break
+        except ConnectionError:
+            pass
+        finally:
+            self.open -= 1
+            self.gone.set()
+            writer.close()
+
+    async def _read(self, reader, number, nth):
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        except asyncio.IncompleteReadError:
+            return None
+        line, *rest = head.strip().split("\r\n")
+        headers = dict(re.split(r":\s*", each, maxsplit=1) for each in rest)
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        return Request(line, headers, body, number, nth)
+
+
+def answer_bytes(body=b"{}", status=200, **headers):
+    lines = [f"HTTP/1.1 {status} X", f"content-length: {len(body)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@pytest.fixture
+def answer():
+    """Bytes of a whole answer."""
+    return answer_bytes
+
+
+@pytest.fixture
+def socket_folder(tmp_path_factory):
+    """Short, as a socket's path must be."""
+    return tmp_path_factory.mktemp("s")
+
+
+@pytest.fixture
+async def serve(socket_folder: Path):
+    """Start a scripted server on a unix socket, or with `tcp=True` on a port."""
+    servers = []
+
+    async def start(script, *, tcp=False, ssl=None, name="e.sock"):
+        scripted = ScriptedServer()
+
+        async def connected(reader, writer):
+            await scripted.serve(reader, writer, script)
+
+        if tcp:
+            server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=ssl)
+            scheme = "https" if ssl else "http"
+            scripted.url = f"{scheme}://localhost:{server.sockets[0].getsockname()[1]}"
+        else:
+            path = socket_folder / name
+            server = await asyncio.start_unix_server(connected, str(path))
+            scripted.url = f"unix://{path}"
+        servers.append(server)
+        return scripted
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+class Hearing:
+    """An exchange's handler that keeps all it hears; `over` ends with `ended` or the error."""
+
+    def __init__(self):
+        self.status = None
+        self.headers = {}
+        self.body = bytearray()
+        self.over = asyncio.get_running_loop().create_future()
+        self.some = asyncio.Event()
+        self.on_body = lambda: None
+
+    def head_received(self, status, headers):
+        assert self.status is None
+        self.status, self.headers = status, dict(headers)
+
+    def body_received(self, data):
+        assert not self.over.done()
+        self.body += data
+        self.some.set()
+        self.on_body()
+
+    def body_ended(self):
+        self.over.set_result("ended")
+
+    def failed(self, error):
+        self.over.set_result(error)
+
+
+@pytest.fixture
+def hearing():
+    return Hearing
+
+
+@pytest.fixture
+async def running():
+    """Run something in the background until the test is over."""
+    tasks = []
+
+    def start(coroutine):
+        tasks.append(asyncio.ensure_future(coroutine))
+        return tasks[-1]
+
+    yield start
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled() and task.exception() is not None:
+            raise task.exception()
