@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+
+async def ended(process, seconds=30.0):
+    return await asyncio.wait_for(process.wait(), seconds)
+
+
+async def test_the_ready_file_says_where_it_serves_and_sigterm_ends_it(console, tmp_path):
+    ready = tmp_path / "ready.json"
+    process, url = await console.serve("--ready-file", ready)
+    async with asyncio.timeout(10):
+        while not ready.exists():
+            await asyncio.sleep(0.01)
+    assert json.loads(ready.read_text()) == {"url": url, "pid": process.pid}
+    assert (await console.call(url, "GET", "/readyz"))[0] == 200
+    process.send_signal(signal.SIGTERM)
+    assert await ended(process) == 0
+
+
+async def test_a_console_that_starts_again_knows_its_keys_and_itself(console, machine):
+    admin = await console.admin()
+    key = f"Bearer {admin['api_key']}"
+    origins = set()
+    for _ in range(2):
+        process, url = await console.serve()
+        _, token = await console.call(url, "POST", "/api/join-tokens", {}, key)
+        status, node = await console.call(url, "POST", "/agent/v1/token", machine(token["token"]))
+        assert status == 200
+        origins.add((node["origin"], node["console_key"]))
+        process.send_signal(signal.SIGKILL)
+        await ended(process)
+    assert len(origins) == 1
+
+
+async def test_it_ends_with_its_standard_input(console):
+    process, _ = await console.serve("--exit-with-stdin")
+    process.stdin.close()
+    assert await ended(process) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
+async def test_it_ends_when_its_parent_is_killed(console):
+    """A shell stands between: it is killed, and what it started must follow."""
+    admin = ("--data-dir", str(console.folder), "--port", "0", "--exit-with-parent")
+    program = Path(sys.executable).with_name("byoi-console")
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "import subprocess, sys; subprocess.run(sys.argv[1:])",
+        *(str(program), "serve", *admin),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    console.processes.append(parent)
+    line = await asyncio.wait_for(parent.stdout.readline(), 60)
+    assert b"serves at" in line
+    parent.kill()
+    # Its standard output ends when the last process that holds it is gone.
+    assert await asyncio.wait_for(parent.stdout.read(), 30) == b""
+
+
+async def test_a_port_that_is_taken_is_told_with_the_mend(console):
+    _, url = await console.serve()
+    port = url.rpartition(":")[2]
+    code, _, err = await console.run("serve", "--port", port, "--data-dir", console.folder)
+    assert code == 78
+    assert "choose another with --port" in err
+    assert "Traceback" not in err
+
+
+async def test_a_wrong_setting_is_exit_code_78(console):
+    code, _, err = await console.run("serve", BYOI_CONSOLE_PROT="1")
+    assert code == 78
+    assert err == (
+        "byoi-console: BYOI_CONSOLE_PROT is not a setting; did you mean BYOI_CONSOLE_PORT?\n"
+    )
+
+
+async def test_no_key_or_token_reaches_the_log(console, machine):
+    admin = await console.admin()
+    process, url = await console.serve("--log-level", "debug", "--log-format", "json")
+    key = f"Bearer {admin['api_key']}"
+    _, made = await console.call(url, "POST", "/api/keys", {"name": "a"}, key)
+    _, token = await console.call(url, "POST", "/api/join-tokens", {}, key)
+    await console.call(url, "POST", "/agent/v1/token", machine(token["token"]))
+    process.send_signal(signal.SIGTERM)
+    _, log = await asyncio.wait_for(process.communicate(), 30)
+    for secret in (admin["api_key"], admin["password"], made["key"], token["token"]):
+        assert secret[12:].encode() not in log
+    assert all(json.loads(line) for line in log.splitlines())
