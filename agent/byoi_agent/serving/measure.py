@@ -57,7 +57,8 @@ async def measure(
         return Measured(usage, "engine")
     counted = await _by_tokenizer(kind, client, request, answer.text)
     if counted is not None:
-        return Measured(counted, "tokenizer")
+        cached = 0 if usage is None else usage.cached_tokens
+        return Measured(counted.model_copy(update={"cached_tokens": cached}), "tokenizer")
     return without_tokenizer(answer)
 
 
@@ -73,7 +74,7 @@ def without_tokenizer(answer: EngineAnswer) -> Measured:
 def restate(last: bytes, usage: Usage, *, is_stream: bool) -> bytes:
     """The end of an answer with the counts that the record has, where the engine's were not whole.
 
-    What carries no usage comes back as it was.
+    What carries no usage, or the same, comes back as it was.
     """
     if not is_stream:
         return _with_usage(last, usage) or last
@@ -106,9 +107,12 @@ def _with_usage(data: bytes, usage: Usage) -> bytes | None:
         return None
     if not isinstance(value, dict) or not isinstance(value.get("usage"), dict):
         return None
-    value["usage"] |= {
+    right = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
     }
+    if value["usage"].items() >= right.items():
+        return None
+    value["usage"] |= right
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

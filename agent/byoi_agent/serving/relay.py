@@ -317,8 +317,8 @@ class Relay:
 
     def _restated(self, how: Ending, measured: Measured) -> Ending:
         """The client is told what the record says, also where the engine's own counts were not."""
-        answer, request = self._answer, self._request
-        if answer is None or request is None or answer.usage in {None, measured.usage}:
+        request = self._request
+        if request is None or request.choices == 1 or how.outcome != "complete":
             return how
         return replace(how, last=restate(how.last, measured.usage, is_stream=request.streams))
 

@@ -70,6 +70,8 @@ class StreamMeter:
         self._before = self._after = _NO_EVENT
         self._started: set[int] = set()
         self._finished: set[int] = set()
+        self._usage_event = b""
+        self._has_usage_event = False
         self._text = bytearray()
         self._other_texts: dict[int, bytearray] = {}
 
@@ -180,7 +182,7 @@ class StreamMeter:
         data = data_of(event)
         if data == b"[DONE]":
             self.is_over = True
-            return self._holds(event)
+            return self._holds(self._usage_event + event)
         if not data:
             return self._is_comment(event)
         try:
@@ -202,12 +204,14 @@ class StreamMeter:
 
     def _read_choices(self, value: Mapping[str, Any], event: bytes, now: float) -> bool:
         usage = usage_of(value.get("usage"))
-        self.usage = usage or self.usage
         choices = value.get("choices")
+        self._note_usage(usage, is_alone=not choices)
         if not isinstance(choices, list):
             return self._fails("an event without choices")
         if not choices and usage is not None:
-            return not self._hides_usage and self._holds(event)
+            # Held, and only the last: llama.cpp writes one for each choice, amid the others' text.
+            self._usage_event = b"" if self._hides_usage else event
+            return False
         has_text = False
         for choice in choices:
             index = choice.get("index", 0) if isinstance(choice, Mapping) else None
@@ -217,6 +221,15 @@ class StreamMeter:
         if has_text:
             self._count(now)
         return True
+
+    def _note_usage(self, usage: Usage | None, *, is_alone: bool) -> None:
+        if usage is None:
+            return
+        if is_alone and self._has_usage_event and self.usage is not None:
+            both = self.usage.completion_tokens + usage.completion_tokens
+            usage = usage.model_copy(update={"completion_tokens": both})
+        self._has_usage_event = self._has_usage_event or is_alone
+        self.usage = usage
 
     def _note_choice(self, choice: Mapping[str, Any], index: int) -> bool:
         self._started.add(index)

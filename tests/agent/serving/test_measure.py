@@ -35,6 +35,9 @@ def answer(usage=None, text="", events=0):
         (kind(), request(2), answer(TOLD), Measured(TOLD, "engine")),
         (kind(counts_all_choices=False), request(1), answer(TOLD), Measured(TOLD, "engine")),
         (kind(counts_all_choices=False), request(2), answer(TOLD), Measured(COUNTED, "tokenizer")),
+        (kind(counts_all_choices=False), request(2),
+         answer(TOLD.model_copy(update={"cached_tokens": 8})),
+         Measured(COUNTED.model_copy(update={"cached_tokens": 8}), "tokenizer")),
         (kind(None, counts_all_choices=False), request(2), answer(TOLD), Measured(TOLD, "engine")),
         (kind(), request(), answer(text="abc", events=3), Measured(COUNTED, "tokenizer")),
         (kind(), request(), answer(text=None, events=3),
@@ -67,6 +70,15 @@ def test_usage_is_put_right_where_it_stands_and_nowhere_else():
     assert json.loads(plain) == {"usage": right}
 
 
-@pytest.mark.parametrize("last", [b'{ "no": "usage" }', b"[]", b"", b"no json"])
-def test_what_carries_no_usage_stays_as_it_was(last):
+@pytest.mark.parametrize(
+    "last",
+    [
+        b'{ "no": "usage" }',
+        b'{ "usage": {"total_tokens":18,"prompt_tokens":11,"completion_tokens":7, "x": 1} }',
+        b"[]",
+        b"",
+        b"no json",
+    ],
+)
+def test_what_carries_no_usage_or_the_same_stays_as_it_was(last):
     assert restate(last, COUNTED, is_stream=False) == last

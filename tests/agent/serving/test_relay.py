@@ -188,6 +188,20 @@ async def test_usage_that_leaves_choices_out_is_put_right_for_client_and_record(
     assert node.record.sent_bytes == len(node.sent)
 
 
+async def test_usage_events_of_single_choices_reach_the_client_as_one_sum(node, say):
+    node.engine.counts_all_choices, node.engine.counted = False, None
+    _, request = await node.ask(say.chat(n=2))
+    request.head()
+    for index in (0, 1):
+        request.events(say.word("a", index), say.finish(index=index), say.usage(9, 2))
+    request.events(say.DONE)
+    request.end()
+    await say.turns()
+    assert node.sent.count(b'"usage"') == 1
+    assert node.sent.endswith(say.usage(9, 4) + say.DONE)
+    assert node.record.usage == Usage(prompt_tokens=9, completion_tokens=4)
+
+
 # The client leaves
 
 

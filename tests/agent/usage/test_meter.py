@@ -143,10 +143,27 @@ def test_nothing_goes_on_after_the_end():
     assert meter.held == usage_event() + DONE
 
 
-def test_events_between_usage_and_done_keep_their_order():
+def test_the_usage_event_waits_for_the_end_whatever_comes_in_between():
     meter = StreamMeter("chat")
-    run(meter, [chunk({}, reason="stop"), usage_event(), b": bye\n\n", *words("x"), DONE])
-    assert meter.held == usage_event() + b": bye\n\n" + words("x")[0] + DONE
+    assert run(meter, [*ending()[:2], b": bye\n\n", DONE]) == ending()[0] + b": bye\n\n"
+    assert meter.held == usage_event() + DONE
+
+
+def test_of_several_usage_events_the_last_goes_on_and_all_are_counted():
+    meter = StreamMeter("chat", choices=2)
+    blocks = [
+        *words("a", index=0),
+        chunk({}, reason="stop", index=0),
+        usage_event(),
+        *words("b", index=1),
+        chunk({}, reason="stop", index=1),
+        usage_event(),
+        DONE,
+    ]
+    assert run(meter, blocks) == b"".join([*blocks[:2], *blocks[3:5]])
+    assert meter.held == usage_event() + DONE
+    assert meter.usage == Usage(prompt_tokens=9, completion_tokens=6, cached_tokens=4)
+    assert meter.is_complete
 
 
 def test_a_null_error_and_a_null_usage_are_no_news():
