@@ -88,8 +88,13 @@ class Tool:
             # A cache of its own on the same disk shows the bytes of this download and no others.
             environment = {**_index_settings(), "UV_CACHE_DIR": str(scratch)}
             await _run([self.uv, "pip", "install", "--quiet", *pinned, *where], environment)
-        else:
-            await _run([sys.executable, "-m", "pip", *_for_pip(pinned, where)], {})
+            return
+        # The agent's own environment may be without pip; one that venv makes has it.
+        python = where[1] if where[0] == "--python" else str(scratch / "bin" / "python")
+        if where[0] != "--python":
+            await self.make_environment(scratch)
+        where = () if where[0] == "--python" else where
+        await _run([python, "-m", "pip", "install", "--quiet", *pinned, *where], {})
 
 
 async def install_once(
@@ -206,13 +211,6 @@ def _index_settings() -> dict[str, str]:
         for theirs, ours in same.items()
         if ours in os.environ and theirs not in os.environ
     }
-
-
-def _for_pip(pinned: list[str], where: tuple[str, ...]) -> list[str]:
-    """`--python X` goes before pip's command, `--target X` after it."""
-    if where[0] == "--python":
-        return ["--python", where[1], "install", "--quiet", *pinned]
-    return ["install", "--quiet", *pinned, *where]
 
 
 async def _run(argv: list[str], environment: dict[str, str]) -> None:
