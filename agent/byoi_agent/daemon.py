@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.config.paths import Paths
     from byoi_agent.config.settings import Settings
-    from byoi_agent.control.schema import StatusReport
+    from byoi_agent.control.schema import NodePlace, StatusReport
     from byoi_agent.engine.kinds.base import EngineKind
     from byoi_agent.identity.keys import Identity
     from byoi_agent.models.wheels import Progress
@@ -188,7 +188,7 @@ class Daemon:
         await clear_leftovers(self._paths.engine_runs_folder)
         try:
             async with self._outbox, self._control:
-                write_place(self._paths.control_file, self._control.place(self._identity.node_id))
+                write_place(self._paths.control_file, self._place())
                 async with asyncio.TaskGroup() as tasks:
                     await self._serve(tasks)
         finally:
@@ -236,9 +236,11 @@ class Daemon:
         view = await self._board.wait_until(lambda view: view.is_serving)
         logger.info("node serves", extra={"node": view.node_id, "console": self._console_url})
         if self._ready_file is not None:
-            place = self._control.place(view.node_id)
-            told = place.model_copy(update={"engine": engine_place(view)})
+            told = self._place().model_copy(update={"engine": engine_place(view)})
             write_private(self._ready_file.absolute(), told.model_dump_json(indent=2).encode())
+
+    def _place(self) -> NodePlace:
+        return self._control.place(self._identity.node_id, self._paths.state)
 
     async def _status(self) -> StatusReport:
         waiting = await self._outbox.unacknowledged(_COUNTED_RECORDS)

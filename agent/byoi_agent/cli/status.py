@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from byoi_agent.cli.options import choose, debug_option, json_option, setting_options
-from byoi_agent.control.client import NodeUnreachable
+from byoi_agent.control.client import ControlClient, NodeUnreachable
 from byoi_agent.control.instances import find
 from byoi_agent.identity.record import read_record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from byoi_agent.cli.options import Chosen
-    from byoi_agent.control.client import ControlClient
+    from byoi_agent.control.instances import Instances
     from byoi_agent.control.schema import StatusReport
 
 _GIB = 1024**3
+_Answer = TypeVar("_Answer")
 
 
 @click.command()
@@ -33,12 +36,12 @@ def status(*, what_is_sent: bool, as_json: bool, **flags: object) -> None:
     Asks the running node of --data-dir, else this machine's own, else a running demo's.
     """
     chosen = choose(flags)
-    clients = running(chosen)
+    found = find_running(chosen)
     if what_is_sent:
-        offers = [client.offer().model_dump(mode="json") for client in clients]
+        offers = [offer.model_dump(mode="json") for offer in ask(found, ControlClient.offer)]
         click.echo(json.dumps(offers[0] if len(offers) == 1 else offers, indent=2))
         return
-    reports = [client.status() for client in clients]
+    reports = ask(found, ControlClient.status)
     if as_json:
         shown = [report.model_dump(mode="json") for report in reports]
         click.echo(json.dumps(shown[0] if len(shown) == 1 else {"nodes": shown}))
@@ -47,14 +50,14 @@ def status(*, what_is_sent: bool, as_json: bool, **flags: object) -> None:
         show(report)
 
 
-def running(chosen: Chosen) -> tuple[ControlClient, ...]:
+def find_running(chosen: Chosen) -> Instances:
     """The running nodes that are meant; says on standard error when that is a demo.
 
     Raises:
         NodeUnreachable: none runs; the message says what to type.
     """
     found = find(chosen.paths, os.environ, is_named=chosen.is_data_dir_named)
-    if not found.clients:
+    if not found.nodes:
         record = read_record(chosen.paths.identity_file)
         if record is None:
             raise NodeUnreachable(
@@ -63,10 +66,29 @@ def running(chosen: Chosen) -> tuple[ControlClient, ...]:
             )
         raise NodeUnreachable(f"{record.node_id} does not run; start it: byoi run")
     if found.found_by == "demo":
-        count = len(found.clients)
+        count = len(found.nodes)
         words = "the node of the running demo" if count == 1 else f"{count} nodes of the demo"
         click.echo(f"byoi: asking {words}", err=True)
-    return found.clients
+    return found
+
+
+def ask(found: Instances, question: Callable[[ControlClient], _Answer]) -> list[_Answer]:
+    """Every node's answer; of several, one that does not answer is told and passed over.
+
+    Raises:
+        NodeUnreachable: none answers.
+    """
+    answers: list[_Answer] = []
+    for node in found.nodes:
+        try:
+            answers.append(question(node.client))
+        except NodeUnreachable as silence:
+            if len(found.nodes) == 1:
+                raise
+            click.echo(f"byoi: {silence}", err=True)
+    if not answers:
+        raise NodeUnreachable("no node of the demo answers")
+    return answers
 
 
 def show(report: StatusReport) -> None:

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from byoi_agent.cli.options import choose, debug_option, json_option, setting_options
+from byoi_agent.config.paths import outbox_file
 from byoi_agent.control.client import NodeUnreachable
 from byoi_agent.control.instances import find
 from byoi_agent.control.schema import UsageTable, usage_table
 from byoi_agent.usage.report import UsageFilter, read_report
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from byoi_agent.cli.options import Chosen
+    from byoi_agent.control.instances import Instance
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -45,14 +49,9 @@ def usage(
 
 def _read(chosen: Chosen, wanted: UsageFilter) -> UsageTable:
     found = find(chosen.paths, os.environ, is_named=chosen.is_data_dir_named)
-    if not found.clients:
-        return _from_file(chosen, wanted)
-    try:
-        tables = [client.usage(wanted) for client in found.clients]
-    except NodeUnreachable:
-        if found.found_by in {"environment", "demo"}:
-            raise
-        return _from_file(chosen, wanted)  # it ended while we asked
+    if not found.nodes:
+        return _from_file(chosen.paths.state, wanted)
+    tables = [_ask(node, wanted) for node in found.nodes]
     if found.found_by == "demo":
         count = len(tables)
         words = "the node" if count == 1 else f"the sum of {count} nodes"
@@ -60,11 +59,21 @@ def _read(chosen: Chosen, wanted: UsageFilter) -> UsageTable:
     return usage_table(tables)
 
 
-def _from_file(chosen: Chosen, wanted: UsageFilter) -> UsageTable:
-    if not chosen.paths.outbox_file.exists():
-        click.echo(f"byoi: nothing has been served from {chosen.paths.state} yet", err=True)
+def _ask(node: Instance, wanted: UsageFilter) -> UsageTable:
+    try:
+        return node.client.usage(wanted)
+    except NodeUnreachable:
+        if node.state_dir is None:
+            raise
+        return _from_file(node.state_dir, wanted)  # it has ended, its records have not
+
+
+def _from_file(state_dir: Path, wanted: UsageFilter) -> UsageTable:
+    file = outbox_file(state_dir)
+    if not file.exists():
+        click.echo(f"byoi: nothing has been served from {state_dir} yet", err=True)
         return UsageTable()
-    return usage_table([read_report(chosen.paths.outbox_file, wanted)])
+    return usage_table([read_report(file, wanted)])
 
 
 def _show(table: UsageTable) -> None:

@@ -51,7 +51,7 @@ class Paths:
     @property
     def outbox_file(self) -> Path:
         """Usage records, SQLite."""
-        return self.state / "usage.sqlite3"
+        return outbox_file(self.state)
 
     @property
     def engine_runs_folder(self) -> Path:
@@ -135,6 +135,11 @@ def default_config_file(data_dir: Path | None, environment: Mapping[str, str]) -
 def system_control_socket() -> Path:
     """Where a node that the system runs as a service listens."""
     return _SYSTEM_RUNTIME / "control.sock"
+
+
+def outbox_file(state: Path) -> Path:
+    """The usage records of the node that keeps its state there."""
+    return state / "usage.sqlite3"
 
 
 def demos_folder(environment: Mapping[str, str]) -> Path:

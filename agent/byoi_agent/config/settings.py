@@ -49,7 +49,10 @@ class Settings(BaseModel):
         default=None, ge=1, le=4096, description="requests run at once; the engine's own if unset"
     )
     queue: int | None = Field(
-        default=None, ge=0, le=4096, description="requests that may wait; a tenth of slots if unset"
+        default=None,
+        ge=0,
+        le=4096,
+        description="requests that may wait; four for each slot, at least 32, if unset",
     )
     data_dir: Path | None = Field(default=None, description="where identity and usage are kept")
     cache_dir: Path | None = Field(default=None, description="where engines and models are kept")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,16 +17,23 @@ from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from byoi_agent.config.paths import Paths
 
 
 @dataclass(frozen=True)
-class Instances:
-    """Running nodes, and how they were found."""
+class Instance:
+    """One node: how to ask it, and the folder to read where it does not answer any more."""
 
-    clients: tuple[ControlClient, ...]
+    client: ControlClient
+    state_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Nodes that should be running, and how they were found."""
+
+    nodes: tuple[Instance, ...]
     found_by: Literal["environment", "data_dir", "machine", "demo", "none"]
 
 
@@ -49,16 +57,17 @@ def find(paths: Paths, environment: Mapping[str, str], *, is_named: bool) -> Ins
         token = environment.get("BYOI_CONTROL_TOKEN")
         if not token:
             raise ConfigError("BYOI_CONTROL_URL needs BYOI_CONTROL_TOKEN beside it")
-        return Instances((ControlClient(url=url, token=token),), "environment")
+        return Instances((Instance(ControlClient(url=url, token=token)),), "environment")
     if place := read_place(paths.control_file):
-        return Instances((ControlClient.at(place),), "data_dir" if is_named else "machine")
+        found = Instance(ControlClient.at(place), paths.state)
+        return Instances((found,), "data_dir" if is_named else "machine")
     if is_named:
         return Instances((), "none")
     if system_control_socket().exists():
-        return Instances((ControlClient(socket_path=str(system_control_socket())),), "machine")
+        client = ControlClient(socket_path=str(system_control_socket()))
+        return Instances((Instance(client),), "machine")
     demos = list(running_demos(environment))
-    clients = tuple(ControlClient.at(place) for demo in demos for place in demo.nodes)
-    return Instances(clients, "demo" if clients else "none")
+    return Instances(_nodes_of(demos[-1]), "demo") if demos else Instances((), "none")
 
 
 def read_place(file: Path) -> NodePlace | None:
@@ -79,26 +88,36 @@ def write_place(file: Path, place: NodePlace) -> None:
     write_private(file, place.model_dump_json(indent=2).encode())
 
 
+def _nodes_of(demo: DemoPlace) -> tuple[Instance, ...]:
+    return tuple(
+        Instance(ControlClient.at(place), Path(place.state_dir) if place.state_dir else None)
+        for place in demo.nodes
+    )
+
+
 def register_demo(environment: Mapping[str, str], demo: DemoPlace) -> Path:
     """Leave word of a demo; the answer is the file to remove at its end."""
     folder = demos_folder(environment)
     make_private_folder(folder.parent)
     make_private_folder(folder)
+    for left in folder.glob("*.json"):
+        if left.stem.isdigit() and not _is_alive(int(left.stem)):
+            left.unlink(missing_ok=True)
     file = folder / f"{demo.pid}.json"
     write_private(file, demo.model_dump_json().encode())
     return file
 
 
 def running_demos(environment: Mapping[str, str]) -> Iterator[DemoPlace]:
-    """The demos of this user that run now; what a killed one left is passed over."""
-    folder = demos_folder(environment)
-    if not folder.is_dir():
-        return
-    for file in sorted(folder.glob("*.json")):
+    """The demos of this user that run now, oldest first; what a killed one left is passed over."""
+    found: list[tuple[float, DemoPlace]] = []
+    for file in demos_folder(environment).glob("*.json"):
         try:
             demo = DemoPlace.model_validate_json(read_private(file))
+            found.append((file.stat().st_mtime, demo))
         except (FileNotFoundError, ConfigError, ValidationError):
             continue
+    for _, demo in sorted(found, key=lambda pair: pair[0]):
         if _is_alive(demo.pid):
             yield demo
 

@@ -133,6 +133,7 @@ class NodePlace(_Answer):
     control_url: str
     control_token: str
     control_socket: str | None = None
+    state_dir: str | None = None
     engine: EnginePlace | None = None
 
 

@@ -78,7 +78,7 @@ class ControlServer:
         """The base URL on loopback."""
         return f"http://127.0.0.1:{self.port}"
 
-    def place(self, node_id: str) -> NodePlace:
+    def place(self, node_id: str, state_dir: Path) -> NodePlace:
         """Where the node can be reached, for its `control.json`."""
         return NodePlace(
             node_id=node_id,
@@ -86,6 +86,7 @@ class ControlServer:
             control_url=self.url,
             control_token=self.token,
             control_socket=None if self.socket_path is None else str(self.socket_path),
+            state_dir=str(state_dir),
         )
 
     async def _listen_tcp(self) -> None:

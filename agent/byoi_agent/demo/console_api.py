@@ -61,6 +61,7 @@ class ConsoleApi:
         body = {
             "model": model,
             "stream": True,
+            "temperature": 0,  # the same answer each time
             "messages": [{"role": "user", "content": prompt}],
         }
         is_complete = False

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from byoi_agent.cli import status as module
-from byoi_agent.control.client import ControlClient
-from byoi_agent.control.instances import Instances
+from byoi_agent.control.client import ControlClient, NodeUnreachable
+from byoi_agent.control.instances import Instance, Instances
 from byoi_agent.control.schema import (
     DeviceStatus,
     EngineStatus,
@@ -42,8 +42,8 @@ def nodes(monkeypatch):
     """These nodes run, found in this way."""
 
     def run(count, found_by="data_dir"):
-        clients = tuple(ControlClient(socket_path=f"/{number}") for number in range(count))
-        monkeypatch.setattr(module, "find", lambda *_, **__: Instances(clients, found_by))
+        nodes = tuple(Instance(ControlClient(socket_path=f"/{name}")) for name in range(count))
+        monkeypatch.setattr(module, "find", lambda *_, **__: Instances(nodes, found_by))
         monkeypatch.setattr(ControlClient, "status", lambda _: REPORT)
         offer = Advertise(
             version=1, agent_version="1", host=Host(os="x", architecture="y"), slots=1
@@ -68,6 +68,24 @@ def test_programs_get_one_object_or_the_list_of_nodes(byoi, nodes):
     _, out, err = byoi("status", "--json")
     assert len(json.loads(out)["nodes"]) == 2
     assert "2 nodes of the demo" in err
+
+
+def test_of_several_nodes_one_that_is_gone_is_told_and_passed_over(byoi, nodes, monkeypatch):
+    nodes(2, "demo")
+
+    def only_the_second(client):
+        if client.socket_path == "/0":
+            raise NodeUnreachable("no node answers at /0")
+        return REPORT
+
+    monkeypatch.setattr(ControlClient, "status", only_the_second)
+    code, out, err = byoi("status", "--json")
+    assert code == 0
+    assert json.loads(out)["node_id"] == "n1"
+    assert "no node answers at /0" in err
+    nodes(1)
+    monkeypatch.setattr(ControlClient, "status", only_the_second)
+    assert byoi("status")[0] == 69
 
 
 def test_what_is_sent_is_the_advertisement_itself(byoi, nodes):

@@ -6,7 +6,7 @@ import pytest
 
 from byoi_agent.cli import usage as module
 from byoi_agent.control.client import ControlClient, NodeUnreachable
-from byoi_agent.control.instances import Instances
+from byoi_agent.control.instances import Instance, Instances
 from byoi_agent.control.schema import usage_table
 from byoi_agent.usage.report import UsageFilter, UsageReport, UsageRow, UsageTotals
 
@@ -20,15 +20,16 @@ REPORT = UsageReport(
 def nodes(monkeypatch):
     asked = []
 
-    def run(count, found_by="data_dir", answer=None):
+    def run(count, found_by="data_dir", answer=None, state_dir=None):
         def usage(_, chosen):
             asked.append(chosen)
             if answer is not None:
                 raise answer
             return usage_table([REPORT])
 
-        clients = tuple(ControlClient(socket_path=f"/{number}") for number in range(count))
-        monkeypatch.setattr(module, "find", lambda *_, **__: Instances(clients, found_by))
+        client = ControlClient(socket_path="/node")
+        nodes = (Instance(client, state_dir),) * count
+        monkeypatch.setattr(module, "find", lambda *_, **__: Instances(nodes, found_by))
         monkeypatch.setattr(ControlClient, "usage", usage)
         return asked
 
@@ -86,10 +87,12 @@ def test_without_a_running_node_its_file_is_read(byoi, nodes, monkeypatch, tmp_p
 def test_a_node_that_ends_while_it_is_asked_is_read_from_its_file(
     byoi, nodes, monkeypatch, tmp_path
 ):
-    nodes(1, "data_dir", NodeUnreachable("gone"))
+    nodes(2, "demo", NodeUnreachable("gone"), tmp_path)
     (tmp_path / "usage.sqlite3").touch()
     monkeypatch.setattr(module, "read_report", lambda *_: REPORT)
-    assert byoi("usage", "--json", "--data-dir", tmp_path)[0] == 0
+    code, out, _ = byoi("usage", "--json")
+    assert code == 0
+    assert json.loads(out)["totals"]["total_tokens"] == 2400
 
 
 def test_a_named_node_that_does_not_answer_is_an_error(byoi, nodes):

@@ -90,8 +90,8 @@ async def test_a_socket_that_cannot_be_made_is_an_error_and_leaves_no_port(node,
         await ask(ControlClient(url=server.url, token=server.token).status)
 
 
-async def test_the_place_of_a_node_is_all_that_a_client_needs(server, ask):
-    place = server.place("n1")
+async def test_the_place_of_a_node_is_all_that_a_client_needs(server, ask, tmp_path):
+    place = server.place("n1", tmp_path)
     report = await ask(ControlClient(url=place.control_url, token=place.control_token).status)
     assert report.node_id == place.node_id
     assert server.token not in repr(server)
