@@ -42,7 +42,7 @@ class ModelEntry:
 _CHATML: Final = (
     "{% for message in messages %}"
     "{% if loop.first and messages[0]['role'] != 'system' %}"
-    "{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}"
+    "{{ '<|im_start|>system\nYou are a helpful AI assistant who speaks English.<|im_end|>\n' }}"
     "{% endif %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}"
@@ -64,7 +64,8 @@ CATALOGUE: Final = (
         context_tokens=8192,
         created_at=1_730_419_200,
         license="Apache-2.0",
-        # Its own template's system line ("named SmolLM, trained by Hugging Face") makes it babble.
+        # Its own template's system line ("named SmolLM, trained by Hugging Face") makes it babble,
+        # and a plain "helpful assistant" answers a question about France in a kind of French.
         chat_template=_CHATML,
         sampling={"temp": 0.2, "top_p": 0.9},
         features=("json_schema", "logprobs", "seed"),

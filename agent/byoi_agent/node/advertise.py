@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _STEP: Final = 16
 """Free memory and disk are news when they move by a sixteenth of the whole; they always move."""
 
+_LEAST_QUEUE: Final = 32
+
 _UNKNOWN_HOST: Final = Host(os="unknown", architecture="unknown")
 
 
@@ -49,11 +51,15 @@ def slots_of(view: NodeView) -> int:
 
 
 def queue_of(view: NodeView) -> int:
-    """Requests that may wait here: the owner's number, else a tenth of the slots, at least one."""
+    """Requests that may wait here: the owner's number, else four for each slot, at least 32.
+
+    A single node must take the bursts that its applications make; where there is another with a
+    free slot, the console goes there first.
+    """
     slots = slots_of(view)
     if not slots:
         return 0
-    return max(1, slots // 10) if view.queue is None else view.queue
+    return max(_LEAST_QUEUE, 4 * slots) if view.queue is None else view.queue
 
 
 def is_news(told: Advertise, now: Advertise) -> bool:

@@ -45,7 +45,7 @@ def test_the_owner_can_lower_the_slots_but_not_raise_them(ready_view, engine, ow
     assert slots_of(view) == slots
 
 
-@pytest.mark.parametrize(("slots", "owner", "queue"), [(4, None, 1), (40, None, 4), (4, 0, 0)])
+@pytest.mark.parametrize(("slots", "owner", "queue"), [(4, None, 32), (40, None, 160), (4, 0, 0)])
 def test_a_tenth_of_the_slots_may_wait_unless_the_owner_says_otherwise(
     ready_view, slots, owner, queue
 ):
