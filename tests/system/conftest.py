@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,16 @@ async def proxy_to():
     yield make
     for proxy in proxies:
         await proxy.stop()
+
+
+@pytest.fixture
+async def deployment(tmp_path, tmp_path_factory):
+    """A console and nodes as processes; the test starts what it needs."""
+    with tempfile.TemporaryDirectory(prefix="byoi-", dir="/tmp") as runtime:
+        async with _load("deployment").Deployment(tmp_path, Path(runtime)) as deployment:
+            yield deployment
+
+
+@pytest.fixture
+def is_alive():
+    return _load("deployment").is_alive
