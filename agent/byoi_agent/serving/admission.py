@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from byoi_agent.errors import RequestRefused
 
-if TYPE_CHECKING:
-    from collections.abc import Hashable
-
-Key = TypeVar("Key", bound="Hashable")
+Key = TypeVar("Key")
 
 
 class Admission(Generic[Key]):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 COUNT_SECONDS: Final = 2.0
+HASTY_COUNT_SECONDS: Final = 0.5
+"""While the node goes down, and a second signal may want it down at once."""
 
 
 class Measured(NamedTuple):
@@ -49,13 +51,20 @@ class Counter(Protocol):
 
 
 async def measure(
-    kind: Counter, client: object, request: PreparedRequest, answer: EngineAnswer
+    kind: Counter,
+    client: object,
+    request: PreparedRequest,
+    answer: EngineAnswer,
+    *,
+    within_seconds: float,
 ) -> Measured:
-    """Count an attempt that reached the engine. Takes at most two seconds."""
+    """Count an attempt that reached the engine; the tokenizer gets `within_seconds` to answer."""
     usage = answer.usage
     if usage is not None and (request.choices == 1 or kind.counts_all_choices):
         return Measured(usage, "engine")
-    counted = await _by_tokenizer(kind, client, request, answer.text)
+    counted = None
+    if (text := answer.text) is not None:
+        counted = await _by_tokenizer(kind, client, request, text, within_seconds)
     if counted is not None:
         cached = 0 if usage is None else usage.cached_tokens
         return Measured(counted.model_copy(update={"cached_tokens": cached}), "tokenizer")
@@ -86,12 +95,10 @@ def restate(last: bytes, usage: Usage, *, is_stream: bool) -> bytes:
 
 
 async def _by_tokenizer(
-    kind: Counter, client: object, request: PreparedRequest, text: str | None
+    kind: Counter, client: object, request: PreparedRequest, text: str, within_seconds: float
 ) -> Usage | None:
-    if text is None:
-        return None
     try:
-        async with asyncio.timeout(COUNT_SECONDS):
+        async with asyncio.timeout(within_seconds):
             return await kind.count(client, request.path, json.loads(request.body), text)
     except (EngineError, TimeoutError):
         return None

@@ -22,7 +22,15 @@ from byoi_agent.serving.ending import (
     NODE_STOPS,
     Ending,
 )
-from byoi_agent.serving.measure import NOTHING, Measured, measure, restate, without_tokenizer
+from byoi_agent.serving.measure import (
+    COUNT_SECONDS,
+    HASTY_COUNT_SECONDS,
+    NOTHING,
+    Measured,
+    measure,
+    restate,
+    without_tokenizer,
+)
 from byoi_agent.serving.reply import Reply
 from byoi_agent.serving.request import model_for, prepare
 from byoi_agent.usage.outbox import OutboxFull
@@ -271,7 +279,8 @@ class Relay:
         answer, request = self._answer, self._request
         if answer is None or request is None or self._is_unused(answer):
             return NOTHING
-        return await measure(self._kind, self._client, request, answer)
+        seconds = COUNT_SECONDS if self._how is not NODE_STOPS else HASTY_COUNT_SECONDS
+        return await measure(self._kind, self._client, request, answer, within_seconds=seconds)
 
     def _measured_at_once(self) -> Measured:
         return NOTHING if self._answer is None else without_tokenizer(self._answer)

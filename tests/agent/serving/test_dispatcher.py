@@ -8,6 +8,7 @@ import pytest
 from byoi_agent.engine import client as engine_client
 from byoi_agent.engine.address import EngineAddress
 from byoi_agent.node.view import Load
+from byoi_agent.serving import relay as relay_module
 from byoi_agent.serving.dispatcher import Dispatcher
 from byoi_wire.aio.session import Session
 from byoi_wire.messages import OpenHead, ResetCode
@@ -189,6 +190,16 @@ async def test_at_the_end_of_a_drain_the_rest_is_cut_with_records(node, say, clo
     assert {record.error_code for record in node.records} == {"node_stopped"}
     assert len(node.records) == 2
     assert all(request.exchange.is_aborted for request in node.engine.requests)
+
+
+async def test_a_node_that_is_stopped_does_not_wait_for_a_tokenizer(node, say, monkeypatch):
+    monkeypatch.setattr(relay_module, "HASTY_COUNT_SECONDS", 0.0)
+    node.engine.count_gate.clear()
+    _, request = await node.ask()
+    request.head()
+    request.events(say.word("Hi"))
+    await asyncio.wait_for(node.dispatcher.drain(0), 1)
+    assert (node.record.counted_by, node.record.error_code) == ("events", "node_stopped")
 
 
 async def test_cancelled_it_leaves_nothing_behind(idle_node, say):

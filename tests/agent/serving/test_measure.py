@@ -46,7 +46,7 @@ def answer(usage=None, text="", events=0):
     ],
 )  # fmt: skip
 async def test_the_engine_then_its_tokenizer_then_events(kind, request_, answer_, measured):
-    assert await measure(kind, "client", request_, answer_) == measured
+    assert await measure(kind, "client", request_, answer_, within_seconds=1.0) == measured
 
 
 def test_at_once_nobody_is_asked():
