@@ -228,7 +228,7 @@ class Node:
         self.outbox = FakeOutbox(self.log)
         self.session = FakeSession(self.log)
         self.board = Board(
-            NodeView(node_id=NodeId("node"), agent_version="1", engine=self.engine.view)
+            NodeView(node_id=NodeId("node"), agent_version="1", engine=self.engine.view, queue=1)
         )
         around = Surroundings(NodeId("node"), self.engine, self.outbox, clock, b"secret")
         self.dispatcher = Dispatcher(around, self.board)
