@@ -330,8 +330,14 @@ def accept(transport: asyncio.Transport, head: bytes) -> WebSocketChannel | None
     door = _Door(protocol)
     transport.set_protocol(door)
     door.connection_made(transport)
-    door.data_received(head)
-    return door if door.accepted else None
+    # The library would read frames behind the request before the request is answered.
+    request, end, frames = head.partition(b"\r\n\r\n")
+    door.data_received(request + end)
+    if not door.accepted:
+        return None
+    if frames:
+        door.data_received(frames)
+    return door
 
 
 def _select(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
