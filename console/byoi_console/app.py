@@ -45,6 +45,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _BACKLOG: Final = 1024
+_RETURNS_PER_SECOND: Final = 100
+"""How many nodes come back within a second of each other after a restart."""
+
+_ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - shown, not bound
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -100,6 +104,7 @@ class _Rooms:
     front: Front
     door: AgentsDoor
     sessions: Sessions
+    registry: Registry
     ledger: Ledger
 
 
@@ -121,7 +126,8 @@ async def _run(
         front = tasks.create_task(rooms.front.run(listener, started=ready), name="front")
         await stop.is_wanted.wait()
         logger.info("console stops", extra={"requests": rooms.front.active})
-        rooms.sessions.drain(lambda: random.uniform(0.0, 1.0), settings.drain_seconds)  # noqa: S311
+        window = max(1.0, len(rooms.registry.live()) / _RETURNS_PER_SECOND)
+        rooms.sessions.drain(lambda: random.uniform(0.0, window), settings.drain_seconds)  # noqa: S311
         drain = tasks.create_task(rooms.front.drain(settings.drain_seconds), name="drain")
         urgent = tasks.create_task(stop.is_urgent.wait(), name="second signal")
         await asyncio.wait({drain, urgent}, return_when=asyncio.FIRST_COMPLETED)
@@ -179,7 +185,7 @@ def _build(database: Database, keys: ConsoleKeys, stop: Stop) -> _Rooms:
         books=ledger,
     )
     front = Front(gateway=gateway, app=api, agents_door=door)
-    return _Rooms(front, door, sessions, ledger)
+    return _Rooms(front, door, sessions, registry, ledger)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -202,4 +208,5 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
+    host = _ANY_ADDRESS.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

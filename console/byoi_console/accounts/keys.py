@@ -112,8 +112,12 @@ class ApiKeys:
         """
         if known := self.cached(authorization):
             return known
-        self._wrong.check(peer)
-        if not (key := _bearer(authorization)):
+        key = _bearer(authorization)
+        if key is None or secret_hash(key) not in self._cache:
+            # A key that was good just before is never made to wait: behind a proxy, all clients
+            # share one address with whoever is guessing.
+            self._wrong.check(peer)
+        if key is None:
             raise Unauthenticated("Give an API key as `Authorization: Bearer sk-byoi-…`.")
         principal = await self._look_up(secret_hash(key))
         if principal is None:
@@ -186,6 +190,7 @@ class ApiKeys:
         async with self._database.read() as connection:
             row = (await connection.execute(query)).first()
         if row is None or (row.expires_at_ms is not None and row.expires_at_ms <= now_ms):
+            self._cache.pop(key_hash, None)
             return None
         principal = _principal(row)
         if revocations == self._revocations:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from byoi_console.accounts.audit import AuditLog
     from byoi_console.ledger.tickets import TicketFacts, Tickets
     from byoi_console.store.database import Database
-    from byoi_wire.ids import RecordId
+    from byoi_wire.ids import NodeId, RecordId
 
 __all__ = ["Claim", "Ledger", "Posting"]
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 BATCH_ENTRIES: Final = 256
 WAITING_ENTRIES: Final = 20_000
 RETRY_SECONDS: Final = (0.2, 1.0, 5.0)
-PROBE_SECONDS: Final = 5.0
+TELL_EVERY_MS: Final = 60_000
 _CONFLICT_TRIES: Final = 5
 _ENTRY_S_FAULT: Final = (DataError, IntegrityError, ProgrammingError)
 """Failures that say nothing about the database itself."""
@@ -73,12 +73,15 @@ class Ledger:
         *,
         now_ms: Callable[[], int] = wall_ms,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        probe_seconds: float = 5.0,
     ) -> None:
         self._database = database
         self._audit = audit
         self._tickets = tickets
         self._now_ms = now_ms
         self._sleep = sleep
+        self._probe_seconds = probe_seconds
+        self._told_at_ms: dict[NodeId, int] = {}
         self._waiting: list[_Waiting] = []
         self._news = asyncio.Event()
         self._is_healthy = True
@@ -135,7 +138,7 @@ class Ledger:
         """
         while not self._news.is_set():
             try:
-                async with asyncio.timeout(None if self._is_healthy else PROBE_SECONDS):
+                async with asyncio.timeout(None if self._is_healthy else self._probe_seconds):
                     await self._news.wait()
             except TimeoutError:
                 await self._probe()
@@ -219,8 +222,12 @@ class Ledger:
         return ticket if fits and _is_storable(claim) else None
 
     async def _tell_of(self, refused: Sequence[Claim]) -> None:
-        """One entry for all of a batch, so that a hostile node cannot flood the audit log."""
+        """One entry for all of a batch and one a minute per node, so that none can flood us."""
         node_id = refused[0].record.node_id
+        now_ms = self._now_ms()
+        if now_ms - self._told_at_ms.get(node_id, 0) < TELL_EVERY_MS:
+            return
+        self._told_at_ms[node_id] = now_ms
         ids = [str(claim.record.record_id)[:_TEXT_LIMIT] for claim in refused[:10]]
         logger.warning("claims refused", extra={"node": node_id, "count": len(refused)})
         change = Change(

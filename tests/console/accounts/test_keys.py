@@ -147,6 +147,22 @@ async def test_wrong_keys_are_looked_at_only_so_often_per_peer(keys, org_id):
     await keys.authenticate(bearer(new), peer="10.0.0.1")  # in use: it is in the cache
 
 
+async def test_a_key_in_use_is_looked_up_again_whoever_guesses_beside_it(keys, org_id, clock):
+    """Behind a proxy all clients have one address."""
+    new = await made(keys, org_id)
+    await keys.authenticate(bearer(new), peer="proxy")
+    for _ in range(20):
+        with pytest.raises(Unauthenticated):
+            await keys.authenticate("Bearer sk-byoi-wrong", peer="proxy")
+    clock.seconds += CACHE_SECONDS + 0.001
+    for _ in range(20):
+        keys._wrong.failed("proxy")
+    assert keys.cached(bearer(new)) is None
+    await keys.authenticate(bearer(new), peer="proxy")
+    with pytest.raises(TooManyAttempts):
+        await keys.authenticate("Bearer sk-byoi-wrong", peer="proxy")
+
+
 async def test_every_change_is_in_the_audit_log_without_the_key(keys, org_id, database, audit):
     new = await made(keys, org_id)
     await keys.revoke(org_id, new.facts.id, "person_1")

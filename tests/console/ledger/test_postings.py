@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from dataclasses import replace
 
@@ -122,6 +123,17 @@ async def test_a_claim_that_does_not_fit_its_ticket_is_refused_for_good(
     assert entry.action == "claim.refused"
 
 
+async def test_a_node_that_keeps_sending_nonsense_fills_no_audit_log(
+    ledger, database, attempts, clock
+):
+    for _ in range(10):
+        await ledger.claim([attempts.claim(ticket="nonsense")])
+    clock.seconds += 60
+    await ledger.claim([attempts.claim(ticket="nonsense")])
+    async with database.read() as connection:
+        assert len((await connection.execute(select(audit_log))).all()) == 2
+
+
 async def test_an_agent_that_reports_half_as_much_again_gains_nothing(ledger, database, attempts):
     for number in range(20):
         await ledger.post(attempts.posting(f"req_{number}", prompt=100, completion=200))
@@ -203,6 +215,94 @@ async def test_a_database_that_stays_locked_is_told_and_the_claim_is_not_acknowl
     with pytest.raises(LedgerUnavailable):
         await ledger.claim([attempts.claim()])
     assert not ledger.is_healthy
+
+
+async def test_a_database_that_is_back_is_noticed_without_any_entry(
+    database, audit, tickets, attempts
+):
+    """While it is not healthy nobody may send work, so nothing would ever be posted."""
+
+    async def no_wait(seconds):
+        pass
+
+    failing = Failing(database, 5)
+    ledger = Ledger(database, audit, tickets, sleep=no_wait, probe_seconds=0.01)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(ledger.run())
+        with pytest.raises(LedgerUnavailable):
+            await ledger.post(attempts.posting())
+        while not ledger.is_healthy:
+            await asyncio.sleep(0.01)
+        running.cancel()
+    assert failing.failures == 0
+
+
+class Unreliable:
+    """A database that fails as `plan` says: before a transaction, or just after its commit."""
+
+    def __init__(self, database, plan):
+        self.database = database
+        self.plan = list(plan)
+
+    @contextlib.asynccontextmanager
+    async def write(self):
+        fate = self.plan.pop() if self.plan else "well"
+        if fate == "before":
+            raise OperationalError("BEGIN", {}, Exception("database is locked"))
+        async with self.database.write() as connection:
+            yield connection
+        if fate == "after":
+            raise OperationalError("COMMIT", {}, Exception("disk I/O error"))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    lives=st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.sampled_from(["post", "claim"]), st.integers(1, 4)), max_size=10),
+            st.lists(st.sampled_from(["well", "before", "after"]), max_size=12),
+            st.integers(0, 10),
+        ),
+        max_size=4,
+    )
+)
+async def test_over_crashes_and_lost_commits_no_row_is_doubled_and_none_is_lost(
+    database, audit, tickets, attempts, lives
+):
+    """Each life of the console is told some, is cut off, and is told by the nodes what it lost."""
+    async with database.write() as connection:
+        await connection.execute(delete(ledger_rows))
+
+    async def no_wait(seconds):
+        await asyncio.sleep(0)
+
+    acknowledged, told = set(), set()
+
+    async def tell(ledger, kind, number):
+        entry = attempts.posting if kind == "post" else attempts.claim
+        made = entry(f"req_{number}", completion=number)
+        told.add((kind, number))
+        with contextlib.suppress(LedgerUnavailable):
+            await (ledger.post(made) if kind == "post" else ledger.claim([made]))
+            acknowledged.add((kind, number))
+
+    for story, plan, turns in lives:
+        ledger = Ledger(Unreliable(database, plan), audit, tickets, sleep=no_wait)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(ledger.run())
+            telling = [tasks.create_task(tell(ledger, *each)) for each in story]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for task in telling:
+                task.cancel()
+            running.cancel()
+    found = {row.request_id: row for row in await rows(database)}
+    assert len(await rows(database)) == len(found)
+    assert {f"req_{number}" for _, number in acknowledged} <= set(found)
+    assert set(found) <= {f"req_{number}" for _, number in told}
+    for name, row in found.items():
+        assert row.completion_tokens == int(name.removeprefix("req_"))
+        assert row.is_uncounted == (row.counted is None)
 
 
 async def test_one_entry_that_cannot_be_stored_does_not_take_the_others_down(
