@@ -90,10 +90,11 @@ class Tool:
             await _run([self.uv, "pip", "install", "--quiet", *pinned, *where], environment)
             return
         # The agent's own environment may be without pip; one that venv makes has it.
-        python = where[1] if where[0] == "--python" else str(scratch / "bin" / "python")
-        if where[0] != "--python":
+        if where[0] == "--python":
+            python, where = where[1], ()
+        else:
             await self.make_environment(scratch)
-        where = () if where[0] == "--python" else where
+            python = str(scratch / "bin" / "python")
         await _run([python, "-m", "pip", "install", "--quiet", *pinned, *where], {})
 
 

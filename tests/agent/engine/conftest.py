@@ -168,3 +168,55 @@ async def running():
     for task in tasks:
         if not task.cancelled() and task.exception() is not None:
             raise task.exception()
+
+
+class FakeClock:
+    """Time that passes when a test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self._sleepers: list[tuple[float, asyncio.Future]] = []
+
+    def monotonic(self):
+        return self.now
+
+    def wall(self):
+        return self.now
+
+    async def sleep_until(self, at):
+        if at > self.now:
+            future = asyncio.get_running_loop().create_future()
+            self._sleepers.append((at, future))
+            await future
+
+    async def advance(self, seconds):
+        """Let time pass, sleeper by sleeper, so that each sees its own moment."""
+        end = self.now + seconds
+        while True:
+            await settle()
+            self._sleepers = [each for each in self._sleepers if not each[1].done()]
+            due = [at for at, _ in self._sleepers if at <= end]
+            if not due:
+                break
+            self.now = max(self.now, min(due))
+            for at, future in self._sleepers:
+                if at <= self.now:
+                    future.set_result(None)
+        self.now = end
+        await settle()
+
+
+async def settle():
+    """Give every ready task its turns."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def settled():
+    return settle

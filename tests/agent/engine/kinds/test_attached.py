@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import pytest
+
+from byoi_agent.engine.kinds.attached import Attached
+from byoi_agent.engine.kinds.probes import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES
+from byoi_agent.engine.process import Ended
+from byoi_agent.errors import EngineError
+from byoi_wire.ids import ModelId
+from byoi_wire.usage import Usage
+
+OK = (200, {"choices": [{"index": 0}]})
+
+
+@pytest.fixture
+def vllm(engine):
+    listed = [{"id": "m", "max_model_len": 2048, "created": 5}]
+    engine.table.update(
+        {
+            "/v1/models": (200, {"data": listed}),
+            CHAT: OK,
+            "/version": (200, {"version": "0.32.0"}),
+            "/tokenize": (200, {"count": 7}),
+        }
+    )
+    return engine
+
+
+async def test_what_a_server_has_is_found_out_once(vllm):
+    kind = Attached(vllm.address)
+    assert await kind.prepare(lambda _: None) is None
+    (served,) = await kind.discover(vllm.client)
+    assert (served.id, served.engine_id, served.context_tokens) == ("m", "m", 2048)
+    assert served.routes == (CHAT, COMPLETIONS)
+    assert kind.version == "0.32.0"
+    before = len(vllm.asked)
+    assert await kind.look(vllm.client) == (served,)
+    assert vllm.paths()[before:] == ["/v1/models"]
+
+
+@pytest.mark.parametrize("status", [404, 405, 501, 400, 500])
+async def test_a_route_that_does_not_answer_well_is_not_offered(vllm, status):
+    vllm.table[EMBEDDINGS] = (200, {"data": []})
+    vllm.table[RESPONSES] = (status, {})
+    (served,) = await Attached(vllm.address).discover(vllm.client)
+    assert served.routes == (CHAT, COMPLETIONS, EMBEDDINGS)
+
+
+async def test_a_new_connection_finds_out_anew(vllm):
+    kind = Attached(vllm.address)
+    await kind.discover(vllm.client)
+    vllm.table[RESPONSES] = (200, {})
+    await kind.prepare(lambda _: None)
+    (served,) = await kind.discover(vllm.client)
+    assert RESPONSES in served.routes
+
+
+async def test_only_the_wanted_model_is_offered(vllm):
+    vllm.table["/v1/models"] = (200, {"data": [{"id": "m"}, {"id": "n", "meta": {"n_ctx": 512}}]})
+    (served,) = await Attached(vllm.address, model=ModelId("n")).discover(vllm.client)
+    assert (served.id, served.context_tokens) == ("n", 512)
+    with pytest.raises(EngineError, match="does not list x"):
+        await Attached(vllm.address, model=ModelId("x")).discover(vllm.client)
+
+
+async def test_a_list_may_begin_with_models_that_cannot_chat(vllm):
+    asked = []
+
+    def chat(body):
+        asked.append(body["model"])
+        return OK[1] if body["model"] == "m" else {"error": "no chat"}
+
+    vllm.table[CHAT] = (200, chat)
+    vllm.table["/v1/models"] = (200, {"data": [{"id": "embed"}, {"id": "m"}, {"id": "n"}]})
+    kind = Attached(vllm.address)
+    assert [served.id for served in await kind.discover(vllm.client)] == ["embed", "m", "n"]
+    assert asked == ["embed", "m"]
+    await kind.canary(vllm.client)
+    assert asked[-1] == "m"
+
+
+async def test_a_server_whose_models_do_not_answer_is_not_ready(vllm):
+    del vllm.table[CHAT]
+    kind = Attached(vllm.address)
+    with pytest.raises(EngineError, match="404"):
+        await kind.discover(vllm.client)
+    with pytest.raises(EngineError, match="not answered yet"):
+        await kind.canary(vllm.client)
+
+
+async def test_a_model_that_was_probed_and_is_gone_is_probed_anew(vllm):
+    kind = Attached(vllm.address)
+    await kind.discover(vllm.client)
+    vllm.table["/v1/models"] = (200, {"data": [{"id": "n"}]})
+    (served,) = await kind.look(vllm.client)
+    assert served.id == "n"
+    assert vllm.asked[-1][2] is None or vllm.asked[-1][2]["model"] == "n"
+
+
+@pytest.mark.parametrize(
+    ("tokenize", "expected"),
+    [
+        ((200, {"count": 7}), Usage(prompt_tokens=7, completion_tokens=7)),
+        ((200, {"tokens": [1, 2]}), Usage(prompt_tokens=2, completion_tokens=2)),
+        ((200, {"other": 1}), None),
+        ((200, b"no json"), None),
+        ((200, [1]), None),
+        ((404, {}), None),
+    ],
+)
+async def test_its_own_tokenizer_counts_if_it_has_one_that_we_know(vllm, tokenize, expected):
+    vllm.table["/tokenize"] = tokenize
+    kind = Attached(vllm.address)
+    assert await kind.count(vllm.client, COMPLETIONS, {"prompt": "a"}, "b") is None
+    await kind.discover(vllm.client)
+    assert await kind.count(vllm.client, COMPLETIONS, {"prompt": "a"}, "b") == expected
+
+
+async def test_ollamas_version_is_found_too_and_none_is_no_harm(vllm):
+    del vllm.table["/version"]
+    kind = Attached(vllm.address)
+    await kind.discover(vllm.client)
+    assert kind.version is None
+    vllm.table["/api/version"] = (200, {"version": "0.17.1"})
+    await kind.prepare(lambda _: None)
+    await kind.discover(vllm.client)
+    assert kind.version == "0.17.1"
+
+
+async def test_only_fixed_paths_are_ever_asked(vllm):
+    kind = Attached(vllm.address)
+    await kind.discover(vllm.client)
+    await kind.look(vllm.client)
+    assert set(vllm.paths()) <= {
+        *("/v1/models", CHAT, EMBEDDINGS, RESPONSES, "/version", "/api/version", "/tokenize")
+    }
+    assert kind.translate_error(500, b"")[0] == 502
+    assert kind.explain(Ended(0))
+    assert not kind.extra_fields & {"n_discard", "cache_salt", "priority", "chat_template"}
