@@ -11,7 +11,8 @@ from byoi_agent.engine import machine
 from byoi_agent.engine.client import EngineClient
 from byoi_agent.engine.process import Ended, EngineProcess
 from byoi_agent.engine.view import EngineView
-from byoi_agent.errors import AgentError, ConfigError, EngineError
+from byoi_agent.engine.watch import Watch
+from byoi_agent.errors import AgentError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
     from byoi_agent.models.wheels import Progress
 
 logger = logging.getLogger(__name__)
-
-PROBE_SECONDS: Final = 0.1
-"""Between looks at an engine that starts."""
-
-WATCH_SECONDS: Final = 5.0
-"""Between looks at one that serves."""
-
-SILENCE_SECONDS: Final = 60.0
-"""No byte from an engine that has requests for so long: have it compute a token."""
 
 _EVENTS_KEPT: Final = 200
 
@@ -90,6 +82,7 @@ class EngineSupervisor:
         self._report = report
         self._make_run = make_run or self._make_process
         self._client = EngineClient(kind.address)
+        self._watch = Watch(kind, self._client, clock, self._tell)
         self._state: machine.State = machine.Stopped()
         # Unbounded, as its writers are few and each waits for what it caused.
         self._events: asyncio.Queue[machine.Event] = asyncio.Queue()
@@ -98,7 +91,6 @@ class EngineSupervisor:
         self._spec: LaunchSpec | None = None
         self._pid: int | None = None
         self._spawns = 0
-        self._suspicion = asyncio.Event()
         self._timer: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -135,7 +127,7 @@ class EngineSupervisor:
     def suspect(self, reason: str) -> None:
         """A request saw it fail: look now rather than at the next turn."""
         logger.info("engine suspected", extra={"reason": reason})
-        self._suspicion.set()
+        self._watch.suspect()
 
     async def run(self) -> None:
         """Until cancelled; nothing of the engine runs when this returns."""
@@ -219,58 +211,11 @@ class EngineSupervisor:
         """The look that belongs to a state ends with it."""
         look: Coroutine[Any, Any, None] | None = None
         if isinstance(self._state, machine.Starting):
-            look = self._probe_until_ready()
+            look = self._watch.until_ready()
         elif isinstance(self._state, machine.Ready):
-            look = self._watch()
+            look = self._watch.while_ready()
         _cancel(self._looking)
         self._looking = None if look is None else tasks.create_task(look, name="look at engine")
-
-    async def _probe_until_ready(self) -> None:
-        while True:
-            try:
-                models = await self._kind.discover(self._client)
-            except EngineError as error:
-                logger.debug("engine not ready", extra={"cause": str(error)})
-            else:
-                self._tell(machine.Answered(models))
-                return
-            await self._pause(PROBE_SECONDS)
-
-    async def _watch(self) -> None:
-        """Look at an engine that serves; ends with its first failure."""
-        self._suspicion.clear()
-        heard, since = self._client.received_bytes, self._clock.monotonic()
-        while True:
-            is_suspect = await self._until_next_look()
-            now = self._clock.monotonic()
-            if self._client.received_bytes != heard or not self._client.running:
-                heard, since = self._client.received_bytes, now
-            is_silent = now - since >= SILENCE_SECONDS
-            try:
-                if is_suspect or is_silent:
-                    await self._kind.canary(self._client)
-                elif not self._client.running:
-                    self._tell(machine.Answered(await self._kind.look(self._client)))
-            except EngineError as error:
-                self._tell(machine.Unhealthy(f"it does not answer any more: {error}"))
-                return
-            if is_suspect or is_silent:
-                heard, since = self._client.received_bytes, self._clock.monotonic()
-
-    async def _until_next_look(self) -> bool:
-        """Wait for the next turn; True if somebody has seen it fail before."""
-        async with asyncio.TaskGroup() as tasks:
-            turn = tasks.create_task(self._pause(WATCH_SECONDS), name="turn")
-            called = tasks.create_task(self._suspicion.wait(), name="suspicion")
-            await asyncio.wait({turn, called}, return_when=asyncio.FIRST_COMPLETED)
-            is_suspect = self._suspicion.is_set()
-            turn.cancel()
-            called.cancel()
-        self._suspicion.clear()
-        return is_suspect
-
-    async def _pause(self, seconds: float) -> None:
-        await self._clock.sleep_until(self._clock.monotonic() + seconds)
 
     def _show(self) -> None:
         view = self._look_of_it()

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from byoi_agent.engine import supervisor as module
+from byoi_agent.engine import watch
 from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.machine import Limits
 from byoi_agent.engine.process import Ended, LaunchSpec
@@ -200,7 +200,7 @@ async def test_one_that_stops_answering_is_killed_and_started_again(stage, clock
     it = stage()
     await clock.advance(1)
     it.kind.is_well = False
-    await clock.advance(module.WATCH_SECONDS - 0.5)
+    await clock.advance(watch.WATCH_SECONDS - 0.5)
     assert it.runs[0].orders == ["kill", "gone"]
     assert "does not answer any more" in it.supervisor.view.reason
 
@@ -227,21 +227,34 @@ async def test_silence_under_load_is_looked_into_and_bytes_are_no_silence(
     monkeypatch.setattr(type(client), "running", property(lambda _: 1))
     for _ in range(20):
         client.heard(10)
-        await clock.advance(module.WATCH_SECONDS)
+        await clock.advance(watch.WATCH_SECONDS)
     assert "canary" not in it.kind.looks
-    await clock.advance(module.SILENCE_SECONDS + 2 * module.WATCH_SECONDS)
+    await clock.advance(watch.SILENCE_SECONDS + 2 * watch.WATCH_SECONDS)
     assert it.kind.looks.count("canary") == 1
     it.kind.is_well = False
-    await clock.advance(module.SILENCE_SECONDS + 2 * module.WATCH_SECONDS)
+    await clock.advance(watch.SILENCE_SECONDS + 2 * watch.WATCH_SECONDS)
     assert it.supervisor.view.state != "ready"
     assert it.runs[0].orders == ["kill", "gone"]
+
+
+async def test_a_short_pause_of_an_idle_engine_is_survived(stage, clock):
+    it = stage()
+    await clock.advance(1)
+
+    async def look(client):
+        raise EngineError("no answer in 5 s")
+
+    it.kind.look = look
+    await clock.advance(watch.WATCH_SECONDS)
+    assert it.kind.looks[-1] == "canary"
+    assert it.supervisor.view.state == "ready"
 
 
 async def test_models_that_come_and_go_are_published(stage, clock):
     it = stage()
     await clock.advance(1)
     it.kind.models = OTHERS
-    await clock.advance(module.WATCH_SECONDS)
+    await clock.advance(watch.WATCH_SECONDS)
     assert it.supervisor.view.models == OTHERS
 
 

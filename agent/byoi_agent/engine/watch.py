@@ -1,0 +1,112 @@
+"""Looks at an engine: until it is ready, and from then on whether it still computes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.engine.machine import Answered, Unhealthy
+from byoi_agent.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from byoi_agent.clock import Clock
+    from byoi_agent.engine.client import EngineClient
+    from byoi_agent.engine.kinds.base import EngineKind
+
+logger = logging.getLogger(__name__)
+
+PROBE_SECONDS: Final = 0.1
+"""Between looks at an engine that starts."""
+
+WATCH_SECONDS: Final = 5.0
+"""Between looks at one that serves."""
+
+SILENCE_SECONDS: Final = 60.0
+"""No byte from an engine that has requests for so long: have it compute a token."""
+
+
+class Watch:
+    """Sole owner of what was last heard of the engine; tells the machine's events."""
+
+    def __init__(
+        self,
+        kind: EngineKind,
+        client: EngineClient,
+        clock: Clock,
+        tell: Callable[[Answered | Unhealthy], None],
+    ) -> None:
+        self._kind = kind
+        self._client = client
+        self._clock = clock
+        self._tell = tell
+        self._suspicion = asyncio.Event()
+        self._heard_bytes = 0
+        self._heard_at = 0.0
+
+    def suspect(self) -> None:
+        """Look now, and look hard."""
+        self._suspicion.set()
+
+    async def until_ready(self) -> None:
+        """Ask again and again until it answers; whoever set the deadline cancels."""
+        while True:
+            try:
+                models = await self._kind.discover(self._client)
+            except EngineError as error:
+                logger.debug("engine not ready", extra={"cause": str(error)})
+            else:
+                self._tell(Answered(models))
+                return
+            await self._pause(PROBE_SECONDS)
+
+    async def while_ready(self) -> None:
+        """Look at an engine that serves, until it fails.
+
+        While bytes come for somebody it is alive. Without requests a cheap look will do. One that
+        has requests and is silent, or is suspected, must compute a token, which may take as long
+        as its other work does; a health route would answer for a stuck engine as well.
+        """
+        self._suspicion.clear()
+        self._note()
+        while True:
+            is_suspect = await self._until_next_look()
+            if self._client.received_bytes != self._heard_bytes or not self._client.running:
+                self._note()
+            is_silent = self._clock.monotonic() - self._heard_at >= SILENCE_SECONDS
+            try:
+                if is_suspect or is_silent:
+                    await self._kind.canary(self._client)
+                    self._note()
+                elif not self._client.running:
+                    await self._look()
+            except EngineError as error:
+                self._tell(Unhealthy(f"it does not answer any more: {error}"))
+                return
+
+    async def _look(self) -> None:
+        try:
+            self._tell(Answered(await self._kind.look(self._client)))
+        except EngineError:
+            # It may have been stopped for some seconds; a token tells a pause from an end.
+            await self._kind.canary(self._client)
+
+    def _note(self) -> None:
+        self._heard_bytes, self._heard_at = self._client.received_bytes, self._clock.monotonic()
+
+    async def _until_next_look(self) -> bool:
+        """Wait for the next turn; True if somebody has seen it fail before."""
+        async with asyncio.TaskGroup() as tasks:
+            turn = tasks.create_task(self._pause(WATCH_SECONDS), name="turn")
+            called = tasks.create_task(self._suspicion.wait(), name="suspicion")
+            await asyncio.wait({turn, called}, return_when=asyncio.FIRST_COMPLETED)
+            turn.cancel()
+            called.cancel()
+        is_suspect = self._suspicion.is_set()
+        self._suspicion.clear()
+        return is_suspect
+
+    async def _pause(self, seconds: float) -> None:
+        await self._clock.sleep_until(self._clock.monotonic() + seconds)
