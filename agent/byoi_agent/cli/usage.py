@@ -80,7 +80,9 @@ def _show(table: UsageTable) -> None:
     from rich.console import Console  # noqa: PLC0415 programs ask for JSON and never pay for it
     from rich.table import Table  # noqa: PLC0415
 
-    shown = Table("day", "model", "outcome", box=None, show_footer=True)
+    shown = Table("day", box=None, show_footer=True)
+    shown.add_column("model", overflow="fold")  # a name that is cut off names nothing
+    shown.add_column("outcome")
     totals = table.totals
     for name, total in (
         ("requests", totals.requests),

@@ -46,9 +46,7 @@ def test_the_owner_can_lower_the_slots_but_not_raise_them(ready_view, engine, ow
 
 
 @pytest.mark.parametrize(("slots", "owner", "queue"), [(4, None, 32), (40, None, 160), (4, 0, 0)])
-def test_a_tenth_of_the_slots_may_wait_unless_the_owner_says_otherwise(
-    ready_view, slots, owner, queue
-):
+def test_a_bursts_worth_may_wait_unless_the_owner_says_otherwise(ready_view, slots, owner, queue):
     view = replace(ready_view, engine=replace(ready_view.engine, slots=slots), queue=owner)
     assert queue_of(view) == queue
 
