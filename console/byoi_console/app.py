@@ -172,6 +172,7 @@ def _build(database: Database, keys: ConsoleKeys, stop: Stop) -> _Rooms:
             records=records,
             registry=registry,
             usage=UsageQueries(database),
+            caught_up=ledger.caught_up,
             disconnect=sessions.disconnect,
             why_not_ready=why_not_ready,
         )

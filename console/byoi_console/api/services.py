@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Services:
-    """The rooms, and two callables of those that the API may not know.
+    """The rooms, and callables of those that the API may not know.
 
-    `disconnect` ends a node's session at once. `why_not_ready` is None when requests can be
+    `caught_up` returns once the ledger has what it was told so far. `disconnect` ends a node's session at once. `why_not_ready` is None when requests can be
     served, else the reason in a few words.
     """
 
@@ -33,5 +33,6 @@ class Services:
     records: NodeRecords
     registry: Registry
     usage: UsageQueries
+    caught_up: Callable[[], Awaitable[None]]
     disconnect: Callable[[NodeId], None]
     why_not_ready: Callable[[], Awaitable[str | None]]

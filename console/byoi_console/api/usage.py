@@ -35,7 +35,9 @@ class UsageRoutes:
 
     async def report(self, request: Request) -> Response:
         """Requests and tokens by day, model, node, key and outcome, with their totals."""
-        report = await self._services.usage.report(await self._filter(request))
+        wanted = await self._filter(request)
+        await self._services.caught_up()
+        report = await self._services.usage.report(wanted)
         return JSONResponse({"rows": report.rows, "totals": report.totals})
 
     async def requests(self, request: Request) -> Response:
@@ -43,6 +45,7 @@ class UsageRoutes:
         wanted = await self._filter(request)
         limit = number_of(request, "limit", 100, _PAGE_LIMIT)
         after = request.query_params.get("after")
+        await self._services.caught_up()
         rows, following = await self._services.usage.requests(wanted, limit, after)
         return JSONResponse({"rows": rows, "next": following})
 

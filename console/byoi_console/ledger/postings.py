@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 BATCH_ENTRIES: Final = 256
 WAITING_ENTRIES: Final = 20_000
+CATCH_UP_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = (0.2, 1.0, 5.0)
 TELL_EVERY_MS: Final = 60_000
 _CONFLICT_TRIES: Final = 5
@@ -120,6 +121,16 @@ class Ledger:
         for done in waiting:
             await asyncio.shield(done)
         return tuple(claim.record.record_id for claim in claims)
+
+    async def caught_up(self, seconds: float = CATCH_UP_SECONDS) -> None:
+        """Until all that was told before this call is on disk, or was refused, or time is up.
+
+        A report read afterwards has every answer that had ended when it was asked for.
+        """
+        if not self._waiting:
+            return
+        newest = self._waiting[-1].done
+        await asyncio.wait({newest}, timeout=seconds)
 
     async def run(self) -> None:
         """Write what is waiting, until cancelled; what waits then is still written."""

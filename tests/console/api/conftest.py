@@ -79,10 +79,13 @@ class Api:
 @pytest.fixture
 def rooms(database, audit, join_tokens, enrolment, records, clock):
     disconnected = []
-    state = SimpleNamespace(why_not_ready=None)
+    state = SimpleNamespace(why_not_ready=None, caught_up=0)
 
     async def why_not_ready():
         return state.why_not_ready
+
+    async def caught_up():
+        state.caught_up += 1
 
     services = Services(
         keys=ApiKeys(database, audit, now_ms=clock.now_ms, monotonic=clock.monotonic),
@@ -92,6 +95,7 @@ def rooms(database, audit, join_tokens, enrolment, records, clock):
         records=records,
         registry=Registry(),
         usage=UsageQueries(database),
+        caught_up=caught_up,
         disconnect=disconnected.append,
         why_not_ready=why_not_ready,
     )

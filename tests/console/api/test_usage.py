@@ -66,6 +66,12 @@ async def test_without_requests_all_is_zero(api):
     }
 
 
+@pytest.mark.parametrize("path", ["/api/usage", "/api/usage/requests"])
+async def test_a_report_waits_for_what_the_ledger_was_told_before(api, rooms, path):
+    await api("GET", path)
+    assert rooms.state.caught_up == 1
+
+
 async def test_rows_are_sums_by_day_model_node_key_and_outcome(api, book, org_id):
     await book(
         posting(1, org_id),

@@ -160,6 +160,25 @@ async def test_many_entries_share_a_transaction(ledger, database, attempts):
     assert writes <= 3
 
 
+async def test_caught_up_is_when_all_told_before_is_on_disk(ledger, database, attempts):
+    await ledger.caught_up()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(300):
+            tasks.create_task(ledger.post(attempts.posting(f"req_{number}")))
+        await asyncio.sleep(0)
+        await ledger.caught_up()
+        assert len(await rows(database)) == 300
+
+
+async def test_a_reader_does_not_wait_for_ever(database, audit, tickets, attempts):
+    ledger = Ledger(database, audit, tickets)
+    async with asyncio.TaskGroup() as tasks:
+        post = tasks.create_task(ledger.post(attempts.posting()))
+        await asyncio.sleep(0)
+        await ledger.caught_up(0.01)
+        post.cancel()
+
+
 async def test_what_waits_when_the_ledger_ends_is_still_written(database, audit, tickets, attempts):
     ledger = Ledger(database, audit, tickets)
     async with asyncio.TaskGroup() as tasks:
