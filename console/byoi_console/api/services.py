@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 class Services:
     """The rooms, and callables of those that the API may not know.
 
-    `caught_up` returns once the ledger has what it was told so far. `disconnect` ends a node's session at once. `why_not_ready` is None when requests can be
-    served, else the reason in a few words.
+    `caught_up` returns once the ledger has what it was told so far. `disconnect` ends a node's
+    session at once. `why_not_ready` is None when requests can be served, else the reason in a few
+    words.
     """
 
     keys: ApiKeys
