@@ -185,7 +185,7 @@ class Pair:
         assert not self.console.live
         assert all(s in self.node.half_closed for s in self.node.live)
         for side in self.sides:
-            assert not list(side.mux.streams), "a finished stream was kept"
+            assert len(side.mux) == 0, "a finished stream was kept"
             assert not side.mux.take(PLENTY)
             assert not side.mux.has_frames
 
@@ -340,7 +340,7 @@ def walk(machine: LossyLine, random: Random, steps: int) -> None:  # noqa: C901 
     machine.teardown()
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32))
 def test_streams_stay_whole_over_a_long_walk(seed):
     walk(LossyLine(), Random(seed), 250)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from byoi_wire.errors import ProtocolViolation
-from byoi_wire.ids import StreamId
 from byoi_wire.messages import (
     CONTROL,
     ControlMessage,
@@ -30,12 +29,15 @@ from byoi_wire.version import DATA_LIMIT_BYTES, MESSAGE_LIMIT_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from byoi_wire.ids import StreamId
+
 HEADER_BYTES: Final = 10
 HEAD_LIMIT_BYTES: Final = 16 * 1024
 """Largest JSON head or trailer in OPEN, HEAD and END."""
 
 REASON_LIMIT_BYTES: Final = 512
 _TOO_BIG: Final = 1009
+_DATA: Final = int(FrameType.DATA)  # once per chunk, looking up an enum's member is felt
 
 _header = struct.Struct(">BBII")
 _window = struct.Struct(">QQ")
@@ -47,7 +49,7 @@ def encode(frames: Iterable[Frame]) -> bytes:
     parts: list[bytes] = []
     for frame in frames:
         if isinstance(frame, Data):
-            parts.append(_header.pack(FrameType.DATA, frame.flags, frame.stream, len(frame.data)))
+            parts.append(_header.pack(_DATA, frame.flags, frame.stream, len(frame.data)))
             parts.append(frame.data)
         else:
             kind, payload = _payload(frame)
@@ -80,22 +82,22 @@ def decode(message: bytes) -> list[Frame]:
     if len(message) > MESSAGE_LIMIT_BYTES:
         raise ProtocolViolation(f"message of {len(message)} bytes", _TOO_BIG)
     frames: list[Frame] = []
-    position, end = 0, len(message)
+    position, end, unpack = 0, len(message), _header.unpack_from
     while position < end:
         if end - position < HEADER_BYTES:
             raise ProtocolViolation("torn frame header")
-        kind, flags, stream, length = _header.unpack_from(message, position)
+        kind, flags, stream, length = unpack(message, position)
         position += HEADER_BYTES
         payload = message[position : position + length]
         if len(payload) != length:
             raise ProtocolViolation("torn frame payload")
         position += length
-        if kind == FrameType.DATA:
+        if kind == _DATA:
             if length > DATA_LIMIT_BYTES:
                 raise ProtocolViolation(f"DATA of {length} bytes", _TOO_BIG)
-            frames.append(Data(StreamId(stream), payload, flags))
+            frames.append(Data(stream, payload, flags))
         else:
-            frames.append(_frame(kind, StreamId(stream), payload))
+            frames.append(_frame(kind, stream, payload))
     return frames
 
 

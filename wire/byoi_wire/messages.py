@@ -381,12 +381,8 @@ class HeadReceived(NamedTuple):
     head: bytes
 
 
-class DataReceived(NamedTuple):
-    """A piece of the body came; give it back with `consumed` once it went on."""
-
-    stream: StreamId
-    data: bytes
-    flags: int
+DataReceived = Data
+"""A piece of the body came, just as it was framed; `consumed` gives its credit back."""
 
 
 class EndReceived(NamedTuple):

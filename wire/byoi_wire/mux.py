@@ -16,7 +16,6 @@ from byoi_wire.ids import StreamId
 from byoi_wire.messages import (
     Data,
     DataFlag,
-    DataReceived,
     End,
     EndReceived,
     Event,
@@ -98,9 +97,13 @@ class _Sending:
         """The next frame that credit allows; small neighbours of one stream travel as one."""
         frame = self.queue.popleft()
         if type(frame) is Data:
-            frame = self._gather(frame)
-            self.queued_bytes -= len(frame.data)
-        self.sent += _units(frame)
+            if self.queue or len(frame.data) > self.limit - self.sent:
+                frame = self._gather(frame)
+            size = len(frame.data)
+            self.queued_bytes -= size
+            self.sent += size
+        else:
+            self.sent += 1
         self.kept.append(frame)
         return frame
 
@@ -238,13 +241,15 @@ class Mux:
         """Queue a piece of the body; False asks to wait until `take_allowed` names the stream."""
         if (state := self._streams.get(stream)) is None or state.sending.ended or not data:
             return True  # it crossed a reset on the way: nobody waits for it
+        sending = state.sending
         if len(data) > DATA_LIMIT_BYTES:
             *pieces, data = _pieces(data)
             for piece in pieces:
-                self._put(stream, Data(stream, piece, _unfinished(flags)))
-        self._put(stream, Data(stream, data, flags))
-        state.sending.waiting = state.sending.queued_bytes >= QUEUE_HIGH_BYTES
-        return not state.sending.waiting
+                sending.put(Data(stream, piece, _unfinished(flags)))
+        sending.put(Data(stream, data, flags))
+        self._make_ready(stream, state)
+        sending.waiting = sending.queued_bytes >= QUEUE_HIGH_BYTES
+        return not sending.waiting
 
     def end(self, stream: StreamId, trailer: bytes = b"") -> None:
         """Our half is complete."""
@@ -282,16 +287,17 @@ class Mux:
         Raises:
             ProtocolViolation: the peer broke the protocol; close the link.
         """
+        stream = frame.stream
+        state = self._streams.get(stream)
+        if type(frame) is Data and state is not None:  # what comes most often, first
+            state.receiving.take(frame)
+            return frame
         if isinstance(frame, Open):
             return self._receive_open(frame)
-        stream = frame.stream
-        if (state := self._streams.get(stream)) is None:
+        if state is None:
             if stream > self._newest or stream == 0:
                 raise ProtocolViolation(f"stream {stream} was never opened")
             return None  # it crossed our reset, or the stream was over
-        if type(frame) is Data:
-            state.receiving.take(frame)
-            return DataReceived(stream, frame.data, frame.flags)
         if type(frame) is Window:
             self._receive_window(stream, state, frame)
             return None
@@ -326,7 +332,7 @@ class Mux:
             sending = state.sending
             frames.append(following := sending.next_frame())
             budget_bytes -= _FRAME_OVERHEAD + len(following[1])
-            if sending.is_sendable():
+            if sending.queue and sending.is_sendable():
                 ready.append(stream)
             else:
                 state.is_ready = False

@@ -157,9 +157,13 @@ class Session:
         Raises:
             ProtocolViolation: the peer broke the protocol; close the link.
         """
-        receive = self._mux.receive
+        receive, handlers = self._mux.receive, self._handlers
         for frame in frames:
-            if (event := receive(frame)) is not None:
+            event = receive(frame)
+            if type(event) is DataReceived:
+                if (handler := handlers.get(event.stream)) is not None:
+                    handler.data_received(event.data)
+            elif event is not None:
                 self._dispatch(event)
         if self._mux.has_frames:
             self._poke(is_urgent=False)
@@ -226,11 +230,8 @@ class Session:
     def _dispatch(self, event: Event) -> None:
         if isinstance(event, StreamOpened):
             self._opened(event)
+        elif (handler := self._handlers.get(event.stream)) is None:
             return
-        if (handler := self._handlers.get(event.stream)) is None:
-            return
-        if isinstance(event, DataReceived):
-            handler.data_received(event.data)
         elif isinstance(event, HeadReceived):
             self._head_received(handler, event)
         elif isinstance(event, EndReceived):
