@@ -11,7 +11,7 @@ from byoi_console.routing.choose import Candidate
 if TYPE_CHECKING:
     from byoi_wire.aio.session import StreamHandler
     from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
-    from byoi_wire.messages import Advertise, ModelOffer, OpenHead, ResetCode, Status
+    from byoi_wire.messages import Advertise, ModelOffer, OpenHead, ResetCode, Status, Trailer
 
 
 class StreamOpener(Protocol):
@@ -27,7 +27,7 @@ class StreamOpener(Protocol):
     def send(self, stream: StreamId, data: bytes) -> bool:
         """Queue a piece of its body."""
 
-    def end(self, stream: StreamId) -> None:
+    def end(self, stream: StreamId, trailer: Trailer | None = None) -> None:
         """Its body is complete."""
 
     def reset(self, stream: StreamId, code: ResetCode, reason: str = "") -> None:
