@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from byoi_agent.clock import SystemClock
 from byoi_agent.engine.guard import stat_of
+from byoi_agent.engine.kinds.attached import Attached
 from byoi_agent.engine.kinds.llamacpp import LlamaCpp
 from byoi_agent.engine.kinds.probes import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES
 from byoi_agent.engine.runtimes import Runtimes
@@ -182,6 +183,16 @@ async def test_an_abort_frees_the_slot(engine, hearing):
 async def self_processing(engine):
     answer = await engine.supervisor.client.fetch("GET", "/slots", timeout_seconds=10)
     return [slot for slot in json.loads(answer.body) if slot["is_processing"]]
+
+
+async def test_it_may_be_attached_by_another_who_finds_all_its_routes(engine):
+    kind = Attached(engine.kind.address)
+    (served,) = await kind.discover(engine.supervisor.client)
+    assert served.id == DEFAULT_MODEL
+    assert served.context_tokens == 2048
+    assert set(served.routes) == {CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES}
+    usage = await kind.count(engine.supervisor.client, COMPLETIONS, {"prompt": "a b"}, "c")
+    assert (usage.prompt_tokens, usage.completion_tokens) == (2, 1)
 
 
 async def test_killed_it_comes_back_by_itself(engine):
