@@ -340,7 +340,7 @@ def walk(machine: LossyLine, random: Random, steps: int) -> None:  # noqa: C901 
     machine.teardown()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 2**32))
 def test_streams_stay_whole_over_a_long_walk(seed):
     walk(LossyLine(), Random(seed), 250)
