@@ -40,7 +40,7 @@ class Scenario:
     @property
     def answer_tokens(self) -> int:
         """Enough that a paced answer outlasts the window."""
-        return self.tokens or round(RATE * (self.warm_seconds + self.window_seconds + 0.5))
+        return self.tokens or round(RATE * (self.warm_seconds + self.window_seconds + 0.4))
 
 
 def scenarios(*, is_quick: bool) -> list[Scenario]:
@@ -49,8 +49,8 @@ def scenarios(*, is_quick: bool) -> list[Scenario]:
     found = [
         Scenario("1 stream", "fast", 1, 0.2, 0.8 if is_quick else 3.0, tokens=4),
         Scenario("32 paced", "step", 32, 0.4, window),
-        Scenario("256 paced", "step", 256, 1.2, window),
-        Scenario("256 spread", "spread", 256, 1.2, window),
+        Scenario("256 paced", "step", 256, 1.0, window),
+        Scenario("256 spread", "spread", 256, 1.0, window),
     ]
     if not is_quick:
         found += [
