@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import psutil
@@ -143,6 +142,7 @@ class Deployment:
         self.admin_key = ""
         self.api_key = ""
         self.http: aiohttp.ClientSession | None = None
+        self._model: str | None = None
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("BYOI_")},
             "BYOI_KEY_STORE": "file",
@@ -150,7 +150,7 @@ class Deployment:
             "PYTHONUNBUFFERED": "1",
         }
 
-    async def __aenter__(self) -> Deployment:
+    async def __aenter__(self) -> Self:
         self.http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=300)
         )
@@ -314,9 +314,13 @@ class Deployment:
         return await self.post("/v1/chat/completions", body, leave_after_bytes=left)
 
     async def model(self) -> str:
+        """The deployment's only model, as it was first seen: its node may be away by now."""
+        if self._model is not None:
+            return self._model
         headers = {"Authorization": f"Bearer {self.api_key}"}
         async with self.http.get(self.url + "/v1/models", headers=headers) as response:
-            return (await response.json())["data"][0]["id"]
+            self._model = (await response.json())["data"][0]["id"]
+            return self._model
 
     async def nodes(self) -> list[dict[str, Any]]:
         listed = await self.admin("GET", "/api/nodes")
@@ -342,7 +346,3 @@ def is_alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def send(pid: int, what: signal.Signals) -> None:
-    os.kill(pid, what)

@@ -15,7 +15,7 @@ async def test_an_answer_cut_at_twenty_points_is_the_uninterrupted_one(deploymen
     await deployment.start_console()
     proxy = await proxy_to("127.0.0.1", deployment.console_port)
     await deployment.start_node("node", port=proxy.port)
-    fields = {"temperature": 0, "seed": 1, "max_tokens": 700}
+    fields = {"temperature": 0, "seed": 1, "max_tokens": 450}
     whole = await deployment.chat(QUESTION, **fields)
     assert whole.is_complete
     assert len(whole.events) > 150, "the answer is too short to be cut twenty times"

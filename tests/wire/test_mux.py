@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from byoi_wire import codec, mux, resume
+from byoi_wire import codec, resume, window
 from byoi_wire.errors import ProtocolViolation
 from byoi_wire.messages import (
     Data,
@@ -294,7 +294,7 @@ class LossyLine(RuleBasedStateMachine):
         for side in self.pair.sides:
             for state in side.mux._streams.values():
                 sending, receiving = state.sending, state.receiving
-                kept = sum(mux._units(frame) for frame in sending.kept)
+                kept = sum(window.units(frame) for frame in sending.kept)
                 assert kept <= WINDOW + 3
                 assert kept == sending.sent - sending.acked
                 assert sending.sent <= sending.limit + 3
@@ -864,7 +864,7 @@ def test_a_hostile_peer_gets_a_violation_and_nothing_else(opens, steps):
             break
         go_on(side, event, action)
     for state in side._streams.values():
-        assert sum(mux._units(frame) for frame in state.sending.kept) <= WINDOW + 3
+        assert sum(window.units(frame) for frame in state.sending.kept) <= WINDOW + 3
         assert state.receiving.received <= state.receiving.limit + 3
     assert len(side._streams) <= 6
     assert len(side._urgent) <= 2 * len(steps)

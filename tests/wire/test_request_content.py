@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from byoi_wire import request_content as content
 from byoi_wire.request_rules import RequestInvalid
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from byoi_wire import request_tools as tools
-from byoi_wire.request_rules import RequestInvalid
 from hypothesis import given
 from hypothesis import strategies as st
+
+from byoi_wire import request_tools as tools
+from byoi_wire.request_rules import RequestInvalid
 
 
 def tool(parameters=None):

@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from byoi_wire.requests import (
     EXTRA_FIELDS,
     ROUTES,
@@ -12,8 +15,6 @@ from byoi_wire.requests import (
     encode_body,
     openai_error,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 CHAT = ROUTES["/v1/chat/completions"]
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}

@@ -1,9 +1,8 @@
 """Many request streams over one link: windows by absolute offset, and what resume needs.
 
-Each half of a stream counts offsets from 0: OPEN, HEAD and END take one unit each and need no
-credit; DATA takes its length and must end at or before the reader's `limit`. What was sent but not
-yet reported `received` is kept, so that it can be sent again over the next connection; since the
-limit never runs ahead of `received` by more than the window, neither does what is kept.
+What was sent but not yet reported `received` is kept, so that it can be sent again over the next
+connection; since the limit never runs ahead of `received` by more than the window, neither does
+what is kept. The halves of a stream are counted in `window`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from byoi_wire.errors import ProtocolViolation
 from byoi_wire.ids import StreamId
 from byoi_wire.messages import (
     Data,
-    DataFlag,
     End,
     EndReceived,
     Event,
@@ -30,11 +28,11 @@ from byoi_wire.messages import (
     Window,
 )
 from byoi_wire.version import (
-    DATA_LIMIT_BYTES,
     STREAM_ID_LIMIT,
     STREAMS_LIMIT,
     WINDOW_BYTES,
 )
+from byoi_wire.window import Ordered, Receiving, Sending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,153 +48,13 @@ URGENT_LIMIT: Final = 2 * STREAMS_LIMIT
 _FRAME_OVERHEAD: Final = 10
 _URGENT_BYTES: Final = 26
 
-_Ordered = Open | Head | Data | End
-"""Frames that keep their order within a stream; each carries its payload second."""
-
-
-def _units(frame: _Ordered) -> int:
-    return len(frame.data) if type(frame) is Data else 1
-
-
-def _unfinished(flags: int) -> int:
-    """The flags of a piece that is not its message's last; a plain body has no messages."""
-    return flags | DataFlag.MORE if flags else 0
-
-
-def _pieces(data: bytes) -> list[bytes]:
-    return [data[at : at + DATA_LIMIT_BYTES] for at in range(0, len(data), DATA_LIMIT_BYTES)]
-
-
-class _Sending:
-    """One stream's outgoing half: frames not yet sent, and sent ones not yet received."""
-
-    __slots__ = ("acked", "ended", "kept", "limit", "queue", "queued_bytes", "sent", "waiting")
-
-    def __init__(self, window: int) -> None:
-        self.queue: deque[_Ordered] = deque()
-        self.kept: deque[_Ordered] = deque()
-        self.queued_bytes = 0
-        self.acked = 0
-        self.sent = 0
-        self.limit = window
-        self.ended = False
-        self.waiting = False
-
-    def put(self, frame: _Ordered) -> None:
-        self.queue.append(frame)
-        if type(frame) is Data:
-            self.queued_bytes += len(frame.data)
-
-    def is_sendable(self) -> bool:
-        if not self.queue:
-            return False
-        first = self.queue[0]
-        return type(first) is not Data or self.limit > self.sent
-
-    def next_frame(self) -> _Ordered:
-        """The next frame that credit allows; small neighbours of one stream travel as one."""
-        frame = self.queue.popleft()
-        if type(frame) is Data:
-            if self.queue or len(frame.data) > self.limit - self.sent:
-                frame = self._gather(frame)
-            size = len(frame.data)
-            self.queued_bytes -= size
-            self.sent += size
-        else:
-            self.sent += 1
-        self.kept.append(frame)
-        return frame
-
-    def _gather(self, frame: Data) -> Data:
-        room = min(self.limit - self.sent, DATA_LIMIT_BYTES)
-        queue = self.queue
-        if len(frame.data) < room and queue and type(queue[0]) is Data and not frame.flags:
-            parts, size = [frame.data], len(frame.data)
-            while queue and type(follower := queue[0]) is Data and not follower.flags:
-                if size + len(follower.data) > room:
-                    break
-                queue.popleft()
-                parts.append(follower.data)
-                size += len(follower.data)
-            return Data(frame.stream, b"".join(parts))
-        if len(frame.data) > room:
-            queue.appendleft(Data(frame.stream, frame.data[room:], frame.flags))
-            return Data(frame.stream, frame.data[:room], _unfinished(frame.flags))
-        return frame
-
-    def check(self, received: int) -> None:
-        """Refuse an offset that the peer cannot have reached, or has been beyond already."""
-        if not self.acked <= received <= self.sent:
-            raise ProtocolViolation(
-                f"offset {received} is not between {self.acked} (acknowledged) and {self.sent}"
-            )
-
-    def acknowledge(self, received: int) -> None:
-        self.check(received)
-        while self.kept and self.acked + _units(self.kept[0]) <= received:
-            self.acked += _units(self.kept.popleft())
-        if self.kept and received > self.acked:
-            first = self.kept[0]
-            assert type(first) is Data  # only DATA is longer than one unit
-            self.kept[0] = Data(first.stream, first.data[received - self.acked :], first.flags)
-            self.acked = received
-
-    def rewind(self, received: int) -> None:
-        """Send again from `received`: the link on which the rest went is gone."""
-        self.acknowledge(received)
-        for frame in reversed(self.kept):
-            self.queue.appendleft(frame)
-            if type(frame) is Data:
-                self.queued_bytes += len(frame.data)
-        self.kept.clear()
-        self.sent = self.acked
-
-
-class _Receiving:
-    """One stream's incoming half: how far it came, and how far the peer may go."""
-
-    __slots__ = ("consumed", "ended", "limit", "opened", "received")
-
-    def __init__(self, window: int) -> None:
-        self.received = 0
-        self.consumed = 0
-        self.limit = window
-        self.opened = False
-        self.ended = False
-
-    def take(self, frame: _Ordered) -> None:
-        """Account for one frame.
-
-        Raises:
-            ProtocolViolation: out of order, after the end, or beyond the credit.
-        """
-        if self.ended:
-            raise ProtocolViolation(f"stream {frame.stream}: frame after its END")
-        if type(frame) is Data:
-            if not self.opened:
-                raise ProtocolViolation(f"stream {frame.stream}: DATA before HEAD")
-            if self.received + len(frame.data) > self.limit:
-                raise ProtocolViolation(f"stream {frame.stream}: DATA beyond the credit")
-            self.received += len(frame.data)
-            return
-        if isinstance(frame, End):
-            if not self.opened:
-                raise ProtocolViolation(f"stream {frame.stream}: END before HEAD")
-            self.ended = True
-        elif self.opened:
-            raise ProtocolViolation(f"stream {frame.stream}: a second head")
-        else:
-            self.opened = True
-        self.received += 1
-        self.consumed += 1
-
 
 class _Stream:
     __slots__ = ("is_ready", "receiving", "sending")
 
     def __init__(self, window: int) -> None:
-        self.sending = _Sending(window)
-        self.receiving = _Receiving(window)
+        self.sending = Sending(window)
+        self.receiving = Receiving(window)
         self.is_ready = False
 
 
@@ -242,11 +100,7 @@ class Mux:
         if (state := self._streams.get(stream)) is None or state.sending.ended or not data:
             return True  # it crossed a reset on the way: nobody waits for it
         sending = state.sending
-        if len(data) > DATA_LIMIT_BYTES:
-            *pieces, data = _pieces(data)
-            for piece in pieces:
-                sending.put(Data(stream, piece, _unfinished(flags)))
-        sending.put(Data(stream, data, flags))
+        sending.put_data(stream, data, flags)
         self._make_ready(stream, state)
         sending.waiting = sending.queued_bytes >= QUEUE_HIGH_BYTES
         return not sending.waiting
@@ -409,7 +263,7 @@ class Mux:
 
     # Inside
 
-    def _put(self, stream: StreamId, frame: _Ordered) -> None:
+    def _put(self, stream: StreamId, frame: Ordered) -> None:
         if (state := self._streams.get(stream)) is None or state.sending.ended:
             return
         state.sending.put(frame)
@@ -420,7 +274,7 @@ class Mux:
             state.is_ready = True
             self._ready.append(stream)
 
-    def _grant(self, stream: StreamId, receiving: _Receiving) -> None:
+    def _grant(self, stream: StreamId, receiving: Receiving) -> None:
         receiving.limit = receiving.consumed + self._window
         self._windows[stream] = None
 
