@@ -55,3 +55,17 @@ def test_every_page_is_in_the_navigation(docs):
     text = (ROOT / "mkdocs.yml").read_text()
     pages = {str(page.relative_to(docs)) for page in docs.rglob("*.md")}
     assert pages == set(re.findall(r": (\S+\.md)$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("package", ["agent", "console", "wire"])
+def test_architecture_shows_the_arrows_that_are_checked(package):
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(each["layers"] for each in contracts["contracts"] if each["id"] == package)
+    folder = ROOT / package / f"byoi_{package}"
+    lines = []
+    for layer in layers:
+        names = [name.strip(" ()") for name in layer.split("|")]
+        built = [n for n in names if (folder / n).is_dir() or (folder / f"{n}.py").exists()]
+        if built:
+            lines.append(f"`{' | '.join(built)}`")
+    assert f"- {package}: {' / '.join(lines)}\n" in (ROOT / "ARCHITECTURE.md").read_text()
