@@ -43,7 +43,7 @@ class EngineError(AgentError):
     """The engine cannot be used; the message is for the owner, never for a client."""
 
 
-class RequestRefused(AgentError):  # noqa: N818 a refusal is an answer, not a fault
+class RequestRefused(AgentError):
     """This node does not take the request; nothing of it has reached the engine.
 
     Attributes:

@@ -565,8 +565,8 @@ def test_a_window_from_before_does_no_harm():
     pair, stream = opened()
     pair.console.send(stream, 500)
     pair.console.flush()
-    for window in (Window(stream, 400, 1400), Window(stream, 100, 1100), Window(stream, 400, 1400)):
-        assert pair.console.mux.receive(window) is None
+    for due in (Window(stream, 400, 1400), Window(stream, 100, 1100), Window(stream, 400, 1400)):
+        assert pair.console.mux.receive(due) is None
     state = pair.console.mux._streams[stream].sending
     assert (state.acked, state.limit) == (400, 1400)
 
