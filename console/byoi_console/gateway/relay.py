@@ -67,6 +67,7 @@ class Relay:
         "_call",
         "_changed",
         "_client",
+        "_cut_off",
         "_has_begun",
         "_headers",
         "_last_write_at",
@@ -105,6 +106,7 @@ class Relay:
         self._attempt: Attempt | None = None
         self._changed = asyncio.Event()
         self._tried: frozenset[NodeId] = frozenset()
+        self._cut_off: frozenset[NodeId] = frozenset()
         self._number = 0
         self._has_begun = False
         self._started_at = self._loop.time()
@@ -185,6 +187,8 @@ class Relay:
             if attempt.has_content:
                 self._end_with_error(failed_with, attempt.content_events)
                 return
+            if failed_with == "upstream_lost":
+                self._cut_off |= {attempt.node_id}
 
     async def _start_one(self, failed_with: str) -> Attempt | None:
         """Begin the next attempt; None if the client left while no node was there."""
@@ -215,7 +219,12 @@ class Relay:
         model, org_id = self._call.model, self._call.principal.org_id
         candidates = self._nodes.candidates(model, org_id)
         spread = int(self._call.request_id[-8:], 16) if self._call.request_id else 0
-        return next(iter(choose(candidates, self._tried, spread)), None)
+        # A node that was cut off may never have heard of the request: after all others it is as
+        # good as any once its link is back.
+        ways = choose(candidates, self._tried, spread) or choose(
+            candidates, self._tried - self._cut_off, spread
+        )
+        return next(iter(ways), None)
 
     async def _wait_for_candidate(self, failed_with: str) -> NodeId | None:
         """The next node to come, None if the client left meanwhile."""
