@@ -343,6 +343,17 @@ async def test_a_link_lost_without_another_node_waits_for_it(world):
     assert len(node.session.opened) == 1
 
 
+async def test_a_stream_lost_before_content_is_asked_anew_of_the_only_node(world):
+    node = world.node()
+    client = await world.client()
+    client.send(world.chat())
+    (await node.session.next_stream()).reset(ResetCode.LOST)
+    again = await node.session.next_stream()
+    assert again.head.attempt == 2
+    again.stream_all("x")
+    assert (await client.answer())[0] == 200
+
+
 async def test_a_link_lost_after_content_goes_on_once_it_is_back(world):
     node = world.node()
     world.node("node_2")
