@@ -62,6 +62,7 @@ class ConsoleApi:
             "model": model,
             "stream": True,
             "temperature": 0,  # the same answer each time
+            "max_tokens": 512,  # a small model may not find an end by itself
             "messages": [{"role": "user", "content": prompt}],
         }
         is_complete = False

@@ -156,7 +156,7 @@ class Attempt:
         try:
             self._stream = self._session.open(head, self)
         except OverflowError:  # the session is used up; its node is about to begin another
-            self.failure = Failure("node_draining", is_refusal=True)
+            self.failure = Failure("node_unavailable", is_refusal=True)
             self._end("failed")
             return
         self._upload()

@@ -78,13 +78,13 @@ class Unserved(ConsoleError):
 
 
 _CODES: Final = {
-    ResetCode.REFUSED: "node_draining",
+    ResetCode.REFUSED: "node_unavailable",
     ResetCode.ENGINE_ERROR: "engine_error",
     ResetCode.TIMED_OUT: "upstream_timeout",
     ResetCode.LOST: "upstream_lost",
 }
 _TEXTS: Final = {
-    "node_draining": "The node that was answering is shutting down.",
+    "node_unavailable": "The node that was asked could not take the request, and no other did.",
     "engine_error": "The engine that was answering failed.",
     "upstream_timeout": "The node that was answering took too long.",
     "upstream_lost": "The node that was answering was lost.",

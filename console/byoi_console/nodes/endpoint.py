@@ -100,6 +100,7 @@ class AgentsDoor:
                 self._tasks = tasks
                 while True:
                     await asyncio.sleep(RENEW_SECONDS)
+                    self._sessions.renew_exhausted()
                     await self._records.seen(list(self._sessions.connected()))
         finally:
             self._tasks = None

@@ -164,6 +164,13 @@ class Sessions:
                 connection.close(1012, "the console restarts")
             self._end(live, "the console stops")
 
+    def renew_exhausted(self) -> None:
+        """End the sessions that can open no stream any more and have none left: others follow."""
+        for live in tuple(self._live.values()):
+            if live.session.is_exhausted and not live.session.unfinished:
+                live.dismiss("stream_ids", NORMAL_CLOSE)
+                self._end(live, "the session's stream ids are used up")
+
     def connected(self) -> Iterable[NodeId]:
         """Nodes that a link leads to now."""
         return [live.node_id for live in self._live.values() if live.connection is not None]

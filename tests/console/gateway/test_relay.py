@@ -153,7 +153,7 @@ async def test_a_request_that_two_engines_died_of_is_shown_to_no_third(world):
         (ResetCode.LOST, "upstream_lost"),
         (ResetCode.ENGINE_ERROR, "engine_error"),
         (ResetCode.TIMED_OUT, "upstream_timeout"),
-        (ResetCode.REFUSED, "node_draining"),
+        (ResetCode.REFUSED, "node_unavailable"),
         (ResetCode.INTERNAL, "upstream_error"),
     ],
 )
