@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,10 @@ __all__ = ["Claim", "Ledger", "Posting"]
 logger = logging.getLogger(__name__)
 
 BATCH_ENTRIES: Final = 256
+GATHER_SECONDS: Final = 0.05
+"""How long an entry waits for company: the posting and the claim of one request come shortly after
+each other, and a transaction costs far more than a row."""
+
 WAITING_ENTRIES: Final = 20_000
 CATCH_UP_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = (0.2, 1.0, 5.0)
@@ -57,10 +62,11 @@ class _Waiting:
 class Ledger:
     """Sole writer of ledger rows: one per (request, attempt), whatever comes, in any order.
 
-    `post` and `claim` return once their rows are on disk. What arrives while a transaction is
-    being written goes into the next one together. Beyond 20,000 waiting entries, or when the
-    database still refuses after several tries, they raise LedgerUnavailable: a posting lost so
-    comes back as the node's claim, which is acknowledged only once it is booked.
+    `post` and `claim` return once their rows are on disk. What arrives within a twentieth of a
+    second, or while a transaction is being written, goes into one transaction. Beyond 20,000
+    waiting entries, or when the database still refuses after several tries, they raise
+    LedgerUnavailable: a posting lost so comes back as the node's claim, which is acknowledged only
+    once it is booked.
 
     A claim that comes before its posting makes the row at once, marked uncounted; the posting
     completes the same row. So nothing needs to be remembered or timed across a crash.
@@ -85,6 +91,7 @@ class Ledger:
         self._told_at_ms: dict[NodeId, int] = {}
         self._waiting: list[_Waiting] = []
         self._news = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._is_healthy = True
 
     @property
@@ -130,6 +137,7 @@ class Ledger:
         if not self._waiting:
             return
         newest = self._waiting[-1].done
+        self._hurry.set()
         await asyncio.wait({newest}, timeout=seconds)
 
     async def run(self) -> None:
@@ -137,6 +145,7 @@ class Ledger:
         try:
             while True:
                 await self._wait_for_news()
+                await self._gather()
                 await self._write_batch()
         finally:
             while self._waiting:
@@ -153,6 +162,14 @@ class Ledger:
                     await self._news.wait()
             except TimeoutError:
                 await self._probe()
+
+    async def _gather(self) -> None:
+        """Let a batch come together, unless it is full or somebody waits for it."""
+        if len(self._waiting) < BATCH_ENTRIES:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_SECONDS):
+                    await self._hurry.wait()
+        self._hurry.clear()
 
     async def _probe(self) -> None:
         try:
@@ -171,6 +188,8 @@ class Ledger:
         waiting.done.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(waiting)
         self._news.set()
+        if len(self._waiting) >= BATCH_ENTRIES:
+            self._hurry.set()
         return waiting.done
 
     async def _write_batch(self) -> None:

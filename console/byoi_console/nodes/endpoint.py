@@ -46,11 +46,11 @@ from byoi_wire.version import (
 if TYPE_CHECKING:
     from byoi_console.ledger.postings import Ledger
     from byoi_console.nodes.keys import ConsoleKeys
-    from byoi_console.nodes.records import NodeRecords
+    from byoi_console.nodes.records import NodeKey, NodeRecords
     from byoi_console.nodes.session import LiveSession, Sessions
     from byoi_console.routing.registry import Registry
     from byoi_wire.aio.websocket import WebSocketChannel
-    from byoi_wire.ids import OrgId
+    from byoi_wire.ids import KeyId, OrgId
     from byoi_wire.messages import Hello, StreamOffset
     from byoi_wire.usage import SignedRecord
 
@@ -61,6 +61,9 @@ UNPROVEN_PER_ADDRESS: Final = 16
 
 BATCHES_WAITING: Final = 8
 MODELS_LIMIT: Final = 256
+PROOFS_LIMIT: Final = 4096
+"""Nodes' keys kept to prove their usage records."""
+
 _BUSY_CLOSE: Final = 1013
 _LIMITS: Final = Limits(
     window_bytes=WINDOW_BYTES, data_bytes=DATA_LIMIT_BYTES, message_bytes=MESSAGE_LIMIT_BYTES
@@ -91,6 +94,8 @@ class AgentsDoor:
         self._registry = registry
         self._ledger = ledger
         self._unproven: Counter[str] = Counter()
+        # A key's name stands for the same key for ever, and old records outlive its revocation.
+        self._proofs: dict[KeyId, NodeKey] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
@@ -249,7 +254,7 @@ class AgentsDoor:
         return UsageAck(ids=tuple(RecordName(request_id=r, attempt=a) for r, a in booked))
 
     async def _claim(self, live: LiveSession, signed: SignedRecord) -> Claim:
-        key = await self._records.key(signed.key_id)
+        key = self._proofs.get(signed.key_id) or await self._records.key(signed.key_id)
         if key is None or key.node_id != live.node_id:
             raise ProtocolViolation("a usage record signed with a key that is not this node's")
         try:
@@ -258,6 +263,9 @@ class AgentsDoor:
             raise ProtocolViolation("a usage record that does not verify") from error
         if record.node_id != live.node_id:
             raise ProtocolViolation("a usage record of another node")
+        if len(self._proofs) >= PROOFS_LIMIT:
+            self._proofs.clear()
+        self._proofs[signed.key_id] = key
         return Claim(record, signed)
 
 

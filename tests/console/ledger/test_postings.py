@@ -389,3 +389,24 @@ async def test_whatever_is_told_in_whatever_order_each_attempt_is_one_row(
     report = await UsageQueries(database).report(UsageFilter(org_id="org_1"))
     assert report.totals["requests"] == len(found)
     assert report.totals["completion_tokens"] == sum(r.completion_tokens for r in found.values())
+
+
+async def test_a_posting_and_the_claim_that_follows_it_share_one_transaction(
+    ledger, database, attempts
+):
+    writes, write = 0, database.write
+
+    def counting():
+        nonlocal writes
+        writes += 1
+        return write()
+
+    database.write = counting
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(ledger.post(attempts.posting()))
+        await asyncio.sleep(0.001)
+        tasks.create_task(ledger.claim([attempts.claim()]))
+    row = await only_row(database)
+    assert row.counted is not None
+    assert row.claimed is not None
+    assert writes == 1
