@@ -28,7 +28,7 @@ async def test_migrating_twice_changes_nothing(database):
 
 
 async def test_two_processes_may_start_at_once(database_url):
-    databases = [Database(database_url) for _ in range(4)]
+    databases = [Database(database_url) for _ in range(2)]
     async with asyncio.TaskGroup() as tasks:
         for database in databases:
             tasks.create_task(migrate(database))
