@@ -1,12 +1,28 @@
-"""What every test run shares: with `--leave-nothing-out` a skipped test is a failure.
+"""What every test run shares: deployments of the whole product, and the list of what was left out.
 
-A machine without nginx or a compiler runs what it can and says what it left out; continuous
-integration must run it all. A skip that starts with "only on" names another operating system.
+A machine without nginx or a compiler runs what it can and says what it left out; with
+`--leave-nothing-out`, as in continuous integration, a skipped test is a failure. A skip that starts
+with "only on" names another operating system.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import openai
 import pytest
+import pytest_asyncio
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+STAND_IN = "stand-in"
+REAL = "smollm2-135m-instruct"
+FIRST_DOWNLOAD_SECONDS = 900
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,3 +65,77 @@ class LeftOut:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--leave-nothing-out"):
         config.pluginmanager.register(LeftOut())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks the real engine may be the one for whom it is downloaded."""
+    for item in items:
+        if "real" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.engine)
+            item.add_marker(pytest.mark.timeout(FIRST_DOWNLOAD_SECONDS))
+
+
+def load(name: str) -> ModuleType:
+    """A module of tests/system (tests are no package, so it is loaded by its file)."""
+    if name not in sys.modules:
+        file = Path(__file__).parent / "system" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(name, file)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def helper() -> Any:
+    """Modules of tests/system by name."""
+    return load
+
+
+@pytest.fixture
+async def deployment(tmp_path):
+    """A console and nodes as processes; the test starts what it needs, and may break it."""
+    with tempfile.TemporaryDirectory(prefix="byoi-", dir="/tmp") as runtime:
+        async with load("deployment").Deployment(tmp_path, Path(runtime)) as deployment:
+            yield deployment
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared(tmp_path_factory):
+    """A console and a node with the stand-in engine, for all tests that break nothing of it.
+
+    Whoever awaits one of its methods runs on the session's loop; the engine is its `engine`.
+    """
+    folder = tmp_path_factory.mktemp("shared")
+    with tempfile.TemporaryDirectory(prefix="byoi-", dir="/tmp") as runtime:
+        async with load("deployment").Deployment(folder, Path(runtime)) as deployment:
+            await deployment.start_console()
+            deployment.engine = await deployment.start_fake_engine()
+            await deployment.start_node("node", "--engine", deployment.engine.ready["url"])
+            yield deployment
+
+
+@pytest.fixture(scope="session")
+def stand_in(shared) -> str:
+    """The name of the stand-in's model on the shared console."""
+    return STAND_IN
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def real(shared) -> str:
+    """The name of the real engine's model on the shared console; the first use starts a node."""
+    await shared.enrol("real")
+    await shared.run_node("real", seconds=FIRST_DOWNLOAD_SECONDS)
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def client(shared):
+    """OpenAI's own SDK, told where and who; nothing else."""
+    with openai.OpenAI(base_url=f"{shared.url}/v1", api_key=shared.api_key) as client:
+        yield client
+
+
+@pytest.fixture
+def is_alive():
+    return load("deployment").is_alive

@@ -34,15 +34,24 @@ class Answer:
     pieces: tuple[str, ...]
     finish_reason: str
     prompt_tokens: int
-    tool: str | None = None
-    """The function to call; `pieces` are then its arguments."""
+    tools: tuple[str, ...] = ()
+    """The functions to call, each with `pieces` as its arguments."""
+
+    @property
+    def tool(self) -> str | None:
+        """The first of them."""
+        return next(iter(self.tools), None)
 
     @property
     def text(self) -> str:
         return "".join(self.pieces)
 
+    @property
+    def tokens(self) -> int:
+        return len(self.pieces) * max(len(self.tools), 1)
+
     def usage(self, produced: int | None = None) -> dict[str, Any]:
-        completion = len(self.pieces) if produced is None else produced
+        completion = self.tokens if produced is None else produced
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": completion,
@@ -75,9 +84,10 @@ def answer(request: dict[str, Any]) -> Answer:
     """What to say: a call where functions are offered, JSON where a schema is, else words."""
     prompt = prompt_of(request)
     prompt_tokens = count_tokens(prompt)
-    if function := _function_to_call(request):
-        arguments = json.dumps(minimal(function.get("parameters") or {"type": "object"}))
-        return Answer(_cut(arguments), "tool_calls", prompt_tokens, tool=function["name"])
+    if functions := _functions_to_call(request):
+        arguments = json.dumps(minimal(functions[0].get("parameters") or {"type": "object"}))
+        names = tuple(function["name"] for function in functions)
+        return Answer(_cut(arguments), "tool_calls", prompt_tokens, names)
     if (schema := _schema(request)) is not None:
         return Answer(_cut(json.dumps(minimal(schema))), "stop", prompt_tokens)
     asked = next(
@@ -174,7 +184,8 @@ def _text_of(content: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _function_to_call(request: dict[str, Any]) -> dict[str, Any] | None:
+def _functions_to_call(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """The chosen one, else the first; all that a chat offers where it asks for parallel calls."""
     functions = [
         tool.get("function", tool) for tool in request.get("tools") or () if "name" in str(tool)
     ]
@@ -185,11 +196,12 @@ def _function_to_call(request: dict[str, Any]) -> dict[str, Any] | None:
         last.get("role") == "tool" or last.get("type") == "function_call_output"
     )
     if not functions or choice == "none" or has_result:
-        return None
+        return []
     if isinstance(choice, dict):
         name = choice.get("function", choice).get("name")
-        return next((one for one in functions if one["name"] == name), functions[0])
-    return functions[0]
+        return [one for one in functions if one["name"] == name][:1] or functions[:1]
+    is_parallel = "messages" in request and request.get("parallel_tool_calls") is True
+    return functions if is_parallel else functions[:1]
 
 
 def _schema(request: dict[str, Any]) -> dict[str, Any] | None:

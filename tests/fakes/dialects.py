@@ -23,7 +23,7 @@ CREATED = 1_700_000_000
 def chat(request: dict[str, Any], answer: Answer, name: str) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": answer.text}
     if answer.tool:
-        message |= {"content": None, "tool_calls": [_call(answer, name, answer.text)]}
+        message |= {"content": None, "tool_calls": _calls(answer, name, answer.text)}
     choice: dict[str, Any] = {"message": message, "finish_reason": answer.finish_reason}
     choice["logprobs"] = _logprobs(request, answer.pieces)
     choices = [{"index": index} | choice for index in range(request.get("n") or 1)]
@@ -43,12 +43,14 @@ def chat_steps(request: dict[str, Any], answer: Answer, name: str) -> Iterator[S
     for index in choices:
         delta: dict[str, Any] = {"role": "assistant", "content": None if answer.tool else ""}
         if answer.tool:
-            delta["tool_calls"] = [{"index": 0} | _call(answer, name, "")]
+            calls = _calls(answer, name, "")
+            delta["tool_calls"] = [{"index": at} | call for at, call in enumerate(calls)]
         yield chunk(index, delta), 0
     for piece, index in itertools.product(answer.pieces, choices):
         if answer.tool:
-            part = {"index": 0, "function": {"arguments": piece}}
-            yield chunk(index, {"tool_calls": [part]}), 1
+            for at, _ in enumerate(answer.tools):
+                part = {"index": at, "function": {"arguments": piece}}
+                yield chunk(index, {"tool_calls": [part]}), 1
         else:
             event = chunk(index, {"content": piece})
             if (logprobs := _logprobs(request, (piece,))) is not None:
@@ -130,12 +132,18 @@ def _head(request: dict[str, Any], name: str, kind: str) -> dict[str, Any]:
 
 
 def _usage(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
-    return answer.usage(len(answer.pieces) * (request.get("n") or 1))
+    return answer.usage(answer.tokens * (request.get("n") or 1))
 
 
-def _call(answer: Answer, name: str, arguments: str) -> dict[str, Any]:
-    function = {"name": answer.tool, "arguments": arguments}
-    return {"id": f"call_{name}", "type": "function", "function": function}
+def _calls(answer: Answer, name: str, arguments: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"call_{name}_{at}",
+            "type": "function",
+            "function": {"name": tool, "arguments": arguments},
+        }
+        for at, tool in enumerate(answer.tools)
+    ]
 
 
 def _logprobs(request: dict[str, Any], pieces: tuple[str, ...]) -> dict[str, Any] | None:

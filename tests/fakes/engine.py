@@ -219,10 +219,10 @@ class Door:
             if body.get("stream"):
                 stream = Stream(request, behaviour, entry)
                 return await stream.send(steps(body, answer, name), answer)
-            await _pause(behaviour, len(answer.pieces))
+            await _pause(behaviour, answer.tokens)
             if behaviour.fault in {"die", "reset", "truncated", "hang"}:
                 await _strike(behaviour, request)
-            entry["tokens"] = len(answer.pieces) * (body.get("n") or 1)
+            entry["tokens"] = answer.tokens * (body.get("n") or 1)
             return web.json_response(whole(body, answer, name))
 
     def _refused(self, request: web.Request, body: dict[str, Any]) -> web.Response | None:

@@ -18,6 +18,8 @@ import psutil
 BIN = Path(sys.executable).parent
 FAKE_ENGINE = Path(__file__).parent.parent / "fakes" / "engine.py"
 STARTING_SECONDS = 90.0
+KEPT = {"BYOI_CACHE_DIR"}
+"""Settings of the machine: what was downloaded once serves every test."""
 
 
 class Process:
@@ -35,7 +37,9 @@ class Process:
     def pid(self) -> int:
         return self.process.pid
 
-    async def start(self, ready_file: Path | None = None) -> Process:
+    async def start(
+        self, ready_file: Path | None = None, seconds: float = STARTING_SECONDS
+    ) -> Process:
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)
         with self.log.open("ab") as log:
@@ -43,7 +47,7 @@ class Process:
                 *self.argv, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL, env=self.env
             )
         if ready_file is not None:
-            async with asyncio.timeout(STARTING_SECONDS):
+            async with asyncio.timeout(seconds):
                 while not ready_file.exists():
                     if self.process.returncode is not None:
                         raise AssertionError(f"{self.name} ended:\n{self.log.read_text()[-4000:]}")
@@ -138,13 +142,14 @@ class Deployment:
         self.runtime = runtime
         self.processes: list[Process] = []
         self.console: Process | None = None
+        self.engine: Process | None = None
         self.console_port = 0
         self.admin_key = ""
         self.api_key = ""
         self.http: aiohttp.ClientSession | None = None
         self._model: str | None = None
         self.env = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("BYOI_")},
+            **{k: v for k, v in os.environ.items() if k in KEPT or not k.startswith("BYOI_")},
             "BYOI_KEY_STORE": "file",
             "BYOI_RUNTIME_DIR": str(runtime),
             "PYTHONUNBUFFERED": "1",
@@ -227,8 +232,10 @@ class Deployment:
         )
         return data
 
-    async def run_node(self, name: str, *flags: str, wait: bool = True) -> Process:
-        """Start an enrolled node."""
+    async def run_node(
+        self, name: str, *flags: str, wait: bool = True, seconds: float = STARTING_SECONDS
+    ) -> Process:
+        """Start an enrolled node; without flags with the engine that it brings."""
         ready_file = self.folder / f"{name}.ready"
         node = Process(
             name,
@@ -241,7 +248,7 @@ class Deployment:
             env=self.env,
         )
         self.processes.append(node)
-        return await node.start(ready_file if wait else None)
+        return await node.start(ready_file if wait else None, seconds)
 
     async def start_node(self, name: str, *flags: str, port: int | None = None) -> Process:
         """Enrol a node and start it."""
