@@ -7,7 +7,7 @@ TOOLS := .venv/.tools
 BIN := .venv/bin
 CODE := wire agent console tests benchmarks .ci
 
-.PHONY: help setup demo test check format coverage bench-quick bench docs clean
+.PHONY: help setup demo test test-slow check format coverage bench-quick bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -39,8 +39,11 @@ setup: $(TOOLS) ## everything into .venv: byoi, byoi-console and the development
 demo: $(RUNTIME) ## console, node, real engine, one answer; stays up. ARGS="--once 'A question'" and others go to `byoi demo`
 	@PATH='$(HERE)/$(BIN)':"$$PATH" exec $(BIN)/byoi demo $(ARGS)
 
-test: $(TOOLS) ## the whole suite, real engine included; ARGS go to pytest
-	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest $(ARGS)
+test: $(TOOLS) ## the whole suite but the slow lane, real engine included; ARGS go to pytest
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'not slow' $(ARGS)
+
+test-slow: $(TOOLS) ## what takes long by its nature: thousands of requests, random deaths
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m slow $(ARGS)
 
 check: $(TOOLS) ## format, lint, types, arrows between rooms, dead code, spelling, docs, layout
 	$(BIN)/ruff format --check .

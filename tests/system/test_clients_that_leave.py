@@ -7,6 +7,7 @@ import json
 import time
 
 import psutil
+import pytest
 
 
 def whole(answer):
@@ -67,6 +68,8 @@ async def test_a_client_that_leaves_before_the_first_token_or_without_a_stream_s
         await deployment.until(idle, 2)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_ten_thousand_cancelled_requests_leave_nothing_behind(deployment):
     await deployment.start_console()
     engine = await deployment.start_fake_engine("engine", "--rate", "200")

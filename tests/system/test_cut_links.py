@@ -10,7 +10,8 @@ import pytest
 QUESTION = "Write a long story about the sea, a harbour and an old ship. Use many words."
 
 
-@pytest.mark.parametrize("how", ["fin", "rst"])
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("how", ["fin", pytest.param("rst", marks=pytest.mark.slow)])
 async def test_an_answer_cut_at_twenty_points_is_the_uninterrupted_one(deployment, proxy_to, how):
     await deployment.start_console()
     proxy = await proxy_to("127.0.0.1", deployment.console_port)
