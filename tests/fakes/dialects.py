@@ -21,7 +21,7 @@ CREATED = 1_700_000_000
 
 
 def chat(request: dict[str, Any], answer: Answer, name: str) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": answer.text}
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
     if answer.tool:
         message |= {"content": None, "tool_calls": _calls(answer, name, answer.text)}
     choice: dict[str, Any] = {"message": message, "finish_reason": answer.finish_reason}
