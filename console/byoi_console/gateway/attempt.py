@@ -25,6 +25,9 @@ ANSWER_LIMIT_BYTES: Final = 32 * 1024 * 1024
 """Largest answer that is collected whole, which is what a request that does not stream gets."""
 
 _UPLOAD_BYTES: Final = 64 * 1024
+_GIVE_BACK_BYTES: Final = 4 * 1024
+"""Credit is given back in pieces of this size, a small part of a window, and not per chunk."""
+
 _GOOD: Final = 200
 _SERVER_ERRORS: Final = range(500, 600)
 _VERDICTS: Final = frozenset({400, 404, 413, 415, 422})
@@ -56,8 +59,11 @@ class Owner(Protocol):
     def is_writable(self) -> bool:
         """Whether the client takes more."""
 
-    def pass_on(self, block: bytes) -> None:
-        """Send events to the client; the first that come commit the answer to this attempt."""
+    def pass_on(self, block: bytes) -> bool:
+        """Send events to the client; the first that come commit the answer to this attempt.
+
+        False: the client is full, look at `is_writable` before the next ones.
+        """
 
     def note_waiting(self, count: int) -> None:
         """So many bytes are kept back."""
@@ -76,9 +82,9 @@ class Failure(NamedTuple):
 class Attempt:
     """Sole owner of one stream to a node; a `StreamHandler` of its session.
 
-    Pieces that come within one websocket message are joined and go on together at the end of the
-    loop turn. While the client's connection is full nothing is given back to the session, so that
-    the node's window closes and the engine is slowed; no more than that window waits here.
+    Pieces go on as they come. While the client's connection is full they wait, and nothing is given
+    back to the session, so that the node's window closes and the engine is slowed; no more than
+    that window waits here.
     """
 
     __slots__ = (
@@ -88,13 +94,14 @@ class Attempt:
         "_framing",
         "_has_ended_upload",
         "_head",
-        "_is_flushing",
-        "_loop",
+        "_is_full",
+        "_is_stream",
         "_owed",
         "_owner",
         "_session",
         "_size",
         "_stream",
+        "_time",
         "_uploaded",
         "delivered_bytes",
         "failure",
@@ -112,7 +119,7 @@ class Attempt:
     def __init__(
         self, owner: Owner, call: Call, node_id: NodeId, session: Streams, number: int
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._time = asyncio.get_running_loop().time
         self._owner = owner
         self._call = call
         self._session = session
@@ -123,12 +130,13 @@ class Attempt:
         self._size = 0
         self._owed = 0
         self._answer: list[bytes] = []
-        self._is_flushing = False
+        self._is_full = not owner.is_writable
+        self._is_stream = False
         self._uploaded = 0
         self._has_ended_upload = False
         self.node_id = node_id
         self.number = number
-        self.started_at = self._loop.time()
+        self.started_at = self._time()
         self.last_heard_at = self.started_at
         self.first_token_at: float | None = None
         self.delivered_bytes = 0
@@ -175,9 +183,10 @@ class Attempt:
     def go_on(self) -> None:
         """The client takes more: what waited goes on, then its room is given back."""
         if not self.is_over and self._owner.is_writable:
+            self._is_full = False
             self._owner.note_waiting(0)
+            self._drain()
             self._give_back()
-            self._flush()
 
     @property
     def has_content(self) -> bool:
@@ -213,14 +222,22 @@ class Attempt:
         kind = head.headers.get("content-type", "")
         if head.status == _GOOD and kind.startswith("text/event-stream") != self._call.streams:
             self._fail("upstream_error", ResetCode.INTERNAL)
+        self._is_stream = head.status == _GOOD and self._call.streams
 
     def data_received(self, data: bytes) -> None:
         """A piece of the answer."""
-        self._batch.append(data)
-        self._size += len(data)
-        if not self._is_flushing:
-            self._is_flushing = True
-            self._loop.call_soon(self._flush)
+        if self._is_full and not self.is_over:
+            self._batch.append(data)
+            self._size += len(data)
+            if not self._owner.is_writable:
+                self._owner.note_waiting(self._size + self._owed)
+                return
+            self._is_full = False
+            self._drain()
+        else:
+            self._take(data)
+        if self._owed >= _GIVE_BACK_BYTES and not self._is_full:
+            self._give_back()
 
     def end_received(self, trailer: bytes) -> None:  # noqa: ARG002 - the claim says it signed
         """The node's half is complete: so is the answer, if it ends as answers do."""
@@ -232,8 +249,8 @@ class Attempt:
         if problem := self._problem():
             self._fail(problem, ResetCode.INTERNAL)
             return
-        if self._call.streams and self.status == _GOOD:
-            self._pass_on(self._framing.release())
+        if self._is_stream and (held := self._framing.release()):
+            self._pass_on(held)
         self._end("complete")
 
     def reset_received(self, code: ResetCode, reason: str) -> None:
@@ -278,51 +295,36 @@ class Attempt:
             self._has_ended_upload = True
             self._session.end(self._stream)
 
-    def _flush(self) -> None:
-        self._is_flushing = False
-        if self.is_over or not self._batch:
-            return
-        if not self._owner.is_writable:
-            self._owner.note_waiting(self._size + self._owed)
-            return
-        self._drain()
-
     def _drain(self) -> None:
-        """Send on what came, whether or not the client's connection has room for it."""
-        if not self._batch or self.is_over:
-            return
-        data = self._batch[0] if len(self._batch) == 1 else b"".join(self._batch)
-        self._batch.clear()
-        self._size = 0
-        self._owed += len(data)
-        self._heard()
-        if self._call.streams and self.status == _GOOD:
-            self._frame(data)
-        else:
-            self._collect(data)
-        if self._owner.is_writable and not self.is_over:
-            self._give_back()
+        """Send on what waits, whether or not the client's connection has room for it."""
+        if self._batch:
+            waiting, self._batch, self._size = b"".join(self._batch), [], 0
+            self._take(waiting)
 
-    def _frame(self, data: bytes) -> None:
+    def _take(self, data: bytes) -> None:
+        """The hot path: a piece is checked and goes on."""
+        if self.is_over:
+            return
+        self._owed += len(data)
+        self.last_heard_at = self._time()
+        if not self._is_stream:
+            self._collect(data)
+            return
         try:
             block = self._framing.feed(data)
         except ProtocolViolation as error:
-            logger.warning(
-                "malformed events",
-                extra={"node": self.node_id, "why": str(error)},
-            )
+            logger.warning("malformed events", extra={"node": self.node_id, "why": str(error)})
             self._fail("upstream_error", ResetCode.INTERNAL)
             return
         if block:
             self._pass_on(block)
 
     def _pass_on(self, block: bytes) -> None:
-        if not block:
-            return
         if self.first_token_at is None:
-            self.first_token_at = self._loop.time()
+            self.first_token_at = self.last_heard_at
         self.delivered_bytes += len(block)
-        self._owner.pass_on(block)
+        if not self._owner.pass_on(block):
+            self._is_full = True
 
     def _collect(self, data: bytes) -> None:
         self._answer.append(data)
@@ -333,7 +335,7 @@ class Attempt:
 
     def _give_back(self) -> None:
         owed, self._owed = self._owed, 0
-        if owed:
+        if owed and not self.is_over:
             self._session.consumed(self._stream, owed)
 
     def _problem(self) -> str | None:
@@ -364,7 +366,7 @@ class Attempt:
         self._owner.attempt_changed()
 
     def _heard(self) -> None:
-        self.last_heard_at = self._loop.time()
+        self.last_heard_at = self._time()
 
 
 def _parse(body: bytes) -> dict[str, Any] | None:

@@ -75,6 +75,9 @@ class ClientConnection(asyncio.Protocol):
     """Sole owner of one client's transport, its unread bytes and its clock; one of `everyone`.
 
     Requests that a client sends ahead wait unparsed until the answer before them is written.
+
+    Attributes:
+        is_writable: whether the client takes what is written; read for every piece of an answer.
     """
 
     __slots__ = (
@@ -88,7 +91,6 @@ class ClientConnection(asyncio.Protocol):
         "_is_advancing",
         "_is_closing",
         "_is_reading",
-        "_is_writable",
         "_lingered",
         "_loop",
         "_parser",
@@ -99,6 +101,7 @@ class ClientConnection(asyncio.Protocol):
         "_times",
         "_transport",
         "_unread",
+        "is_writable",
     )
 
     def __init__(
@@ -121,7 +124,7 @@ class ClientConnection(asyncio.Protocol):
         self._is_advancing = False
         self._is_closing = False
         self._is_reading = True
-        self._is_writable = True
+        self.is_writable = True
         self._peer = ""
         self._phase: str = "idle"
 
@@ -164,13 +167,13 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads more slowly than its answer comes."""
-        self._is_writable = False
+        self.is_writable = False
         self._unread = self._transport.get_write_buffer_size()
         self._stall = self._loop.call_later(self._times.stall, self._stalled)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
-        self._is_writable = True
+        self.is_writable = True
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
@@ -190,11 +193,6 @@ class ClientConnection(asyncio.Protocol):
             self._exchange = None
 
     # What the exchange calls
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether the client takes what is written."""
-        return self._is_writable
 
     def write(self, data: bytes) -> None:
         """Put bytes on the connection."""
@@ -337,7 +335,7 @@ class ClientConnection(asyncio.Protocol):
     def _probe(self) -> None:
         if self._exchange is None or self._is_closing:
             return
-        if self._is_writable:
+        if self.is_writable:
             self._exchange.probe()
         seconds = _PROBE_SECONDS[min(self._probes, len(_PROBE_SECONDS) - 1)]
         self._probes += 1

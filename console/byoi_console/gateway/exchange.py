@@ -40,11 +40,13 @@ _WITHOUT_BODY: Final = frozenset({204, 304})
 
 
 class Line(Protocol):
-    """The connection as an exchange sees it."""
+    """The connection as an exchange sees it.
 
-    @property
-    def is_writable(self) -> bool:
-        """Whether the client takes what is written."""
+    Attributes:
+        is_writable: whether the client takes what is written.
+    """
+
+    is_writable: bool
 
     def write(self, data: bytes) -> None:
         """Put bytes on the connection; they are buffered beyond what is writable."""
@@ -144,12 +146,10 @@ class Exchange:
         lines.append(b"\r\n")
         self._pending = b"".join(lines)
 
-    def write(self, data: bytes) -> None:
-        """Send a piece of the body."""
-        if not data or not self.is_open:
-            return
-        if not self._has_body:
-            return
+    def write(self, data: bytes) -> bool:
+        """Send a piece of the body; False: the client's connection is full."""
+        if not data or self.has_left or self.is_over or not self._has_body:
+            return True
         if self._owed is not None:
             assert len(data) <= self._owed, "a body longer than its content-length"
             self._owed -= len(data)
@@ -158,6 +158,7 @@ class Exchange:
         if self._pending:
             data, self._pending = self._pending + data, b""
         self._line.write(data)
+        return self._line.is_writable
 
     def flush(self) -> None:
         """Send the head alone, where the body may take its time."""

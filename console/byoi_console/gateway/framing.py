@@ -1,7 +1,8 @@
 """A node's events on their way to a client: whole, well-formed, counted, otherwise untouched.
 
-Per piece this is a handful of searches in C over bytes; JSON is parsed only until an answer has
-begun, and for the event that carries the token counts.
+An event that differs from a good one before it in its text only is known by its beginning and end.
+Any other is a handful of searches in C over bytes; JSON is parsed only until an answer has begun,
+and for the event that carries the token counts.
 """
 
 from __future__ import annotations
@@ -26,6 +27,13 @@ _COUNTS: Final = b'_tokens"'
 _FINISHES: Final = (b'"finish_reason":"', b'"finish_reason": "')
 _FINISH: Final = re.compile(rb'"finish_reason"\s*:\s*"([a-z_]{1,32})"')
 _LAST_RESPONSE: Final = re.compile(rb'"type"\s*:\s*"response\.(completed|incomplete|failed)"')
+_TEXT: Final = re.compile(
+    rb'"(?:content|reasoning_content|reasoning|text|arguments|delta)":[ ]?"((?:[^"\\]|\\.)*)"'
+)
+_PLAIN_TEXT: Final = re.compile(rb"[ !#-~]*")
+"""Neither a quote nor a line's end: within a string of an event it changes nothing around it."""
+
+_NEVER: Final = 2**62  # as a length: no piece is so long
 _TEXT_FIELDS: Final = (
     "content",
     "reasoning_content",
@@ -46,6 +54,9 @@ class AnswerFraming:
     """
 
     __slots__ = (
+        "_after",
+        "_around",
+        "_before",
         "_dialect",
         "_held",
         "_held_bytes",
@@ -62,6 +73,8 @@ class AnswerFraming:
         self._dialect = dialect
         self._keeps_usage = keeps_usage
         self._splitter = EventSplitter()
+        self._before = self._after = b""
+        self._around = _NEVER  # the length of both, where there is such an event
         self._held: list[bytes] = []
         self._held_bytes = 0
         self.has_content = False
@@ -76,9 +89,20 @@ class AnswerFraming:
         Raises:
             ProtocolViolation: these are not events; what was fed goes nowhere.
         """
-        block = self._splitter.feed(data)
-        if not block:
-            return b""
+        splitter = self._splitter
+        if (
+            len(data) >= self._around
+            and data.startswith(self._before)
+            and data.endswith(self._after)
+            and splitter.is_empty
+            and _PLAIN_TEXT.fullmatch(data, len(self._before), len(data) - len(self._after))
+        ):
+            self.content_events += 1
+            return data
+        block = splitter.feed(data)
+        return self._look_through(block) if block else b""
+
+    def _look_through(self, block: bytes) -> bytes:
         count = _check(block)
         if self.is_finished:
             raise ProtocolViolation("events after the last one")
@@ -88,10 +112,14 @@ class AnswerFraming:
             self._note_finish(block)
         if self._dialect == "responses" or block.endswith(_DONE_ENDS):
             count -= self._note_end(block)
-        if self.has_content:
-            self.content_events += count
-            return block
-        return self._hold(block)
+        if not self.has_content:
+            return self._hold(block)
+        self.content_events += count
+        if count == 1 and not self.is_finished:
+            self._learn(block)
+        else:
+            self._around = _NEVER
+        return block
 
     @property
     def is_torn(self) -> bool:
@@ -102,6 +130,15 @@ class AnswerFraming:
         """What was held; for an answer that ended without any content."""
         held, self._held, self._held_bytes = b"".join(self._held), [], 0
         return held
+
+    def _learn(self, event: bytes) -> None:
+        """Remember a good event around its text; the next ones are mostly the same."""
+        text = _TEXT.search(event)
+        if text is None or _FINISH.search(event) is not None or _COUNTS in event:
+            self._around = _NEVER
+            return
+        self._before, self._after = event[: text.start(1)], event[text.end(1) :]
+        self._around = len(self._before) + len(self._after)
 
     def _note_finish(self, block: bytes) -> None:
         if (reason := _FINISH.search(block)) is not None:

@@ -121,13 +121,14 @@ class Recording:
         self._status, self._headers, self._length = status, headers, length
         self._moved_all()
 
-    def write(self, data: bytes) -> None:
-        """One more piece for all."""
+    def write(self, data: bytes) -> bool:
+        """One more piece for all; False: none takes more, or one is too far behind."""
         self._pieces.append(data)
         self.size += len(data)
         self._moved_all()
         if self.size > ANSWER_LIMIT_BYTES:
             self._forget()
+        return self.is_writable
 
     def finish(self, *, is_good: bool = True) -> None:
         """The answer is whole, or ended with an error and must not be repeated."""

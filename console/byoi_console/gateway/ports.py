@@ -127,8 +127,8 @@ class Client(Protocol):
     ) -> None:
         """Start the answer."""
 
-    def write(self, data: bytes) -> None:
-        """Send a piece of it."""
+    def write(self, data: bytes) -> bool:
+        """Send a piece of it; False: look at `is_writable` before the next."""
 
     def finish(self, *, is_good: bool = True) -> None:
         """It is whole; not good: it ended with an error and is not to be repeated."""

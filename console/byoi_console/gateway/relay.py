@@ -78,6 +78,7 @@ class Relay:
         "_quarantine",
         "_started_at",
         "_tickets",
+        "_time",
         "_timer",
         "_tried",
     )
@@ -95,6 +96,7 @@ class Relay:
         patience: Patience,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
         self._call = call
         self._client = client
         self._headers = headers
@@ -153,11 +155,12 @@ class Relay:
         """Whether the client takes more."""
         return self._client.is_writable
 
-    def pass_on(self, block: bytes) -> None:
-        """Send events to the client."""
-        self._begin_stream()
-        self._last_write_at = self._loop.time()
-        self._client.write(block)
+    def pass_on(self, block: bytes) -> bool:
+        """Send events to the client; False: it is full."""
+        if not self._has_begun:
+            self._begin_stream()
+        self._last_write_at = self._time()
+        return self._client.write(block)
 
     def note_waiting(self, count: int) -> None:
         """So many bytes are kept back for a client that does not read."""

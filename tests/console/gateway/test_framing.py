@@ -184,3 +184,39 @@ def test_details_and_the_responses_names_are_read():
     assert tuple(usage.model_dump().values()) == (5, 4, 3, 2)
     assert usage_of({"usage": None}, "chat") is None
     assert usage_of(None, "chat") is None
+
+
+TEXTS = st.one_of(
+    st.text(max_size=20), st.sampled_from(["a", "", '"', "\\", "\n", "_tokens", "stop"])
+)
+
+
+@given(st.lists(TEXTS, max_size=12))
+def test_an_event_known_by_its_likeness_is_counted_as_any_other(texts):
+    answer = framing()
+    answer.feed(WORD)
+    blocks = [delta(content=text) for text in texts]
+    assert [answer.feed(block) for block in blocks] == blocks
+    assert answer.content_events == 1 + len(texts)
+    assert answer.feed(DONE) == DONE
+    assert answer.is_finished
+
+
+@pytest.mark.parametrize("text", [b"\0", b"\n\n", b"\r", b"\xff", b'"}\n\nid: 1\ndat\n\ndata: {"'])
+def test_likeness_to_a_good_event_excuses_nothing(text):
+    answer = framing()
+    answer.feed(WORD)
+    answer.feed(WORD)
+    with pytest.raises(ProtocolViolation):
+        answer.feed(WORD.replace(b'a"', text + b'"'))
+
+
+def test_a_finish_after_many_like_events_is_noted():
+    answer = framing()
+    for _ in range(3):
+        answer.feed(WORD)
+    answer.feed(event({"choices": [{"delta": {}, "finish_reason": "stop"}]}))
+    assert answer.finish_reason == "stop"
+    answer.feed(DONE)
+    with pytest.raises(ProtocolViolation, match="after the last"):
+        answer.feed(WORD)

@@ -482,16 +482,17 @@ async def test_a_large_request_waits_for_room_and_may_be_answered_before_its_end
     assert stream.resets[0][0] is ResetCode.NO_ERROR
 
 
-async def test_pieces_of_one_turn_leave_in_one_write(world):
+async def test_a_piece_goes_on_in_the_turn_in_which_it_comes(world):
     node = world.node()
     client = await world.client()
     client.send(world.chat())
     stream = await node.session.next_stream()
     stream.answer_head()
-    stream.say("a", "b", "c")
+    stream.say("a")
+    stream.data(world.event(content="b") + world.event(content="c"))
     await client.head()
-    whole = b"".join(world.event(content=word) for word in "abc")
-    assert await client.chunk() == whole
+    assert await client.chunk() == world.event(content="a")
+    assert await client.chunk() == world.event(content="b") + world.event(content="c")
 
 
 async def test_every_place_at_a_node_is_given_back(world):

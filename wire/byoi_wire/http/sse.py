@@ -27,6 +27,11 @@ class EventSplitter:
         self._tail = b""
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing of an event waits for its rest."""
+        return not self._parts
+
+    @property
     def torn(self) -> bytes:
         """What has come of an event that is not whole yet."""
         return b"".join(self._parts)
