@@ -10,7 +10,8 @@
 //
 // The model says how tokens come: "step" all streams in one beat, as one engine steps its batch;
 // "spread" each in its own, as many engines do; "fast" as fast as the reader reads. Every content
-// event is 284 bytes and carries "sent_ns", the monotonic clock at its write.
+// event is 284 bytes and its text is "sent_ns=" and the monotonic clock at its write; as with real
+// engines, nothing but the text differs from one event of an answer to the next.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/in.h>
@@ -158,14 +159,15 @@ static void render_event(Connection *connection) {
         payload, sizeof payload,
         "data: "
         "{\"id\":\"chatcmpl-%08lx\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,"
-        "\"model\":\"%s\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},"
-        "\"finish_reason\":null}],\"sent_ns\":\"00000000000000000000\",\"system_fingerprint\":\"",
+        "\"model\":\"%s\",\"choices\":[{\"index\":0,\"delta\":{\"content\":"
+        "\" sent_ns=00000000000000000000\"},"
+        "\"finish_reason\":null}],\"system_fingerprint\":\"",
         connection->id, connection->model);
     int padding = EVENT_BYTES - used - 4;
     snprintf(payload + used, sizeof payload - used, "%.*s\"}\n\n", padding, fingerprint);
     connection->event_length =
         snprintf(connection->event, sizeof connection->event, "%x\r\n%s\r\n", EVENT_BYTES, payload);
-    connection->clock_at = strstr(connection->event, "\"sent_ns\":\"") - connection->event + 11;
+    connection->clock_at = strstr(connection->event, "sent_ns=") - connection->event + 8;
 }
 
 static void add_content(Connection *connection) {

@@ -138,12 +138,12 @@ static bool has(const char *event, size_t length, const char *what) {
 }
 
 static void take_event(Stream *stream, const char *event, size_t length, uint64_t now) {
-    const char *clock = memmem(event, length, "\"sent_ns\":\"", 11);
+    const char *clock = memmem(event, length, "sent_ns=", 8);
     if (clock) {
         begun += !stream->has_begun;
         stream->has_begun = true;
         if (!stream->tokens++) note(&first_token, now - stream->asked_ns);
-        uint64_t sent = strtoull(clock + 11, NULL, 10);
+        uint64_t sent = strtoull(clock + 8, NULL, 10);
         note(&delay, now > sent ? now - sent : 0);
         if (window_is_open) chunks++;
     } else if (has(event, length, "[DONE]")) {
