@@ -158,7 +158,8 @@ class Gateway:
     def _check_model(self, model: str, principal: Principal) -> None:
         """Refuse what this key may not use, and what nobody has offered since the start.
 
-        A model whose nodes are all away is no news to the caller yet: they may come back.
+        A model whose nodes are all away is no news to the caller yet: they may come back. While no
+        node at all is here, as for a moment after a restart, nobody can say what is offered.
 
         Raises:
             Forbidden, ModelUnknown: which of the two it is.
@@ -166,9 +167,10 @@ class Gateway:
         org_id = principal.org_id
         if not principal.may_use(model):
             raise Forbidden(f"This API key may not use the model `{model[:200]}`.")
-        for offer in self._nodes.models(org_id):
+        offers = self._nodes.models(org_id)
+        for offer in offers:
             self._remember(org_id, offer.id)
-        if (org_id, model) not in self._seen:
+        if offers and (org_id, model) not in self._seen:
             raise ModelUnknown(model, self._catalogue.near(principal, model))
 
     def _remember(self, org_id: str, model: str) -> None:

@@ -72,6 +72,12 @@ async def test_an_unknown_model_is_404_with_near_ones(world):
     assert "llama-3.1-8b" in error["message"]
 
 
+async def test_without_any_node_nobody_can_say_that_a_model_is_unknown(world):
+    status, error, headers = await refused(world, world.chat(model="of a node on its way back"))
+    assert (status, error["code"]) == (503, "no_node_available")
+    assert int(headers["retry-after"]) >= 1
+
+
 async def test_a_known_model_without_a_node_is_503(world):
     node = world.node()
     node.session.auto = lambda stream: stream.stream_all("x")
