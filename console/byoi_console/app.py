@@ -7,6 +7,7 @@ import logging
 import random
 import signal
 import socket
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,7 @@ from byoi_console.nodes.session import Sessions
 from byoi_console.policy.enforcement import Enforcement
 from byoi_console.routing.registry import Registry
 from byoi_console.store.database import Database
+from byoi_console.store.lock import serving_from
 from byoi_console.store.migrate import migrate
 from byoi_wire.version import GRACE_SECONDS
 
@@ -80,6 +82,7 @@ async def serve_console(settings: Settings, ready: Callable[[str, Stop], None]) 
 
     Raises:
         ConfigError: the address cannot be listened on, or the data folder not be written.
+        StateInUse: another console serves from this data folder.
     """
     stop = Stop()
     loop = asyncio.get_running_loop()
@@ -89,10 +92,12 @@ async def serve_console(settings: Settings, ready: Callable[[str, Stop], None]) 
         url = _url(listener)
         database = Database(settings.database)
         try:
-            await migrate(database)
-            keys = await load_console_keys(database, origin=settings.origin, first_origin=url)
-            rooms = _build(database, keys, stop)
-            await _run(rooms, settings, listener, stop, lambda: ready(url, stop))
+            # Replicas on one server's database are meant to be; on one file they cannot be.
+            with nullcontext() if database.file is None else serving_from(database.file):
+                await migrate(database)
+                keys = await load_console_keys(database, origin=settings.origin, first_origin=url)
+                rooms = _build(database, keys, stop)
+                await _run(rooms, settings, listener, stop, lambda: ready(url, stop))
         finally:
             await database.close()
 

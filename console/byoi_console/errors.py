@@ -2,6 +2,7 @@
 
 ConsoleError
 ├── ConfigError          a setting is wrong: say which, and stop before anything starts
+├── StateInUse           another console serves from this database: stop, trying later may help
 ├── Unauthenticated      no credential, or none that is known: 401
 ├── Forbidden            known, but not allowed this: 403
 ├── NotFound             nothing of that name in the caller's organisation: 404
@@ -27,6 +28,10 @@ class ConsoleError(Exception):
 
 class ConfigError(ConsoleError):
     """A setting is unknown or has a value that cannot be used."""
+
+
+class StateInUse(ConsoleError):
+    """Another process serves from the same database file."""
 
 
 class Unauthenticated(ConsoleError):

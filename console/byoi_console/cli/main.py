@@ -1,21 +1,25 @@
 """The command `byoi-console`.
 
 Exit codes: 0 done, 1 it failed (the sentence on stderr says why), 2 the command line is wrong,
-78 a setting is wrong (trying again changes nothing).
+70 a fault of byoi itself (its traceback comes with it, for the report), 78 a setting is wrong
+(trying again changes nothing).
 """
 
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Final
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from byoi_console.cli.admin import admin
 from byoi_console.cli.serve import serve
 from byoi_console.errors import ConfigError, ConsoleError
 
 EXIT_FAILED: Final = 1
+EXIT_SOFTWARE: Final = 70
 EXIT_CONFIG: Final = 78
 
 
@@ -33,9 +37,26 @@ def main() -> None:
     """Run the command and leave with its exit code."""
     try:
         cli(prog_name="byoi-console")
-    except ConfigError as error:
+    except Exception as error:  # noqa: BLE001 the process's edge: every end gets its code
+        sys.exit(_ended_by(_cause(error)))
+
+
+def _ended_by(error: BaseException) -> int:
+    if isinstance(error, SQLAlchemyError):
+        # The driver's own words: the statement around them says nothing to an operator.
+        why = getattr(error, "orig", None) or type(error).__name__
+        click.echo(f"byoi-console: the database cannot be used: {why}", err=True)
+        return EXIT_FAILED
+    if isinstance(error, ConsoleError | OSError):
         click.echo(f"byoi-console: {error}", err=True)
-        sys.exit(EXIT_CONFIG)
-    except (ConsoleError, OSError) as error:
-        click.echo(f"byoi-console: {error}", err=True)
-        sys.exit(EXIT_FAILED)
+        return EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_FAILED
+    traceback.print_exception(error)
+    click.echo("byoi-console: a fault of byoi itself; please report it with the above", err=True)
+    return EXIT_SOFTWARE
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error that a task group carries: the first, since it ended all the others."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

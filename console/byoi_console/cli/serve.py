@@ -14,6 +14,7 @@ import click
 from byoi_console.app import serve_console
 from byoi_console.cli.parent import end_with_parent, when_stdin_ends
 from byoi_console.config import load
+from byoi_console.errors import ConfigError
 from byoi_console.telemetry.logs import configure
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def serve(
     """Serve clients and nodes until SIGTERM; a second SIGTERM ends it at once."""
     settings = load(flags, os.environ)
     configure(settings.log_format, settings.log_level)
+    if ready_file is not None and not ready_file.absolute().parent.is_dir():
+        raise ConfigError(f"--ready-file: there is no folder {ready_file.absolute().parent}")
     if exit_with_parent:
         end_with_parent()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import event, func, select
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from byoi_console.errors import ConfigError
@@ -41,11 +42,18 @@ class Database:
             raise ConfigError("database_url: not a database URL") from error
         if parsed.get_backend_name() == "sqlite":
             _make_private_file(parsed)
-        self._engine: AsyncEngine = create_async_engine(parsed)
+        self._engine: AsyncEngine = _engine_for(parsed)
         self._write_turn = asyncio.Lock()
         if parsed.get_backend_name() == "sqlite":
             event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+
+    @property
+    def file(self) -> Path | None:
+        """Where SQLite keeps it; None for a database that a server of its own keeps."""
+        url = self._engine.url
+        is_file = url.get_backend_name() == "sqlite" and url.database
+        return Path(url.database) if is_file and url.database else None
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -73,6 +81,18 @@ async def hold_lock(connection: AsyncConnection, name: str) -> None:
     """
     if connection.dialect.name == "postgresql":
         await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
+
+
+def _engine_for(url: URL) -> AsyncEngine:
+    try:
+        return create_async_engine(url)
+    except ImportError as error:
+        raise ConfigError(
+            f"database_url: {url.drivername} needs the Python package {error.name!r}; "
+            "install it beside byoi-console"
+        ) from error
+    except SQLAlchemyError as error:
+        raise ConfigError(f"database_url: {url.drivername} cannot be used here") from error
 
 
 def _make_private_file(url: URL) -> None:

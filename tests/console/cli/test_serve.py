@@ -95,3 +95,37 @@ async def test_no_key_or_token_reaches_the_log(console, machine):
     for secret in (admin["api_key"], admin["password"], made["key"], token["token"]):
         assert secret[12:].encode() not in log
     assert all(json.loads(line) for line in log.splitlines())
+
+
+async def test_two_consoles_never_serve_from_one_folder(console):
+    first, _ = await console.serve()
+    arguments = ("serve", "--port", "0", "--data-dir", console.folder)
+    code, _, err = await console.run(*arguments)
+    assert code == 1
+    assert f"(pid {first.pid})" in err
+    assert "choose another --data-dir" in err
+    assert "Traceback" not in err
+    first.send_signal(signal.SIGKILL)
+    await ended(first)
+    await console.serve()
+
+
+async def test_an_administrator_is_made_beside_a_console_that_serves(console):
+    _, url = await console.serve()
+    key = (await console.admin())["api_key"]
+    assert (await console.call(url, "GET", "/api/nodes", None, f"Bearer {key}"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--ready-file", "/nowhere/at/all.json"), "there is no folder /nowhere/at"),
+        (("--database-url", "oracle+nothing://u:hidden@h/x"), "oracle+nothing cannot be used"),
+    ],
+)
+async def test_what_cannot_be_is_told_in_a_sentence_and_without_secrets(console, arguments, words):
+    folder = ("--port", "0", "--data-dir", console.folder)
+    code, _, err = await console.run("serve", *folder, *arguments)
+    assert (code, err.count("\n")) == (78, 1)
+    assert words in err
+    assert "hidden" not in err
