@@ -8,11 +8,13 @@ import secrets
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from byoi_console.clock import wall_ms
 from byoi_console.errors import LedgerUnavailable
 from byoi_console.ledger.entries import Claim
 from byoi_wire import codec
-from byoi_wire.aio.connection import Connection
+from byoi_wire.aio.connection import ABNORMAL_CLOSE, Closed, Connection
 from byoi_wire.aio.inbox import ChannelLost, Inbox
 from byoi_wire.aio.websocket import accept
 from byoi_wire.errors import HandshakeRefused, ProtocolViolation, SignatureInvalid
@@ -64,6 +66,9 @@ MODELS_LIMIT: Final = 256
 PROOFS_LIMIT: Final = 4096
 """Nodes' keys kept to prove their usage records."""
 
+UNREADABLE_SECONDS: Final = 5.0
+"""When a node may try again that came while the database refused."""
+
 _BUSY_CLOSE: Final = 1013
 _LIMITS: Final = Limits(
     window_bytes=WINDOW_BYTES, data_bytes=DATA_LIMIT_BYTES, message_bytes=MESSAGE_LIMIT_BYTES
@@ -94,6 +99,7 @@ class AgentsDoor:
         self._registry = registry
         self._ledger = ledger
         self._unproven: Counter[str] = Counter()
+        self._notes_life = True
         # A key's name stands for the same key for ever, and old records outlive its revocation.
         self._proofs: dict[KeyId, NodeKey] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -106,10 +112,21 @@ class AgentsDoor:
                 while True:
                     await asyncio.sleep(RENEW_SECONDS)
                     self._sessions.renew_exhausted()
-                    await self._records.seen(list(self._sessions.connected()))
+                    await self._note_life()
         finally:
             self._tasks = None
             self._sessions.close()
+
+    async def _note_life(self) -> None:
+        """A database that refuses costs a late `last_seen_at`, never a link; told once."""
+        try:
+            await self._records.seen(list(self._sessions.connected()))
+        except SQLAlchemyError as error:
+            if self._notes_life:
+                logger.warning("signs of life not written", extra={"why": str(error)})
+            self._notes_life = False
+        else:
+            self._notes_life = True
 
     def __call__(self, transport: asyncio.Transport, head: bytes, peer: str) -> None:
         """Take over a transport whose first bytes ask for the link."""
@@ -143,6 +160,10 @@ class AgentsDoor:
                 return await self._prove(channel)
         except HandshakeRefused as refusal:
             self._reject(channel, refusal)
+        except SQLAlchemyError as error:
+            logger.warning("node not admitted", extra={"peer": peer, "why": str(error)})
+            busy = "the console's database cannot be used at the moment"
+            self._reject(channel, HandshakeRefused("retry", busy, UNREADABLE_SECONDS))
         except TimeoutError:
             channel.close(1008, "no handshake in time")
         except ProtocolViolation as violation:
@@ -209,20 +230,28 @@ class AgentsDoor:
             "node online", extra={"node": live.node_id, "epoch": live.epoch, "resumed": resumed}
         )
         connection.start()
+        closed, has_left = Closed(ABNORMAL_CLOSE, "the link's task failed"), False
         try:
             async with asyncio.TaskGroup() as tasks:
                 booking = tasks.create_task(link.book(), name=f"usage of {live.node_id}")
                 closed = await connection.run()
                 booking.cancel()
         finally:
+            # However it ended: a session that still seemed to have a link would get requests.
             live.session.detach(connection)
-        has_left = self._sessions.lost(live, connection, closed)
+            has_left = self._sessions.lost(live, connection, closed)
         logger.info(
             "node link ended",
             extra={"node": live.node_id, "code": closed.code, "reason": closed.reason},
         )
         if live.connection is None:
-            await self._records.departed(live.node_id, with_goodbye=has_left)
+            await self._note_departure(live, with_goodbye=has_left)
+
+    async def _note_departure(self, live: LiveSession, *, with_goodbye: bool) -> None:
+        try:
+            await self._records.departed(live.node_id, with_goodbye=with_goodbye)
+        except SQLAlchemyError as error:
+            logger.warning("departure not written", extra={"node": live.node_id, "why": str(error)})
 
     # What a node says
 
@@ -246,10 +275,10 @@ class AgentsDoor:
 
     async def book(self, live: LiveSession, batch: UsageBatch) -> UsageAck | None:
         """The batch in the ledger; None where it must come again."""
-        claims = [await self._claim(live, signed) for signed in batch.records]
         try:
+            claims = [await self._claim(live, signed) for signed in batch.records]
             booked = await self._ledger.claim(claims)
-        except LedgerUnavailable:
+        except (LedgerUnavailable, SQLAlchemyError):
             return None
         return UsageAck(ids=tuple(RecordName(request_id=r, attempt=a) for r, a in booked))
 

@@ -1,0 +1,361 @@
+"""The agents' door against nodes that lie, flood or say nothing, and a database that refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import secrets
+import sqlite3
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from byoi_console.ledger.postings import Ledger
+from byoi_console.ledger.tickets import Tickets
+from byoi_console.nodes import endpoint
+from byoi_console.nodes.enrolment import PROOF_TAG, JoinRequest
+from byoi_console.nodes.session import Sessions
+from byoi_console.routing.registry import Registry
+from byoi_console.store.tables import ledger_rows
+from byoi_wire import codec
+from byoi_wire.aio.memory import pair
+from byoi_wire.handshake import NodeHandshake
+from byoi_wire.messages import (
+    Advertise,
+    Data,
+    Head,
+    Host,
+    ModelOffer,
+    Open,
+    Reject,
+    UsageBatch,
+    Welcome,
+    Window,
+)
+from byoi_wire.usage import Usage, UsageRecord, sign
+
+REFUSES = OperationalError("UPDATE", {}, sqlite3.OperationalError("database or disk is full"))
+
+
+class Machine:
+    """A node's end of one link, which says whatever a test makes it say."""
+
+    def __init__(self, channel, enrolled, key):
+        self.channel, self.enrolled, self.key = channel, enrolled, key
+        self.heard: asyncio.Queue = asyncio.Queue()
+        self.closed = asyncio.get_running_loop().create_future()
+        channel.attach(self)
+
+    def message_received(self, message):
+        self.heard.put_nowait(message)
+
+    def channel_writable(self): ...
+
+    def channel_closed(self, code, reason):
+        self.closed.set_result((code, reason))
+
+    async def next(self):
+        async with asyncio.timeout(10):
+            return await self.heard.get()
+
+    async def end(self):
+        async with asyncio.timeout(10):
+            return await asyncio.shield(self.closed)
+
+    async def hello(self, **changes):
+        handshake = NodeHandshake(
+            node_id=self.enrolled.node_id,
+            key_id=self.enrolled.key_id,
+            key=self.key,
+            console_key=Ed25519PublicKey.from_public_bytes(
+                base64.b64decode(self.enrolled.console_key)
+            ),
+            origin=self.enrolled.origin,
+            instance_id=secrets.token_hex(8),
+            nonce=secrets.token_hex(16),
+            agent="test",
+        )
+        hello = handshake.answer(await self.next(), None).model_copy(update=changes)
+        self.say(hello)
+        return codec.decode_control(await self.next())
+
+    def say(self, message):
+        self.channel.send(codec.encode_control(message))
+
+    def frames(self, *frames):
+        self.channel.send(codec.encode(frames))
+
+    def record(self, **changes):
+        facts = {
+            "request_id": "req_never_given",
+            "attempt": 1,
+            "ticket": "made.up",
+            "node_id": self.enrolled.node_id,
+            "model": "m",
+            "route": "/v1/chat/completions",
+            "outcome": "complete",
+            "status": 200,
+            "usage": Usage(prompt_tokens=10**6, completion_tokens=10**6),
+            "counted_by": "engine",
+            "started_at_ms": 1,
+            "duration_ms": 1.0,
+            "sent_bytes": 1,
+        }
+        return UsageRecord(**{**facts, **changes})
+
+    def signed(self, record):
+        return sign(record, key_id=self.enrolled.key_id, key=self.key)
+
+
+def offer(models=1):
+    return Advertise(
+        version=1,
+        agent_version="t",
+        host=Host(os="linux", architecture="x"),
+        models=tuple(ModelOffer(id=f"m{n}", engine="t", routes=()) for n in range(models)),
+        slots=4,
+    )
+
+
+class House:
+    """A door that is open, and machines that come to it."""
+
+    def __init__(self, door, registry, sessions, admit, monkeypatch):
+        self.door, self.registry, self.sessions = door, registry, sessions
+        self._admit, self._monkeypatch = admit, monkeypatch
+
+    async def come(self, peer="192.0.2.1"):
+        theirs, ours = pair()
+        self._monkeypatch.setattr(endpoint, "accept", lambda *_: ours)
+        self.door(None, b"", peer)
+        return Machine(theirs, *await self._admit())
+
+    async def come_in(self, peer="192.0.2.1"):
+        machine = await self.come(peer)
+        assert isinstance(await machine.hello(), Welcome)
+        machine.say(offer())
+        async with asyncio.timeout(10):
+            while machine.enrolled.node_id not in self.registry.live():
+                await self.registry.wait_for_change()
+        return machine
+
+
+@pytest.fixture
+async def house(
+    database, audit, org_id, records, console_keys, join_tokens, enrolment, monkeypatch
+):
+    registry = Registry()
+    sessions = Sessions(registry, grace_seconds=0.05)
+    ledger = Ledger(database, audit, Tickets(console_keys.ticket_secret))
+    door = endpoint.AgentsDoor(
+        keys=console_keys, records=records, sessions=sessions, registry=registry, ledger=ledger
+    )
+
+    async def admit():
+        token = (await join_tokens.create(org_id, "test")).token
+        key = Ed25519PrivateKey.generate()
+        raw = key.public_key().public_bytes_raw()
+        proof = key.sign(PROOF_TAG + token.encode() + b"\x00" + raw)
+        request = JoinRequest(
+            join_token=token,
+            public_key=base64.b64encode(raw).decode(),
+            proof=base64.b64encode(proof).decode(),
+        )
+        return await enrolment.join(request), key
+
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(door.run()), tasks.create_task(ledger.run())]
+        await asyncio.sleep(0)
+        yield House(door, registry, sessions, admit, monkeypatch)
+        for task in running:
+            task.cancel()
+
+
+# Before it has proven itself
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("not JSON", 1002),
+        ('{"type": "renew", "seq": 1}', 1002),
+        ('{"type": "hello"}', 1002),
+        (b"\x03\x00\x00\x00\x00\x01\x00\x00\x00\x00", 1002),
+        ("x" * 100_000, 1009),
+    ],
+    ids=["text", "another message", "half a hello", "frames", "too much"],
+)
+async def test_nonsense_instead_of_a_hello_ends_that_link_alone(house, said, code):
+    honest = await house.come_in()
+    machine = await house.come()
+    machine.channel.send(said)
+    assert (await machine.end())[0] == code
+    assert not honest.closed.done()
+    assert house.registry.live() == (honest.enrolled.node_id,)
+
+
+async def test_a_machine_that_says_nothing_is_sent_away_in_time(house, monkeypatch):
+    monkeypatch.setattr(endpoint, "HANDSHAKE_SECONDS", 0.02)
+    machine = await house.come()
+    assert await machine.end() == (1008, "no handshake in time")
+
+
+async def test_one_address_cannot_keep_the_door_busy(house):
+    waiting = [await house.come("192.0.2.9") for _ in range(endpoint.UNPROVEN_PER_ADDRESS)]
+    refused = await house.come("192.0.2.9")
+    assert (await refused.end())[0] == 1013
+    await house.come_in("192.0.2.10")
+    assert not any(machine.closed.done() for machine in waiting)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key_id": "nkey_unknown"},
+        {"node_id": "node_unknown"},
+        {"signature": base64.b64encode(bytes(64)).decode()},
+        {"signature": "no base64!"},
+        {"nonce": "another"},
+        {"instance_id": "another"},
+    ],
+)
+async def test_whoever_cannot_prove_its_hello_is_rejected(house, changes):
+    machine = await house.come()
+    verdict = await machine.hello(**changes)
+    assert isinstance(verdict, Reject)
+    assert verdict.code == "reauth"
+    assert house.registry.live() == ()
+
+
+# Once it is in
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        (Data(7, b"for a stream that never was"),),
+        (Head(7, b"{}"),),
+        (Window(7, 0, 1),),
+        (Open(1, b"{}"),),
+    ],
+    ids=["data", "head", "window", "open"],
+)
+async def test_frames_for_streams_that_never_were_end_that_link_alone(house, frames):
+    honest = await house.come_in()
+    machine = await house.come_in()
+    machine.frames(*frames)
+    assert (await machine.end())[0] == 1002
+    assert not honest.closed.done()
+
+
+async def test_more_models_than_a_console_holds_are_not_taken(house):
+    machine = await house.come()
+    await machine.hello()
+    machine.say(offer(models=endpoint.MODELS_LIMIT + 1))
+    assert (await machine.end())[0] == 1009
+    assert house.registry.live() == ()
+
+
+async def test_an_advertisement_beyond_a_message_is_not_even_read(house):
+    machine = await house.come()
+    await machine.hello()
+    machine.channel.send('{"type":"advertise","models":[' + '"m",' * 10**6 + '"m"]}')
+    assert (await machine.end())[0] == 1009
+
+
+async def test_usage_for_requests_that_were_never_given_is_booked_nowhere(house, database):
+    machine = await house.come_in()
+    machine.say(UsageBatch(records=(machine.signed(machine.record()),)))
+    ack = codec.decode_control(await machine.next())
+    assert [name.request_id for name in ack.ids] == ["req_never_given"], "refused for good"
+    async with database.read() as connection:
+        assert (await connection.execute(select(ledger_rows))).all() == []
+
+
+async def test_usage_that_another_signed_or_that_speaks_of_another_ends_the_link(house):
+    other = await house.come_in()
+    for lie in (
+        lambda m: other.signed(m.record()),
+        lambda m: m.signed(m.record(node_id=other.enrolled.node_id)),
+        lambda m: m.signed(m.record()).model_copy(
+            update={"body": m.record(attempt=2).model_dump_json()}
+        ),
+    ):
+        machine = await house.come_in()
+        machine.say(UsageBatch(records=(lie(machine),)))
+        assert (await machine.end())[0] == 1002
+    assert not other.closed.done()
+
+
+async def test_a_flood_of_usage_ends_the_link(house, monkeypatch):
+    machine = await house.come_in()
+    never = asyncio.Event()
+    monkeypatch.setattr(house.door, "book", lambda *_: never.wait())
+    for _ in range(endpoint.BATCHES_WAITING + 2):
+        machine.say(UsageBatch(records=()))
+    assert (await machine.end())[0] == 1013
+
+
+# While the database refuses
+
+
+@contextlib.contextmanager
+def refusing(records, monkeypatch, name):
+    async def refuse(*_, **__):
+        raise REFUSES
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, name, refuse)
+        yield
+
+
+async def test_signs_of_life_that_cannot_be_written_cost_no_link(
+    house, records, monkeypatch, caplog
+):
+    machine = await house.come_in()
+    with refusing(records, monkeypatch, "seen"):
+        for _ in range(3):
+            await house.door._note_life()
+    await house.door._note_life()
+    assert not machine.closed.done()
+    told = [line.message for line in caplog.records if line.levelname == "WARNING"]
+    assert told == ["signs of life not written"], "once, not each time"
+
+
+async def test_a_node_that_cannot_be_looked_up_is_asked_to_come_again(house, records, monkeypatch):
+    machine = await house.come()
+    with refusing(records, monkeypatch, "begin_session"):
+        verdict = await machine.hello()
+    assert (verdict.code, verdict.retry_after_ms) == ("retry", 5000)
+    await house.come_in()
+
+
+async def test_usage_that_cannot_be_booked_is_not_acknowledged_and_the_link_stays(
+    house, records, monkeypatch
+):
+    machine = await house.come_in()
+    with refusing(records, monkeypatch, "key"):
+        machine.say(UsageBatch(records=(machine.signed(machine.record()),)))
+        for _ in range(20):
+            await asyncio.sleep(0)
+    assert machine.heard.empty()
+    machine.say(UsageBatch(records=(machine.signed(machine.record()),)))
+    assert codec.decode_control(await machine.next()).ids
+    assert not machine.closed.done()
+
+
+async def test_a_link_whose_task_fails_leaves_no_session_that_seems_connected(house, monkeypatch):
+    machine = await house.come_in()
+
+    async def fail(*_):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(house.door, "book", fail)
+    machine.say(UsageBatch(records=()))
+    async with asyncio.timeout(10):
+        while house.registry.live():
+            await house.registry.wait_for_change()
+    assert list(house.sessions.connected()) == []
