@@ -42,6 +42,9 @@ QUEUE_HIGH_BYTES: Final = 64 * 1024
 QUEUE_LOW_BYTES: Final = 16 * 1024
 """… and at which it may go on."""
 
+GRANT_BYTES: Final = 8 * 1024
+"""Consumed bytes upon which a WINDOW is due: until it comes, the sender keeps them all."""
+
 URGENT_LIMIT: Final = 2 * STREAMS_LIMIT
 """Resets that may wait for a console which opens streams but does not read what becomes of them."""
 
@@ -67,6 +70,7 @@ class Mux:
     def __init__(self, *, opens: bool, window: int = WINDOW_BYTES) -> None:
         self.opens = opens
         self._window = window
+        self._grant_bytes = min(window // 2, GRANT_BYTES)
         self._streams: dict[StreamId, _Stream] = {}
         self._newest = StreamId(0)
         self._urgent: deque[Reset | Window] = deque()
@@ -101,9 +105,10 @@ class Mux:
             return True  # it crossed a reset on the way: nobody waits for it
         sending = state.sending
         sending.put_data(stream, data, flags)
-        self._make_ready(stream, state)
-        sending.waiting = sending.queued_bytes >= QUEUE_HIGH_BYTES
-        return not sending.waiting
+        if not state.is_ready:
+            self._make_ready(stream, state)
+        sending.waiting = is_full = sending.queued_bytes >= QUEUE_HIGH_BYTES
+        return not is_full
 
     def end(self, stream: StreamId, trailer: bytes = b"") -> None:
         """Our half is complete."""
@@ -128,7 +133,7 @@ class Mux:
             return False
         receiving = state.receiving
         receiving.consumed = min(receiving.consumed + count, receiving.received)
-        if receiving.consumed + self._window - receiving.limit < self._window // 2:
+        if receiving.consumed + self._window - receiving.limit < self._grant_bytes:
             return False
         self._grant(stream, receiving)
         return True

@@ -61,7 +61,8 @@ class Sending:
             *before, data = _pieces(data)
             for piece in before:
                 self.put(Data(stream, piece, _unfinished(flags)))
-        self.put(Data(stream, data, flags))
+        self.queue.append(Data(stream, data, flags))
+        self.queued_bytes += len(data)
 
     def is_sendable(self) -> bool:
         """Whether the first frame that waits may go: credit bounds DATA alone."""

@@ -46,6 +46,8 @@ class Exchange:
 
     def __init__(self, client: EngineClient, request: bytes, handler: ExchangeHandler) -> None:
         self.request = request
+        # Straight through: whatever ends an exchange stops its parser too, so nothing comes late.
+        self.body_received = handler.body_received
         self._client = client
         self._handler = handler
         self._connection: _Connection | None = None
@@ -94,11 +96,6 @@ class Exchange:
                 connection.drop()
             return
         self._handler.head_received(status, headers)
-
-    def body_received(self, data: bytes) -> None:
-        """Pass it on, unless the end came from our side in between."""
-        if not self._over:
-            self._handler.body_received(data)
 
     def body_ended(self) -> None:
         """Complete; the connection is already somebody else's."""
@@ -191,7 +188,7 @@ class _Connection(asyncio.Protocol):
         if parser is None:
             self.close()  # an engine that speaks without being asked
             return
-        self._client.heard(len(data))
+        self._client.received_bytes += len(data)
         try:
             parser.feed(data)
         except ProtocolViolation as error:
@@ -322,10 +319,6 @@ class EngineClient:
     def remember(self, connection: _Connection) -> None:
         """A connection is there."""
         self._open.add(connection)
-
-    def heard(self, count: int) -> None:
-        """Bytes came from the engine."""
-        self.received_bytes += count
 
     def forget(self, connection: _Connection) -> None:
         """A connection is gone."""

@@ -62,6 +62,8 @@ class EngineAnswer:
         self._meter = StreamMeter(
             request.dialect, hides_usage=request.hides_usage, choices=request.choices
         )
+        self._split, self._measure = self._splitter.feed, self._meter.feed
+        self._forward = taker.forward
         self._is_stream = False
         self._is_judged = False
         self._body = bytearray()
@@ -123,10 +125,10 @@ class EngineAnswer:
         try:
             if not self._is_stream:
                 self._collect(data)
-            elif block := self._splitter.feed(data):
-                passed = self._meter.feed(block, now)
+            elif block := self._split(data):
+                passed = self._measure(block, now)
                 if passed:
-                    self._taker.forward(passed, self._content_type)
+                    self._forward(passed, self._content_type)
                 if passed is not block:
                     self._look_for_end()
         except ProtocolViolation as violation:
@@ -173,13 +175,15 @@ class EngineAnswer:
             self._judge(ending.complete(body, self._content_type))
 
     def _error_ended(self) -> None:
-        if not 400 <= self._status < 500:  # noqa: PLR2004 - HTTP's own classes
+        # Whose fault it is, the engine's kind knows: llama.cpp says 500 to an input too long.
+        answer = self._translate_error(self._status, bytes(self._body), self._request.path)
+        how = ending.rejected(*answer)
+        if how.is_engines_fault:
             self._fail(f"status {self._status}")
             return
         # Not its text: engines repeat parts of the prompt in it.
         logger.info("engine refused a request", extra={"status": self._status})
-        answer = self._translate_error(self._status, bytes(self._body), self._request.path)
-        self._judge(ending.rejected(*answer))
+        self._judge(how)
 
     def _collect(self, data: bytes) -> None:
         self._body += data

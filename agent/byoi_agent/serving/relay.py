@@ -188,9 +188,10 @@ class Relay:
         """The hot path: a piece of a streamed answer goes on."""
         if self._ending is not None:
             return
-        if not self._reply.has_begun:
-            self._reply.announce(self._head_of(200, content_type))
-        if not self._reply.send(data) and self._exchange is not None:
+        reply = self._reply
+        if not reply.has_begun:
+            reply.announce(self._head_of(200, content_type))
+        if not reply.send(data) and self._exchange is not None:
             self._is_paused = True
             self._exchange.pause()
 

@@ -104,11 +104,11 @@ class Session:
     def send(self, stream: StreamId, data: bytes) -> bool:
         """Queue a piece of the body; False asks to wait for `send_allowed`."""
         may_go_on = self._mux.send(stream, data)
-        if stream in self._fresh:
+        is_first = stream in self._fresh
+        if is_first:
             self._fresh.discard(stream)
-            self._poke(is_urgent=True)
-        else:
-            self._poke(is_urgent=False)
+        if self._wire is not None:
+            self._wire.poke(is_urgent=is_first)
         return may_go_on
 
     def end(self, stream: StreamId, trailer: Trailer | None = None) -> None:
