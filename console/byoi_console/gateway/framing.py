@@ -109,7 +109,7 @@ class AnswerFraming:
         if _COUNTS in block:
             block, count = self._take_usage(block, count)
         if _FINISHES[0] in block or _FINISHES[1] in block:
-            self._note_finish(block)
+            count -= self._note_finish(block)
         if self._dialect == "responses" or block.endswith(_DONE_ENDS):
             count -= self._note_end(block)
         if not self.has_content:
@@ -140,9 +140,12 @@ class AnswerFraming:
         self._before, self._after = event[: text.start(1)], event[text.end(1) :]
         self._around = len(self._before) + len(self._after)
 
-    def _note_finish(self, block: bytes) -> None:
-        if (reason := _FINISH.search(block)) is not None:
-            self.finish_reason = reason[1].decode()
+    def _note_finish(self, block: bytes) -> int:
+        """Remember the reason; returns how many events say that alone, and so were no token."""
+        if (reason := _FINISH.search(block)) is None:
+            return 0
+        self.finish_reason = reason[1].decode()
+        return sum(1 for event in events(block) if _is_finish_alone(event))
 
     def _note_end(self, block: bytes) -> int:
         """Look for the answer's end; returns how many events at the end carry no content."""
@@ -160,11 +163,11 @@ class AnswerFraming:
         """Keep everything until the first event with content, then let all of it go."""
         self._held.append(block)
         self._held_bytes += len(block)
-        content = sum(1 for event in events(block) if _has_content(event, self._dialect))
+        content = [event for event in events(block) if _has_content(event, self._dialect)]
         if not content and self._held_bytes <= HELD_LIMIT_BYTES:
             return b""
         self.has_content = True
-        self.content_events += content
+        self.content_events += sum(1 for event in content if not _is_finish_alone(event))
         return self.release()
 
     def _take_usage(self, block: bytes, count: int) -> tuple[bytes, int]:
@@ -267,8 +270,21 @@ def _has_content(event: bytes, dialect: Dialect) -> bool:
     return any(_choice_has_content(choice) for choice in choices if isinstance(choice, dict))
 
 
+def _is_finish_alone(event: bytes) -> bool:
+    """Whether an event ends a choice without bringing the last piece of it."""
+    if _FINISH.search(event) is None:
+        return False
+    choices = (_parse(event) or {}).get("choices")
+    choices = choices if isinstance(choices, list) else []
+    return not any(_choice_has_text(choice) for choice in choices if isinstance(choice, dict))
+
+
 def _choice_has_content(choice: dict[str, Any]) -> bool:
-    if choice.get("finish_reason") or choice.get("text"):
+    return bool(choice.get("finish_reason")) or _choice_has_text(choice)
+
+
+def _choice_has_text(choice: dict[str, Any]) -> bool:
+    if choice.get("text"):
         return True
     delta = choice.get("delta")
     return isinstance(delta, dict) and any(delta.get(field) for field in _TEXT_FIELDS)

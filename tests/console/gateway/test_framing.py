@@ -44,6 +44,22 @@ def test_pieces_of_any_size_give_the_same_whole_events(cuts, keeps_usage):
     assert answer.content_events == 2
 
 
+def finish(**fields):
+    ended = {"index": 0, "delta": fields, "finish_reason": "stop"}
+    return b"data: " + json.dumps({"choices": [ended]}).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "tokens"), [({}, 1), ({"content": ""}, 1), ({"content": "x"}, 2)]
+)
+def test_the_event_that_names_the_finish_is_no_token_unless_it_brings_one(fields, tokens):
+    for pieces in ([WORD + finish(**fields)], [WORD, finish(**fields)]):
+        answer = framing()
+        assert b"".join(map(answer.feed, pieces)) == WORD + finish(**fields)
+        assert answer.finish_reason == "stop"
+        assert answer.content_events == tokens
+
+
 def test_a_role_waits_for_the_first_content():
     answer = framing()
     assert answer.feed(ROLE) == b""

@@ -30,7 +30,7 @@ async def test_a_stream_passes_whole_and_is_booked(world):
         "stop",
     )
     assert (posting.usage.prompt_tokens, posting.usage.completion_tokens) == (7, 3)
-    assert posting.delivered_events == 3
+    assert posting.delivered_events == 2
 
 
 async def test_a_client_that_asks_for_usage_gets_it(world):
