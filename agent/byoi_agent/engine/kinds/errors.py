@@ -28,7 +28,12 @@ def translate(status: int, body: bytes, path: str) -> _Translation:
     Whose fault it is decides: a request that the engine cannot take is the client's 400; anything
     else, a refused key included, is the node's and becomes a 5xx that may be tried elsewhere.
     """
-    text = _message(body)
+    error = _error_of(body)
+    text = _message(error)
+    if isinstance(error, dict) and error.get("type") == "exceed_context_size_error":
+        limit, count = error.get("n_ctx"), error.get("n_prompt_tokens")
+        if isinstance(limit, int) and isinstance(count, int):  # llama.cpp, whatever its words
+            return _too_long(limit, count, path)
     for pattern, answer in _KNOWN:
         if found := pattern.search(text):
             return answer(found, path)
@@ -40,13 +45,16 @@ def translate(status: int, body: bytes, path: str) -> _Translation:
     return 502, openai_error("The model server failed.", type="server_error", code="engine_error")
 
 
-def _message(body: bytes) -> str:
-    """Where the engines that we know keep their text; empty when it is elsewhere."""
+def _error_of(body: bytes) -> object:
+    """Where the engines that we know keep their error; None when it is elsewhere."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        return ""
-    error = content.get("error", content) if isinstance(content, dict) else None
+        return None
+    return content.get("error", content) if isinstance(content, dict) else None
+
+
+def _message(error: object) -> str:
     message = error.get("message") if isinstance(error, dict) else error
     return message if isinstance(message, str) else ""
 

@@ -58,6 +58,24 @@ def test_too_long_is_said_in_openais_words_with_its_numbers(
     assert f"resulted in {count} tokens" in error["message"]
 
 
+def test_too_long_is_known_by_llamacpps_fields_where_its_words_have_no_numbers():
+    error = {
+        "code": 400,
+        "message": "the request exceeds the available context size, try increasing it",
+        "type": "exceed_context_size_error",
+        "n_prompt_tokens": 3021,
+        "n_ctx": 2048,
+    }
+    status, answer = translate(400, json.dumps({"error": error}).encode(), "/v1/responses")
+    assert status == 400
+    assert answer["error"]["code"] == "context_length_exceeded"
+    assert "2048 tokens" in answer["error"]["message"]
+    assert "3021 tokens" in answer["error"]["message"]
+    error["n_ctx"] = None
+    status, answer = translate(400, json.dumps({"error": error}).encode(), "/v1/responses")
+    assert (status, answer["error"]["code"]) == (400, None)
+
+
 @pytest.mark.parametrize(
     ("status", "text", "expected", "param", "code"),
     [
