@@ -148,7 +148,10 @@ class NodeHandshake:
         """
         challenge = decode_control(text)
         if isinstance(challenge, Reject):
-            raise _refused(challenge)
+            # Nobody has proven anything yet: a stranger's word must not end a node for good.
+            raise HandshakeRefused(
+                "retry", challenge.message, _refused(challenge).retry_after_seconds
+            )
         if not isinstance(challenge, Challenge):
             raise ProtocolViolation("expected challenge")
         _verify(

@@ -214,7 +214,7 @@ class Reject(_Message):
     type: Literal["reject"] = "reject"
     code: RejectCode
     message: str
-    retry_after_ms: int | None = None
+    retry_after_ms: Count | None = None
 
 
 GoawayReason = Literal["replaced", "revoked", "restart", "drain", "stream_ids", "protocol_error"]
@@ -225,8 +225,8 @@ class Goaway(_Message):
 
     type: Literal["goaway"] = "goaway"
     reason: GoawayReason
-    reconnect_in_ms: int = 0
-    try_for_ms: int = 0
+    reconnect_in_ms: Count = 0
+    try_for_ms: Count = 0
 
 
 class Draining(_Message):

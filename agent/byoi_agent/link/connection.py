@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.errors import LinkError
+from byoi_agent.errors import ConfigError, LinkError
 from byoi_wire import codec
 from byoi_wire.aio.inbox import ChannelLost, Inbox
 from byoi_wire.aio.websocket import DialRefused, WebSocketChannel, dial
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from byoi_wire.messages import ResumeOffer, Welcome
 
 DIAL_SECONDS: Final = 20.0
+_RETRY_LIMIT_SECONDS: Final = 3600.0
 _CLOCK_WORDS: Final = ("not yet valid", "has expired")
 
 
@@ -37,11 +39,18 @@ class Proven:
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """The system's trust store, and the owner's own authority beside it."""
+    """The system's trust store, and the owner's own authority beside it.
+
+    Raises:
+        ConfigError: the owner's file cannot be read, or holds no certificates.
+    """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_file is not None:
-        context.load_verify_locations(cafile=ca_file)
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"ca_file {ca_file} cannot be used: {error}") from error
     return context
 
 
@@ -118,8 +127,10 @@ def _tls_words(url: str, error: ssl.SSLCertVerificationError) -> str:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """The header in seconds; its date form is not worth a clock comparison."""
-    return float(retry_after) if retry_after is not None and retry_after.isdigit() else None
+    """The header in seconds, an hour at most; its date form is not worth a clock comparison."""
+    if retry_after is None or not re.fullmatch("[0-9]{1,9}", retry_after):
+        return None
+    return min(float(retry_after), _RETRY_LIMIT_SECONDS)
 
 
 __all__ = ["HandshakeRefused", "Proven", "connect", "tls_context"]

@@ -7,7 +7,7 @@ import logging
 import random
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from byoi_agent.errors import LinkError
 from byoi_agent.link import machine, network
@@ -51,6 +51,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+RENEW_RANGE: Final = (1.0, 60.0)
+GRACE_RANGE: Final = (0.0, 300.0)
+HINT_RANGE: Final = (0.0, 3600.0)
+HINT_RANGE_MS: Final = (0, 3_600_000)
+"""What a console may ask of a node, in seconds: it shall neither spin nor stay away for ever."""
+
 _MESSAGES: dict[StopCode, str] = {
     "replaced": "another process runs with this node's key, so this one stops; "
     "a copied disk needs its own enrolment: byoi enroll --replace",
@@ -59,6 +65,9 @@ _MESSAGES: dict[StopCode, str] = {
     "upgrade_required": "the console needs a newer agent; update byoi",
     "wanted": "stopped",
 }
+
+
+_Number = TypeVar("_Number", int, float)
 
 
 class Uplink(Protocol):
@@ -141,6 +150,7 @@ class LinkSupervisor:
         Raises:
             LinkStopped: the console ended it for good; the message is for the owner.
         """
+        ended: BaseExceptionGroup[LinkStopped] | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 if self._tls is not None:  # a console on this machine is reached in every network
@@ -155,9 +165,11 @@ class LinkSupervisor:
                     for command in commands:
                         self._carry_out(command, tasks)
         except* LinkStopped as stopped:
-            raise stopped.exceptions[0] from None
+            ended = stopped
         finally:
             self._abandon("the agent stops")
+        if ended is not None:  # raised out here: Python before 3.11.4 would wrap it once more
+            raise ended.exceptions[0] from None
 
     # Carrying out
 
@@ -224,7 +236,8 @@ class LinkSupervisor:
         try:
             async with asyncio.TaskGroup() as tasks:
                 renewing = tasks.create_task(
-                    self._renew(connection, proven.welcome.renew_seconds), name="lease"
+                    self._renew(connection, _within(proven.welcome.renew_seconds, RENEW_RANGE)),
+                    name="lease",
                 )
                 self._online(proven.welcome)
                 connection.start(proven.inbox.rest())
@@ -263,7 +276,7 @@ class LinkSupervisor:
             resumes=self._view.resumes + resumed,
         )
         logger.info("link online", extra={"epoch": welcome.epoch, "resumed": resumed})
-        self._events.put_nowait(Welcomed(welcome.grace_seconds))
+        self._events.put_nowait(Welcomed(_within(welcome.grace_seconds, GRACE_RANGE)))
         self._on_online()
 
     async def _renew(self, connection: Connection, every_seconds: float) -> None:
@@ -289,7 +302,8 @@ class LinkSupervisor:
             case "replaced" | "revoked" as code:
                 self._events.put_nowait(Rejected(code, _MESSAGES[code]))
             case _:
-                self._events.put_nowait(GoneAway(goaway.reconnect_in_ms / 1000))
+                seconds = _within(goaway.reconnect_in_ms, HINT_RANGE_MS) / 1000
+                self._events.put_nowait(GoneAway(seconds))
 
     def _refused(self, refusal: HandshakeRefused, dice: float) -> Event:
         match refusal.code:
@@ -297,7 +311,9 @@ class LinkSupervisor:
                 return Rejected(code, _MESSAGES[code])
             case _:
                 self._lost(f"the console refused: {refusal}")
-                return Failed(dice, refusal.retry_after_seconds, self._answers)
+                hint = refusal.retry_after_seconds
+                seconds = None if hint is None else _within(hint, HINT_RANGE)
+                return Failed(dice, seconds, self._answers)
 
     def _lost(self, reason: str) -> None:
         if self._view.state != "waiting":  # the first failure is news, the next fifty are not
@@ -314,6 +330,12 @@ class LinkSupervisor:
         if view != self._view:
             self._view = view
             self._publish(view)
+
+
+def _within(value: _Number, bounds: tuple[_Number, _Number]) -> _Number:
+    """A console's number as far as we go along with it."""
+    low, high = bounds
+    return min(max(value, low), high)
 
 
 def _session(accept: Callable[[Session, StreamId, OpenHead], StreamHandler]) -> Session:
