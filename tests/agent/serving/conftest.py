@@ -177,7 +177,7 @@ class FakeEngine:
         return self.counted
 
     def translate_error(self, status, body, path=""):
-        if status == 401:
+        if b"too large" not in body and status not in {400, 413, 422}:
             return 502, {"error": {"message": "no", "type": "server_error", "code": "engine_error"}}
         return 400, {"error": {"message": "too long", "code": "context_length_exceeded"}}
 

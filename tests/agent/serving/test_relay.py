@@ -385,9 +385,10 @@ async def test_what_is_the_engines_own_fault_may_be_tried_elsewhere(node, say, s
     assert (node.record.outcome, node.record.usage) == ("failed", Usage())
 
 
-async def test_a_request_that_the_engine_refuses_gets_openais_error(node, say):
+@pytest.mark.parametrize(("status", "text"), [(400, "secret"), (500, "secret: too large")])
+async def test_a_request_that_the_engine_refuses_gets_openais_error(node, say, status, text):
     _, request = await node.ask()
-    request.answer({"error": {"message": "secret prompt repeated"}}, 400)
+    request.answer({"error": {"message": text}}, status)
     await say.turns()
     assert node.names() == ["commit", "head", "data", "end"]
     assert node.heads == [(400, {"content-type": "application/json"})]
