@@ -34,6 +34,7 @@ from byoi_agent.hardware.watch import HardwareView, HardwareWatch
 from byoi_agent.link.supervisor import LinkStopped, LinkSupervisor
 from byoi_agent.models.catalogue import DEFAULT_MODEL, find
 from byoi_agent.models.hub import ModelStore
+from byoi_agent.node.advertise import unoffered
 from byoi_agent.node.announcer import Announcer
 from byoi_agent.node.board import Board
 from byoi_agent.node.view import NodeView
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from byoi_agent.config.settings import Settings
     from byoi_agent.control.schema import NodePlace, StatusReport
     from byoi_agent.engine.kinds.base import EngineKind
+    from byoi_agent.engine.view import EngineView
     from byoi_agent.identity.keys import Identity
     from byoi_agent.models.wheels import Progress
 
@@ -116,7 +118,7 @@ class Daemon:
         self._health = Health(lambda warnings: self._board.update(warnings=warnings))
         self._engine = EngineSupervisor(
             engine_kind(settings, paths),
-            publish=lambda view: self._board.update(engine=view),
+            publish=self._engine_changed,
             clock=self._clock,
             records=paths.engine_runs_folder,
             report=ProgressLog(),
@@ -228,6 +230,17 @@ class Daemon:
 
     def _usage_acknowledged(self, ack: UsageAck) -> None:
         self._reporter.acked(ack.ids)
+
+    def _engine_changed(self, view: EngineView) -> None:
+        self._board.update(engine=view)
+        if count := unoffered(self._board.view, self._board.offer):
+            self._health.warn(
+                "models-left-out",
+                f"{count} of the engine's models are not offered: a console takes no more",
+                "name the one to serve: --model NAME",
+            )
+        else:
+            self._health.clear("models-left-out")
 
     def _hardware_read(self, view: HardwareView) -> None:
         self._board.update(host=view.host, devices=view.devices)

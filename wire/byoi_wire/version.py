@@ -30,6 +30,12 @@ STREAMS_LIMIT: Final = 4096
 RESUME_STREAMS_LIMIT: Final = 1024
 """Streams that may go on over a new link: what both hellos and welcomes have room for."""
 
+MODELS_LIMIT: Final = 256
+"""Models that a node may advertise; a console closes the link of one that names more."""
+
+MODELS_LIMIT_BYTES: Final = 40 * 1024
+"""All of them together as JSON, so that an advertisement stays within a message."""
+
 STREAM_ID_LIMIT: Final = 2**31
 """At this stream id a console sends `goaway`; ids are never used again within a session."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from byoi_wire.messages import Advertise, Device, Host, ModelOffer, Status
+from byoi_wire.version import MODELS_LIMIT, MODELS_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from byoi_agent.engine.view import EngineView
@@ -31,6 +32,11 @@ def build(view: NodeView) -> Advertise:
         slots=slots,
         queue=queue_of(view),
     )
+
+
+def unoffered(view: NodeView, offer: Advertise) -> int:
+    """How many models the engine has beyond those that can be told to a console."""
+    return len(view.engine.models) - len(offer.models) if slots_of(view) and view.engine else 0
 
 
 def status(view: NodeView) -> Status:
@@ -74,8 +80,11 @@ def is_news(told: Advertise, now: Advertise) -> bool:
 
 
 def _offers(engine: EngineView) -> tuple[ModelOffer, ...]:
-    return tuple(
-        ModelOffer(
+    """The engine's models in its own order, as many as a console takes of one node."""
+    offers: list[ModelOffer] = []
+    left_bytes = MODELS_LIMIT_BYTES
+    for model in engine.models[:MODELS_LIMIT]:
+        offer = ModelOffer(
             id=model.id,
             engine=engine.kind,
             routes=model.routes,
@@ -83,8 +92,11 @@ def _offers(engine: EngineView) -> tuple[ModelOffer, ...]:
             created_at=model.created_at,
             features=model.features,
         )
-        for model in engine.models
-    )
+        left_bytes -= len(offer.model_dump_json())
+        if left_bytes < 0:
+            break
+        offers.append(offer)
+    return tuple(offers)
 
 
 def _fixed_device(device: Device) -> Device:

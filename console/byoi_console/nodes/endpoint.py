@@ -41,6 +41,7 @@ from byoi_wire.version import (
     HANDSHAKE_SECONDS,
     LEASE_SECONDS,
     MESSAGE_LIMIT_BYTES,
+    MODELS_LIMIT,
     RENEW_SECONDS,
     WINDOW_BYTES,
 )
@@ -62,7 +63,6 @@ UNPROVEN_PER_ADDRESS: Final = 16
 """Handshakes that one address may have under way; a proof costs us 0.2 ms, a wait nothing."""
 
 BATCHES_WAITING: Final = 8
-MODELS_LIMIT: Final = 256
 PROOFS_LIMIT: Final = 4096
 """Nodes' keys kept to prove their usage records."""
 

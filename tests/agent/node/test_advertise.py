@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byoi_agent.engine.view import EngineView
-from byoi_agent.node.advertise import build, is_news, queue_of, slots_of, status
+from byoi_agent.node.advertise import build, is_news, queue_of, slots_of, status, unoffered
 from byoi_agent.node.view import Load
+from byoi_wire.codec import encode_control
+from byoi_wire.version import MESSAGE_LIMIT_BYTES, MODELS_LIMIT
 
 GIB = 1024**3
 
@@ -24,6 +26,25 @@ def test_a_ready_engines_models_are_offered_as_they_are(ready_view):
         ("json",),
     )
     assert offer.slots == 4
+
+
+@pytest.mark.parametrize(
+    "name", ["m{:06d}", "a-name-as-long-as-some-servers-like-them/" * 8 + "{}"]
+)
+def test_no_more_models_are_offered_than_a_console_takes_in_one_message(ready_view, name):
+    many = tuple(replace(ready_view.engine.models[0], id=name.format(n)) for n in range(5000))
+    view = replace(ready_view, engine=replace(ready_view.engine, models=many))
+    offer = build(view)
+    assert 0 < len(offer.models) <= MODELS_LIMIT
+    assert [model.id for model in offer.models] == [m.id for m in many[: len(offer.models)]]
+    assert len(encode_control(offer)) < MESSAGE_LIMIT_BYTES - 16 * 1024, "devices need room too"
+    assert unoffered(view, offer) == 5000 - len(offer.models)
+
+
+def test_where_all_are_offered_or_none_can_be_nothing_is_left_out(ready_view):
+    assert unoffered(ready_view, build(ready_view)) == 0
+    starting = replace(ready_view, engine=replace(ready_view.engine, state="starting"))
+    assert unoffered(starting, build(starting)) == 0
 
 
 @pytest.mark.parametrize("state", ["stopped", "starting", "draining", "backing_off", "failed"])
