@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import TYPE_CHECKING
 
 from byoi_agent.control.schema import NodePlace
-from byoi_agent.demo.child import Child, finish, program
+from byoi_agent.demo.child import Child, ChildFailed, finish, program
 from byoi_agent.demo.console_api import ConsoleApi
 from byoi_agent.demo.folder import Secrets
 from byoi_agent.identity.record import read_record
@@ -58,24 +59,37 @@ async def secrets_of(folder: DemoFolder, console_url: str) -> Secrets:
     """The demo's keys: kept from an earlier start, else made now."""
     if (kept := folder.secrets()) is not None:
         return kept
-    argv = (
-        *(program("byoi-console"), "admin", "create", "--data-dir", str(folder.console)),
-        *("--email", ADMIN_EMAIL, "--json"),
-    )
-    admin = json.loads(await finish("byoi-console admin create", argv, {}))
+    admin = await _new_admin(folder)
     api = ConsoleApi(console_url, admin["api_key"])
     try:
         key = await api.call("POST", "/api/keys", {"name": "demo", "scope": "inference"})
     finally:
         await api.close()
-    secrets = Secrets(
+    made = Secrets(
         admin_email=admin["email"],
         admin_password=admin["password"],
         admin_api_key=admin["api_key"],
         api_key=key["key"],
     )
-    folder.keep(secrets)
-    return secrets
+    folder.keep(made)
+    return made
+
+
+async def _new_admin(folder: DemoFolder) -> dict[str, str]:
+    try:
+        return await _made_admin(folder, ADMIN_EMAIL)
+    except ChildFailed:
+        # A demo that was stopped before it had kept what it was told left the name taken.
+        return await _made_admin(folder, f"admin-{secrets.token_hex(4)}@localhost")
+
+
+async def _made_admin(folder: DemoFolder, email: str) -> dict[str, str]:
+    argv = (
+        *(program("byoi-console"), "admin", "create", "--data-dir", str(folder.console)),
+        *("--email", email, "--json"),
+    )
+    made: dict[str, str] = json.loads(await finish("byoi-console admin create", argv, {}))
+    return made
 
 
 def not_enrolled(folder: DemoFolder, nodes: int) -> list[int]:
@@ -87,9 +101,9 @@ def not_enrolled(folder: DemoFolder, nodes: int) -> list[int]:
     ]
 
 
-async def join_token(console_url: str, secrets: Secrets, uses: int) -> str:
+async def join_token(console_url: str, keys: Secrets, uses: int) -> str:
     """A token that admits so many nodes."""
-    api = ConsoleApi(console_url, secrets.admin_api_key)
+    api = ConsoleApi(console_url, keys.admin_api_key)
     try:
         token: str = (await api.call("POST", "/api/join-tokens", {"uses": uses}))["token"]
     finally:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from byoi_agent.demo import parts
+from byoi_agent.demo.child import ChildFailed
 from byoi_agent.demo.choices import Choices
 from byoi_agent.demo.folder import DemoFolder, Secrets
 from byoi_agent.identity.record import EnrolmentRecord, write_record
@@ -76,6 +77,21 @@ async def test_the_first_start_makes_an_admin_and_a_key_and_keeps_them(folder, c
     console.clear()
     assert await parts.secrets_of(folder, "http://c") == SECRETS
     assert console == []
+
+
+async def test_a_start_that_was_stopped_before_it_kept_its_keys_is_no_dead_end(
+    folder, console, monkeypatch
+):
+    remembering = parts.finish
+
+    async def finish(name, argv, extra):
+        if parts.ADMIN_EMAIL in argv:
+            raise ChildFailed("admin@localhost has an account already")
+        return await remembering(name, argv, extra)
+
+    monkeypatch.setattr(parts, "finish", finish)
+    assert await parts.secrets_of(folder, "http://c") == SECRETS
+    assert folder.secrets() == SECRETS
 
 
 async def test_a_join_token_is_made_for_as_many_nodes_as_need_one(folder, console):
