@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.clock import SystemClock
-from byoi_agent.config.files import write_private
+from byoi_agent.config.files import check_can_be_made, write_private
 from byoi_agent.control.instances import write_place
 from byoi_agent.control.server import ControlServer, ControlServices
 from byoi_agent.control.status import engine_place, status_of
@@ -176,8 +176,10 @@ class Daemon:
 
         Raises:
             LinkStopped: revoked, replaced, or too old: trying again cannot help.
-            ConfigError: the control API's port or socket cannot be used.
+            ConfigError: the control API's port or socket, or the ready file, cannot be used.
         """
+        if self._ready_file is not None:
+            check_can_be_made("--ready-file", self._ready_file)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.ask)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from byoi_agent.cli.options import choose, debug_option, json_option
+from byoi_agent.config.files import check_can_be_made
 from byoi_agent.demo.choices import NODES_LIMIT, Choices
 from byoi_agent.demo.folder import opened
 from byoi_agent.demo.supervisor import Audience, DemoSupervisor
@@ -71,6 +72,8 @@ def demo(*, quiet: bool, as_json: bool, **flags: object) -> int:
     """
     # Of the settings only those that hold for every node of this machine: where downloads go.
     paths = choose({"engine": flags["engine"], "data_dir": flags["data_dir"]}).paths
+    if isinstance(ready_file := flags["ready_file"], Path):
+        check_can_be_made("--ready-file", ready_file)
     choices = Choices(**flags)  # type: ignore[arg-type]
     is_once = choices.once is not None
     audience = _Programs(once=is_once) if as_json else _People(quiet=quiet, once=is_once)

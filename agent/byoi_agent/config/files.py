@@ -59,6 +59,19 @@ def read_private(path: Path) -> bytes:
         return file.read()
 
 
+def check_can_be_made(flag: str, file: Path) -> None:
+    """Refuse early a file that is to be written much later.
+
+    Raises:
+        ConfigError: its folder is not there, or not to be written to; `flag` named it.
+    """
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"{flag}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"{flag}: the folder {folder} cannot be written to")
+
+
 def make_private_folder(path: Path) -> None:
     """Make a folder of our own, or accept one that nobody else can write to.
 

@@ -95,3 +95,9 @@ def test_the_version_is_told_without_loading_the_rest():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_demo_that_could_not_tell_when_it_is_ready_does_not_even_begin(byoi, tmp_path):
+    code, out, err = byoi("demo", "--ready-file", tmp_path / "nowhere" / "ready.json")
+    assert (code, out) == (78, "")
+    assert err.startswith("byoi: --ready-file: there is no folder")

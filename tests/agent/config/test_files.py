@@ -4,7 +4,12 @@ import stat
 
 import pytest
 
-from byoi_agent.config.files import make_private_folder, read_private, write_private
+from byoi_agent.config.files import (
+    check_can_be_made,
+    make_private_folder,
+    read_private,
+    write_private,
+)
 from byoi_agent.errors import ConfigError
 
 
@@ -92,3 +97,12 @@ def test_a_file_where_a_folder_should_be_is_refused(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ConfigError):
         make_private_folder(tmp_path / "file")
+
+
+def test_a_file_that_could_not_be_written_later_is_refused_at_once(tmp_path, monkeypatch):
+    check_can_be_made("--ready-file", tmp_path / "ready.json")
+    with pytest.raises(ConfigError, match="--ready-file: there is no folder"):
+        check_can_be_made("--ready-file", tmp_path / "nowhere" / "ready.json")
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(ConfigError, match="cannot be written to"):
+        check_can_be_made("--ready-file", tmp_path / "ready.json")
