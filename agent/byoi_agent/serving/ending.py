@@ -30,7 +30,7 @@ class Ending:
         is_recorded: False where nothing ran, so that there is nothing to record.
         is_told: False where the peer has ended the stream itself.
         is_engines_fault: the engine is to be looked at.
-        is_rejection: the engine, or we, refused the request as invalid; no token was used.
+        is_rejection: the engine, or we, refused the request; no token was used.
     """
 
     outcome: Outcome
@@ -76,7 +76,14 @@ ENGINE_FAILED: Final = Ending(
     is_engines_fault=True,
 )
 ENGINE_BUSY: Final = Ending(
-    "failed", 503, "engine_not_ready", ResetCode.ENGINE_ERROR, "the engine is busy"
+    # Nothing ran and nothing broke: not an engine's death of which requests are suspected.
+    "failed",
+    503,
+    "engine_not_ready",
+    ResetCode.REFUSED,
+    "the engine is busy",
+    is_recorded=False,
+    is_rejection=True,
 )
 
 

@@ -177,6 +177,8 @@ class FakeEngine:
         return self.counted
 
     def translate_error(self, status, body, path=""):
+        if status == 503:
+            return 503, {"error": {"message": "busy", "code": "engine_not_ready"}}
         if b"too large" not in body and status not in {400, 413, 422}:
             return 502, {"error": {"message": "no", "type": "server_error", "code": "engine_error"}}
         return 400, {"error": {"message": "too long", "code": "context_length_exceeded"}}

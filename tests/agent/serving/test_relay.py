@@ -375,7 +375,7 @@ async def test_an_error_before_the_first_token_sends_nothing_at_all(node, say):
     assert node.names() == ["abort", "commit", "reset"]
 
 
-@pytest.mark.parametrize("status", [500, 503, 302, 204, 401])
+@pytest.mark.parametrize("status", [500, 302, 204, 401])
 async def test_what_is_the_engines_own_fault_may_be_tried_elsewhere(node, say, status):
     _, request = await node.ask()
     request.answer({"error": "traceback"}, status)
@@ -383,6 +383,14 @@ async def test_what_is_the_engines_own_fault_may_be_tried_elsewhere(node, say, s
     assert node.resets[0][0] == "ENGINE_ERROR"
     assert node.heads == []
     assert (node.record.outcome, node.record.usage) == ("failed", Usage())
+
+
+async def test_an_engine_that_is_busy_is_no_broken_one(node, say):
+    _, request = await node.ask()
+    request.answer({"error": "busy"}, 503)
+    await say.turns()
+    assert node.names() == ["reset"]
+    assert node.resets == [("REFUSED", "the engine is busy")]
 
 
 @pytest.mark.parametrize(("status", "text"), [(400, "secret"), (500, "secret: too large")])
