@@ -86,7 +86,14 @@ async def connect(
     except TimeoutError as error:
         channel.abort()
         raise LinkError("the console did not answer the handshake", retry=True) from error
-    except (ChannelLost, ProtocolViolation, SignatureInvalid) as error:
+    except SignatureInvalid as error:
+        channel.abort()
+        raise LinkError(
+            f"another console answers at {url}: {error}; if it is meant to be the new one, "
+            "enrol with it: byoi enroll --replace",
+            retry=True,
+        ) from error
+    except (ChannelLost, ProtocolViolation) as error:
         channel.abort()
         raise LinkError(f"handshake failed: {error}", retry=True) from error
     except BaseException:
