@@ -211,6 +211,11 @@ class Mux:
         return bool(self._urgent or self._windows or self._ready)
 
     @property
+    def has_ready(self) -> bool:
+        """Whether a stream has something to say, beside windows and resets."""
+        return bool(self._ready)
+
+    @property
     def is_exhausted(self) -> bool:
         """Whether no stream can be opened in this session any more."""
         return self._newest >= STREAM_ID_LIMIT

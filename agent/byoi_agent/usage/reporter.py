@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BATCH_RECORDS: Final = 200
+GATHER_SECONDS: Final = 0.02
+"""How long records wait for company; also lets the end of an answer go before its report."""
+
 RESEND_SECONDS: Final = 30.0
 """An acknowledgement that has not come by then is asked for by sending again."""
 _ACKNOWLEDGED_LIMIT: Final = 10_000
@@ -73,6 +76,8 @@ class Reporter:
             tasks.create_task(self._remind(), name="usage resend")
             while True:
                 await self._news.wait()
+                if not self._acknowledged:
+                    await asyncio.sleep(GATHER_SECONDS)
                 self._news.clear()
                 try:
                     await self._settle()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -26,6 +27,9 @@ if sys.platform == "win32":
     _new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 else:
     from uvloop import new_event_loop as _new_loop
+
+_COLLECT_AFTER: Final = 10_000
+"""New objects upon which garbage is looked for; Python's 700 are a few requests'."""
 
 
 @click.command()
@@ -62,6 +66,10 @@ def serve(
         if ready_file is not None:
             _write_whole(ready_file, json.dumps({"url": url, "pid": os.getpid()}))
 
+    # What is imported by now stays: a collector that looks through it again and again would cost
+    # requests whole milliseconds.
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(serve_console(settings, ready))
 

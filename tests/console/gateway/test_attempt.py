@@ -71,6 +71,9 @@ class Link:
     def poke(self, *, is_urgent):
         asyncio.get_running_loop().call_soon(self.carry)
 
+    def poke_later(self):
+        asyncio.get_running_loop().call_soon(self.carry)
+
     def carry(self):
         for here, there in ((self.console, self.node), (self.node, self.console)):
             while self.is_up and here.has_frames and (frames := here.take(2**16)):

@@ -459,6 +459,7 @@ def test_streams_outlive_a_lost_link(in_virtual_time, recorder, head):
             "data",
             "end",
         ]
+        await asyncio.sleep(GATHER_SECONDS)  # what acknowledges an end waits for company
         both.at_console_link.close()
         async with asyncio.TaskGroup() as tasks:
             for link in both.links:

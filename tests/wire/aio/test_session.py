@@ -22,6 +22,9 @@ class Pokes:
     def poke(self, *, is_urgent: bool) -> None:
         self.urgent.append(is_urgent)
 
+    def poke_later(self) -> None:
+        self.urgent.append(None)
+
 
 class Link:
     """A console's and a node's session, and what the node's application has accepted."""
@@ -128,7 +131,7 @@ def test_a_slow_handler_stops_its_stream_and_no_other(link, recorder, head):
     heard = sum(len(words[1]) for words in link.at_node.heard if words[0] == "data")
     assert heard == WINDOW_BYTES - 1 + len(b"quick")
     link.node.consumed(slow, WINDOW_BYTES // 2)
-    assert link.node_wire.urgent[-1] is False
+    assert link.node_wire.urgent[-1] is None, "credit may wait for company"
     link.carry()
     assert len(link.at_node.body) == heard + WINDOW_BYTES // 2 + 1  # and the unit of OPEN
 

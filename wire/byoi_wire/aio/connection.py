@@ -140,6 +140,11 @@ class Connection:
         elif self._flush_timer is None:
             self._flush_timer = self._loop.call_at(self._last_flush + GATHER_SECONDS, self._flush)
 
+    def poke_later(self) -> None:
+        """Credit waits: it goes with whatever goes next, or alone in a moment."""
+        if not self._is_flush_due and self._flush_timer is None:
+            self._flush_timer = self._loop.call_later(GATHER_SECONDS, self._flush)
+
     # What the channel calls
 
     def message_received(self, message: bytes | str) -> None:

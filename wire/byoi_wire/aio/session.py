@@ -64,6 +64,9 @@ class Wire(Protocol):
     def poke(self, *, is_urgent: bool) -> None:
         """Frames wait: send them soon, or now."""
 
+    def poke_later(self) -> None:
+        """Credit and the like wait: they may go with what comes next, or in a little while."""
+
 
 class Session:
     """Sole owner of one session's mux and of who handles which stream.
@@ -126,8 +129,8 @@ class Session:
 
     def consumed(self, stream: StreamId, count: int) -> None:
         """`count` bytes have gone on; the peer may send as many more."""
-        if self._mux.consumed(stream, count):
-            self._poke(is_urgent=False)
+        if self._mux.consumed(stream, count) and self._wire is not None:
+            self._wire.poke_later()
 
     @property
     def connected(self) -> bool:
@@ -165,8 +168,10 @@ class Session:
                     handler.data_received(event.data)
             elif event is not None:
                 self._dispatch(event)
-        if self._mux.has_frames:
+        if self._mux.has_ready:
             self._poke(is_urgent=False)
+        elif self._mux.has_frames and self._wire is not None:
+            self._wire.poke_later()
 
     def take(self, budget_bytes: int) -> list[Frame]:
         """What may be sent now."""
