@@ -201,17 +201,21 @@ def bytes_in(folder: Path) -> int:
 
 
 def _index_settings() -> dict[str, str]:
-    """What pip was told about indexes, in uv's words, where uv was not told itself."""
+    """What pip was told about indexes, in uv's words, where uv was not told itself.
+
+    The machine's certificates count, as they do for pip: a company's proxy signs with its own.
+    """
     same = {
         "UV_FIND_LINKS": "PIP_FIND_LINKS",
         "UV_DEFAULT_INDEX": "PIP_INDEX_URL",
         "UV_INDEX": "PIP_EXTRA_INDEX_URL",
     }
-    return {
+    told = {
         theirs: os.environ[ours]
         for theirs, ours in same.items()
         if ours in os.environ and theirs not in os.environ
     }
+    return {"UV_SYSTEM_CERTS": os.environ.get("UV_SYSTEM_CERTS", "1"), **told}
 
 
 async def _run(argv: list[str], environment: dict[str, str]) -> None:

@@ -77,12 +77,18 @@ def test_what_pip_was_told_is_told_to_uv_unless_it_was_told_itself(monkeypatch):
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://extra")
     monkeypatch.setenv("PIP_FIND_LINKS", "/links")
     monkeypatch.setenv("UV_FIND_LINKS", "/other")
-    for name in ("UV_DEFAULT_INDEX", "UV_INDEX"):
+    for name in ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_SYSTEM_CERTS"):
         monkeypatch.delenv(name, raising=False)
     assert wheels._index_settings() == {
+        "UV_SYSTEM_CERTS": "1",
         "UV_DEFAULT_INDEX": "https://index",
         "UV_INDEX": "https://extra",
     }
+
+
+def test_the_machine_s_certificates_count_unless_the_owner_says_otherwise(monkeypatch):
+    monkeypatch.setenv("UV_SYSTEM_CERTS", "0")
+    assert wheels._index_settings()["UV_SYSTEM_CERTS"] == "0"
 
 
 async def test_a_folder_is_built_once_and_shown_while_it_grows(tmp_path, heard):
