@@ -15,6 +15,7 @@ Exit codes, after sysexits.h where it has one:
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 import traceback
@@ -32,6 +33,9 @@ EXIT_UNAVAILABLE: Final = 69
 EXIT_SOFTWARE: Final = 70
 EXIT_CONFIG: Final = 78
 EXIT_INTERRUPTED: Final = 130
+
+_DISK_FAILURES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""What a disk says that is full, or has failed: no fault of ours."""
 
 COMMANDS: Final = ("demo", "enroll", "run", "status", "usage", "version")
 
@@ -122,6 +126,12 @@ def _ended_by(error: BaseException, *, debug: bool) -> int:
         return EXIT_FAILED  # whoever read our output has gone
     if isinstance(error, AgentError):
         click.echo(f"byoi: {error}", err=True)
+    elif isinstance(error, OSError) and error.errno in _DISK_FAILURES:
+        where = f" {error.filename}" if error.filename else ""
+        click.echo(
+            f"byoi: cannot write{where}: {error.strerror}; make room and try again", err=True
+        )
+        return EXIT_FAILED
     else:
         click.echo(
             f"byoi: a fault of byoi itself ({type(error).__name__}: {error}); "

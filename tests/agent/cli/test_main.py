@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 
@@ -40,6 +41,8 @@ def failing(monkeypatch):
         (StateInUse("x"), 69),
         (errors.AgentError("x"), 1),
         (ValueError("x"), 70),
+        (OSError(errno.ENOSPC, "No space left on device"), 1),
+        (OSError(errno.EBADF, "Bad file descriptor"), 70),
         (KeyboardInterrupt(), 130),
         (click.UsageError("x"), 64),
         (SystemExit(3), 3),
@@ -58,6 +61,13 @@ def test_an_error_is_one_sentence_without_a_traceback(byoi, failing):
     failing(errors.ConfigError("slots must be at least 1; choose another"))
     _, out, err = byoi("version")
     assert (out, err) == ("", "byoi: slots must be at least 1; choose another\n")
+
+
+def test_a_full_disk_is_no_fault_of_ours(byoi, failing):
+    failing(OSError(errno.ENOSPC, "No space left on device", "/state/control.json"))
+    _, _, err = byoi("version")
+    words = "cannot write /state/control.json: No space left on device; make room and try again"
+    assert err == f"byoi: {words}\n"
 
 
 def test_debug_shows_the_traceback(byoi, failing):
