@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import secrets
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -62,6 +63,10 @@ logger = logging.getLogger(__name__)
 UNPROVEN_PER_ADDRESS: Final = 16
 """Handshakes that one address may have under way; a proof costs us 0.2 ms, a wait nothing."""
 
+RETURN_SECONDS: Final = (0.5, 4.0)
+"""Each node that comes while too many do is told its own moment within this time to come again;
+by their own back-off some of a large crowd would wait for a minute."""
+
 BATCHES_WAITING: Final = 8
 PROOFS_LIMIT: Final = 4096
 """Nodes' keys kept to prove their usage records."""
@@ -70,6 +75,7 @@ UNREADABLE_SECONDS: Final = 5.0
 """When a node may try again that came while the database refused."""
 
 _BUSY_CLOSE: Final = 1013
+_POLICY_CLOSE: Final = 1008
 _LIMITS: Final = Limits(
     window_bytes=WINDOW_BYTES, data_bytes=DATA_LIMIT_BYTES, message_bytes=MESSAGE_LIMIT_BYTES
 )
@@ -134,7 +140,9 @@ class AgentsDoor:
         if channel is None:
             return
         if self._tasks is None or self._unproven[peer] >= UNPROVEN_PER_ADDRESS:
-            channel.close(_BUSY_CLOSE, "too many handshakes from this address")
+            wait = random.uniform(*RETURN_SECONDS)  # noqa: S311 (keeps them apart, no secret)
+            busy = HandshakeRefused("retry", "too many handshakes from this address", wait)
+            self._reject(channel, busy, _BUSY_CLOSE)
             return
         self._tasks.create_task(self._serve(channel, peer), name=f"link from {peer}")
 
@@ -202,7 +210,9 @@ class AgentsDoor:
             raise HandshakeRefused("revoked", "this node was revoked")
         return _Proven(hello, node.org_id, epoch)
 
-    def _reject(self, channel: WebSocketChannel, refusal: HandshakeRefused) -> None:
+    def _reject(
+        self, channel: WebSocketChannel, refusal: HandshakeRefused, close_code: int = _POLICY_CLOSE
+    ) -> None:
         wait = refusal.retry_after_seconds
         reject = Reject(
             code=refusal.code,
@@ -210,7 +220,7 @@ class AgentsDoor:
             retry_after_ms=None if wait is None else round(wait * 1000),
         )
         channel.send(codec.encode_control(reject))
-        channel.close(1008, str(refusal))
+        channel.close(close_code, str(refusal))
 
     # While it lasts
 

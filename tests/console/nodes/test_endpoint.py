@@ -206,6 +206,10 @@ async def test_a_machine_that_says_nothing_is_sent_away_in_time(house, monkeypat
 async def test_one_address_cannot_keep_the_door_busy(house):
     waiting = [await house.come("192.0.2.9") for _ in range(endpoint.UNPROVEN_PER_ADDRESS)]
     refused = await house.come("192.0.2.9")
+    told = codec.decode_control(await refused.next())
+    assert told.code == "retry"
+    least, most = endpoint.RETURN_SECONDS
+    assert least * 1000 <= told.retry_after_ms <= most * 1000
     assert (await refused.end())[0] == 1013
     await house.come_in("192.0.2.10")
     assert not any(machine.closed.done() for machine in waiting)
