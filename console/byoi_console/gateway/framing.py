@@ -30,6 +30,9 @@ _LAST_RESPONSE: Final = re.compile(rb'"type"\s*:\s*"response\.(completed|incompl
 _TEXT: Final = re.compile(
     rb'"(?:content|reasoning_content|reasoning|text|arguments|delta)":[ ]?"((?:[^"\\]|\\.)*)"'
 )
+_BEGINS: Final = re.compile(rb'"delta":[ ]?\{(?:"role":[ ]?"assistant",[ ]?)?"content":[ ]?"[^"]')
+"""Text that is not empty, as engines write it: nothing within a JSON string looks like this."""
+
 _PLAIN_TEXT: Final = re.compile(rb"[ !#-~]*")
 """Neither a quote nor a line's end: within a string of an event it changes nothing around it."""
 
@@ -259,6 +262,8 @@ def _parse(event: bytes) -> dict[str, Any] | None:
 
 def _has_content(event: bytes, dialect: Dialect) -> bool:
     """Whether a client that sees this event has seen part of the answer."""
+    if dialect == "chat" and _BEGINS.search(event) is not None:
+        return True  # most of them: JSON is only read where it takes a closer look
     parsed = _parse(event)
     if parsed is None:
         return False
