@@ -109,8 +109,6 @@ def exit_code_of(error: BaseException) -> int:
 
 
 def _ended_by(error: BaseException, *, debug: bool) -> int:
-    from byoi_agent.errors import AgentError  # noqa: PLC0415 `byoi version` never gets here
-
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else EXIT_FAILED
     if isinstance(error, click.exceptions.Exit):
@@ -122,22 +120,29 @@ def _ended_by(error: BaseException, *, debug: bool) -> int:
         return EXIT_USAGE
     if debug:
         traceback.print_exception(error)
+    return _told(error)
+
+
+def _told(error: BaseException) -> int:
+    """Say in a sentence what went wrong and what to do; returns the exit code for it."""
+    from byoi_agent.errors import AgentError  # noqa: PLC0415 `byoi version` never gets here
+
     if isinstance(error, BrokenPipeError):
         return EXIT_FAILED  # whoever read our output has gone
     if isinstance(error, AgentError):
         click.echo(f"byoi: {error}", err=True)
-    elif isinstance(error, OSError) and error.errno in _DISK_FAILURES:
+        return exit_code_of(error)
+    if isinstance(error, OSError) and error.errno in _DISK_FAILURES:
         where = f" {error.filename}" if error.filename else ""
         click.echo(
             f"byoi: cannot write{where}: {error.strerror}; make room and try again", err=True
         )
         return EXIT_FAILED
-    else:
-        click.echo(
-            f"byoi: a fault of byoi itself ({type(error).__name__}: {error}); "
-            "please report it with the output of --debug",
-            err=True,
-        )
+    click.echo(
+        f"byoi: a fault of byoi itself ({type(error).__name__}: {error}); "
+        "please report it with the output of --debug",
+        err=True,
+    )
     return exit_code_of(error)
 
 
