@@ -62,7 +62,8 @@ class ModelUnknown(ConsoleError):
 
     def __init__(self, model: str, near: Sequence[str]) -> None:
         meant = " Did you mean " + " or ".join(f"`{name}`" for name in near) + "?" if near else ""
-        super().__init__(f"The model `{model[:200]}` does not exist.{meant}")
+        listed = " GET /v1/models lists those that do."
+        super().__init__(f"The model `{model[:200]}` does not exist.{meant}{listed}")
 
 
 class Unserved(ConsoleError):
