@@ -7,7 +7,11 @@ with "only on" names another operating system.
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
+import json
+import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 STAND_IN = "stand-in"
 REAL = "smollm2-135m-instruct"
 FIRST_DOWNLOAD_SECONDS = 900
+INSTALL_SECONDS = 120
+HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,7 +84,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def load(name: str) -> ModuleType:
     """A module of tests/system (tests are no package, so it is loaded by its file)."""
     if name not in sys.modules:
-        file = Path(__file__).parent / "system" / f"{name}.py"
+        file = HERE / "system" / f"{name}.py"
         spec = importlib.util.spec_from_file_location(name, file)
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
@@ -134,6 +140,32 @@ def client(shared):
     """OpenAI's own SDK, told where and who; nothing else."""
     with openai.OpenAI(base_url=f"{shared.url}/v1", api_key=shared.api_key) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node with OpenAI's SDK, which is installed where it is missing: once for all who wait."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None:
+        pytest.skip("needs node: apt install nodejs npm")
+    installed = HERE / "node_modules" / "openai" / "package.json"
+    with (HERE / "package-lock.json").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = json.load(lock)["packages"]["node_modules/openai"]["version"]
+        if not installed.exists() or json.loads(installed.read_text())["version"] != wanted:
+            if npm is None:
+                pytest.skip("needs npm: apt install npm")
+            done = subprocess.run(
+                [npm, "ci", "--no-audit", "--no-fund"],
+                cwd=HERE,
+                capture_output=True,
+                text=True,
+                timeout=INSTALL_SECONDS,
+                check=False,
+            )
+            if done.returncode:
+                pytest.skip(f"needs the SDK: (cd tests && npm ci); it said: {done.stderr[-400:]}")
+    return node
 
 
 @pytest.fixture

@@ -294,6 +294,19 @@ async def test_a_demo_that_is_killed_leaves_no_orphan(machine, demo, real):
     assert "Paris" in out
 
 
+async def test_a_demo_that_is_interrupted_while_it_starts(machine, engine_url):
+    process = await machine.start("demo", "--engine", engine_url, "--port", "0")
+    async with asyncio.timeout(20):
+        while "Starting the console" not in (machine.folder / "log").read_text():
+            await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(END_SECONDS):
+        assert await process.wait() == 130
+    assert "Traceback" not in (machine.folder / "log").read_text()
+    await machine.nothing_runs()
+    assert machine.leftovers() == []
+
+
 async def test_a_port_that_is_taken(machine, engine_url):
     with contextlib.ExitStack() as taken:
         usual = taken.enter_context(socket.socket())

@@ -2,44 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-FOLDER = HERE.parent
-SCRIPT = HERE / "openai_client.mjs"
-INSTALL_SECONDS = 120
-
-
-@pytest.fixture(scope="session")
-def node():
-    """The program; the SDK is installed where it is missing, once for all who wait for it."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None:
-        pytest.skip("needs node: apt install nodejs npm")
-    installed = FOLDER / "node_modules" / "openai" / "package.json"
-    with (FOLDER / "package-lock.json").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = json.load(lock)["packages"]["node_modules/openai"]["version"]
-        if not installed.exists() or json.loads(installed.read_text())["version"] != wanted:
-            if npm is None:
-                pytest.skip("needs npm: apt install npm")
-            done = subprocess.run(
-                [npm, "ci", "--no-audit", "--no-fund"],
-                cwd=FOLDER,
-                capture_output=True,
-                text=True,
-                timeout=INSTALL_SECONDS,
-                check=False,
-            )
-            if done.returncode:
-                pytest.skip(f"needs the SDK: (cd tests && npm ci); it said: {done.stderr[-400:]}")
-    return node
+SCRIPT = Path(__file__).with_name("openai_client.mjs")
 
 
 @pytest.fixture(scope="session")
