@@ -139,14 +139,25 @@ class DemoSupervisor:
 
     async def _start_console(self) -> tuple[str, Secrets]:
         chosen = port.choose(self._choices.port)
-        if chosen.is_usual_taken:
-            self._talk.say(f"Port {DEFAULT_PORT} is taken, so the console uses a free one.")
         self._talk.say("Starting the console …")
-        self._console = parts.console_child(self._folder, chosen.number)
-        self._tasks.create_task(self._console.run(), name="console")
-        content = await self._console.until_ready()
-        url = str(content["url"])
+        if chosen.is_usual_taken:
+            self._say_taken()
+        try:
+            url = await self._console_at(chosen.number)
+        except ChildFailed:
+            if self._choices.port is not None or not port.choose(None).is_usual_taken:
+                raise
+            self._say_taken()  # another demo, started in the same moment, was faster
+            url = await self._console_at(0)
         return url, await parts.secrets_of(self._folder, url)
+
+    def _say_taken(self) -> None:
+        self._talk.say(f"Port {DEFAULT_PORT} is taken, so the console uses a free one.")
+
+    async def _console_at(self, number: int) -> str:
+        self._console = parts.console_child(self._folder, number)
+        self._tasks.create_task(self._console.run(), name="console")
+        return str((await self._console.until_ready())["url"])
 
     async def _start_nodes(self, url: str, secrets: Secrets) -> list[NodePlace]:
         numbers = range(1, self._choices.nodes + 1)

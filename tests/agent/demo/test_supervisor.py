@@ -11,10 +11,11 @@ import pytest
 from byoi_agent.config.paths import demos_folder, resolve
 from byoi_agent.config.settings import Settings
 from byoi_agent.control.instances import running_demos
-from byoi_agent.demo import engine
+from byoi_agent.demo import engine, port
 from byoi_agent.demo.child import ChildFailed
 from byoi_agent.demo.choices import Choices
 from byoi_agent.demo.folder import DemoFolder
+from byoi_agent.demo.port import Port
 from byoi_agent.demo.supervisor import Audience, DemoSupervisor
 from byoi_agent.errors import AgentError
 
@@ -49,6 +50,7 @@ elif arguments[0] == "enroll":
     names = "node_id key_id fingerprint key_store console_key console_key_id origin console_url"
     identity.write_text(json.dumps(dict.fromkeys(names.split(), "x"))); identity.chmod(0o600)
 elif name == "byoi-console":
+    if str(given("--port")) == "8700": sys.exit("cannot listen on 127.0.0.1 port 8700")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     ready(url=f"http://127.0.0.1:{{server.server_port}}", pid=os.getpid()); sys.stdin.read()
@@ -157,6 +159,28 @@ async def test_one_question_is_answered_and_everything_ends(demo, heard, talk, t
     assert heard.answer == "Paris"
     assert "fetched" in talk.lines
     assert not list(demos_folder({"XDG_RUNTIME_DIR": str(tmp_path / "run")}).iterdir())
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+async def test_a_usual_port_that_another_demo_took_meanwhile_is_given_up(
+    demo, heard, talk, monkeypatch, is_taken
+):
+    looks = [Port(8700, is_usual_taken=False), Port(0, is_usual_taken=is_taken)]
+    monkeypatch.setattr(port, "choose", lambda _: looks.pop(0))
+    if is_taken:
+        assert await demo(once="x").run()
+        assert "Port 8700 is taken, so the console uses a free one." in talk.lines
+    else:  # it failed for another reason, which a second try would hide
+        with pytest.raises(ExceptionGroup) as caught:
+            await demo(once="x").run()
+        assert caught.group_contains(ChildFailed, match="cannot listen")
+
+
+async def test_a_port_that_the_user_chose_is_never_exchanged(demo, talk):
+    with pytest.raises(ExceptionGroup) as caught:
+        await demo(once="x", port=8700).run()
+    assert caught.group_contains(ChildFailed, match="cannot listen")
+    assert not [line for line in talk.lines if "is taken" in str(line)]
 
 
 async def test_it_stays_up_with_its_ready_file_until_a_signal(demo, heard, tmp_path):
