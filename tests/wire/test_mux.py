@@ -869,3 +869,11 @@ def test_a_hostile_peer_gets_a_violation_and_nothing_else(opens, steps):
     assert len(side._streams) <= 6
     assert len(side._urgent) <= 2 * len(steps)
     assert len(side._windows) <= 6
+
+
+def test_only_a_stream_that_has_something_to_say_counts_as_ready():
+    pair, stream = opened()
+    pair.console.flush()
+    assert not pair.console.mux.has_ready
+    pair.console.send(stream, 10)
+    assert pair.console.mux.has_ready

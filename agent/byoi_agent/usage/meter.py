@@ -172,10 +172,7 @@ class StreamMeter:
         if self._may_skip and self._is_plain(event):
             self._note(event, now)
             return True
-        goes_on = self._read(event, now)
-        if goes_on and self.held:
-            return self._holds(event)
-        return goes_on
+        return self._read(event, now)
 
     def _read(self, event: bytes, now: float) -> bool:
         """The slow way: False for an event that is held by now, or must never go on."""
