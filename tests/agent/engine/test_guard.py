@@ -60,6 +60,22 @@ async def test_a_killed_agent_takes_the_engine_and_its_runaways_along(agent):
     await all_gone(pids)
 
 
+async def test_a_killed_guard_takes_the_engine_along_though_nobody_is_left_to_clear():
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", guard.__file__, "3", "/bin/sleep", "600"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    engine = json.loads(await process.stdout.readline())["started"]
+    try:
+        process.kill()
+        await process.wait()
+        await all_gone([engine])
+    finally:
+        if not is_gone(engine):
+            os.kill(engine, signal.SIGKILL)
+
+
 async def test_an_interrupt_from_the_terminal_does_not_reach_the_engine(agent):
     process, pids = agent
     sessions = {guard.stat_of(pid)[2] for pid in pids}

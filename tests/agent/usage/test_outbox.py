@@ -34,6 +34,17 @@ async def test_a_committed_record_is_signed_and_waits(outbox, record, public_key
     assert waiting.record_id == record().record_id
 
 
+async def test_what_is_committed_survives_a_loss_of_power(outbox):
+    """In WAL only FULL (2) syncs each commit; NORMAL would lose the last ones."""
+    database = outbox._storage._database
+
+    def pragmas():
+        names = ("journal_mode", "synchronous")
+        return [database.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+
+    assert await outbox._in_thread(pragmas) == ["wal", 2]
+
+
 async def test_commits_of_one_turn_share_a_transaction(outbox, record):
     seen = await transactions(outbox)
     async with asyncio.TaskGroup() as tasks:
