@@ -95,6 +95,8 @@ class Dispatcher:
         self._resize()
         now = self._around.clock.monotonic()
         record_id = RecordId(head.request_id, head.attempt)
+        if record_id in self._relays:  # its slot is free again, its record not yet durable
+            raise RequestRefused("already_running")
         has_slot = self._admission.arrive(record_id, now + head.deadline_seconds, now)
         relay = Relay(session, stream, head, self._around, free_slot=self._leave)
         self._relays[record_id] = relay

@@ -152,6 +152,8 @@ class Relay:
 
     def data_received(self, data: bytes) -> None:
         """A piece of the request; all of it is kept, so there is always room for the next."""
+        if self._ending is not None:
+            return  # nobody will read it: no credit, no memory
         self._reply.consumed(len(data))
         self._body += data
         if len(self._body) > self._head.body_bytes:

@@ -307,3 +307,29 @@ class Taker:
     def send_allowed(self): ...
     def link_lost(self): ...
     def link_resumed(self): ...
+
+
+async def test_a_request_opened_again_while_its_record_is_written_is_refused(node, say):
+    node.outbox.gate.clear()
+    handler, _ = await node.ask(request_id="same")
+    handler.reset_received(ResetCode.CANCELLED, "")
+    await say.turns()  # its slot is free, its record is not durable yet
+    node.open(say.chat(), request_id="same")
+    await say.turns()
+    node.outbox.gate.set()
+    await say.turns(30)
+    assert node.dispatcher.load == (0, 0)
+    await node.ask(request_id="later")  # the node lives
+
+
+async def test_a_body_that_goes_on_after_the_end_is_neither_kept_nor_given_credit(node, say):
+    node.outbox.gate.clear()
+    handler = node.open(b"x", body_bytes=1, send=False)
+    for _ in range(100):
+        handler.data_received(b"y" * 16_384)
+    await say.turns()
+    (relay,) = node.dispatcher._relays.values()
+    assert len(relay._body) <= 2 * 16_384
+    assert node.session.consumed_bytes <= 2 * 16_384
+    node.outbox.gate.set()
+    await say.turns()
