@@ -194,17 +194,19 @@ def step(state: State, event: Event, now: float, limits: Limits) -> tuple[State,
 
 
 def _lost(state: Online, event: Failed, now: float, limits: Limits) -> tuple[State, list[Command]]:
-    was_useful = now - state.since > state.retries.last_wait_seconds
-    retries = FIRST_TRY if was_useful else state.retries
+    lasted = now - state.since
+    retries = FIRST_TRY if lasted > state.retries.last_wait_seconds else state.retries
     resume_until = now + state.grace_seconds
     grace = WakeAt(resume_until)
-    if state.reconnect_in_seconds is None:
-        waiting, commands = _wait(retries, event, resume_until, now, limits)
-        return waiting, [grace, *commands]
-    if state.reconnect_in_seconds <= 0:
+    hint = state.reconnect_in_seconds
+    if hint == 0 and lasted >= limits.base_seconds:
         return Dialling(retries, resume_until), [grace, Dial()]
-    until = now + state.reconnect_in_seconds
-    return Waiting(until, retries, resume_until), [grace, WakeAt(until)]
+    if hint:
+        until = now + hint
+        return Waiting(until, retries, resume_until), [grace, WakeAt(until)]
+    # No hint, or told "at once" by a link that did not last: no reason to spin.
+    waiting, commands = _wait(retries, event, resume_until, now, limits)
+    return waiting, [grace, *commands]
 
 
 def _wait(

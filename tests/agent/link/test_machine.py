@@ -75,6 +75,12 @@ TABLE = [
         [m.WakeAt(25.0), m.Dial()],
     ),
     (
+        m.Online(9.5, R0, 15.0, 0.0),
+        m.Failed(0.5),
+        m.Waiting(10.5, m.Retries(1, 0.5), 25.0),
+        [m.WakeAt(25.0), m.WakeAt(10.5)],
+    ),
+    (
         m.Online(9.0, R0, 15.0, 3.0),
         m.Failed(0.9),
         m.Waiting(13.0, R0, 25.0),
