@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TextIO, TypeVar
 
 import click
 
@@ -16,6 +16,8 @@ from byoi_agent.config.settings import LoadedSettings, Settings, flag_of, load, 
 
 if TYPE_CHECKING:
     from byoi_agent.cli.main import Invocation
+
+PIPE_COLUMNS: Final = 160
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -96,3 +98,8 @@ def _click_type(annotation: Any) -> Any:  # noqa: ANN401 a field's annotation ca
     if typing.get_origin(annotation) is Literal:
         return click.Choice([str(choice) for choice in typing.get_args(annotation)])
     return click.Path(path_type=Path) if annotation is Path else annotation
+
+
+def width_of(stream: TextIO) -> int | None:
+    """Columns for a table: the terminal's own, or plenty where a program reads line by line."""
+    return None if stream.isatty() else PIPE_COLUMNS

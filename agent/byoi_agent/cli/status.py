@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from byoi_agent.cli.options import choose, debug_option, json_option, setting_options
+from byoi_agent.cli.options import (
+    choose,
+    debug_option,
+    json_option,
+    setting_options,
+    width_of,
+)
 from byoi_agent.control.client import ControlClient, NodeUnreachable
 from byoi_agent.control.instances import find
 from byoi_agent.identity.record import read_record
@@ -96,7 +102,7 @@ def show(report: StatusReport) -> None:
     from rich.console import Console  # noqa: PLC0415 programs ask for JSON and never pay for it
     from rich.table import Table  # noqa: PLC0415
 
-    console = Console(file=sys.stdout, highlight=False)
+    console = Console(file=sys.stdout, highlight=False, width=width_of(sys.stdout))
     grid = Table.grid(padding=(0, 2))
     for name, text in _lines(report):
         grid.add_row(f"[dim]{name}[/dim]", text)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from byoi_agent.cli.options import choose, debug_option, json_option, setting_options
+from byoi_agent.cli.options import (
+    choose,
+    debug_option,
+    json_option,
+    setting_options,
+    width_of,
+)
 from byoi_agent.config.paths import outbox_file
 from byoi_agent.control.client import NodeUnreachable
 from byoi_agent.control.instances import find
@@ -101,4 +107,4 @@ def _show(table: UsageTable) -> None:
             row.total_tokens,
         )
         shown.add_row(row.day, row.model, row.outcome, *(f"{number:,}" for number in numbers))
-    Console(file=sys.stdout, highlight=False).print(shown)
+    Console(file=sys.stdout, highlight=False, width=width_of(sys.stdout)).print(shown)

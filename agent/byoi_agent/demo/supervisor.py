@@ -111,8 +111,9 @@ class DemoSupervisor:
             ready = await self._introduce(url, secrets, places)
             await self._ask(ready)
             self._is_up = True
+            self._write_ready(ready)
             if self._choices.once is None:
-                self._tell_ready(ready)
+                self._audience.ready(ready)
                 await self._stay_up()
         finally:
             self._talk.settle()
@@ -245,7 +246,7 @@ class DemoSupervisor:
 
     async def _ask(self, ready: Ready) -> None:
         """One streamed question through the whole path, against parts that may die meanwhile."""
-        prompt = self._choices.once or DEFAULT_PROMPT
+        prompt = DEFAULT_PROMPT if self._choices.once is None else self._choices.once
         api = ConsoleApi(ready.console.url, ready.api_key)
         self._audience.question(prompt)
         try:
@@ -261,8 +262,7 @@ class DemoSupervisor:
             await api.close()
         self._audience.answered()
 
-    def _tell_ready(self, ready: Ready) -> None:
-        self._audience.ready(ready)
+    def _write_ready(self, ready: Ready) -> None:
         if self._choices.ready_file is not None:
             write_private(
                 self._choices.ready_file.absolute(), ready.model_dump_json(indent=2).encode()
