@@ -8,6 +8,7 @@ import os
 import random
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 import pytest
@@ -250,3 +251,12 @@ def _words(process):
             words = "\n".join(process.cmdline())
             words += "\n".join(process.environ().values())
     return words
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """All of this folder is of the slow lane."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.slow)

@@ -19,8 +19,6 @@ from byoi_agent.link.supervisor import LinkSupervisor
 from byoi_wire.ids import ModelId
 from byoi_wire.messages import Advertise, Host, ModelOffer
 
-pytestmark = pytest.mark.slow
-
 STRANGERS = 400
 NODES = 200
 BACK_SECONDS = 20.0

@@ -6,10 +6,6 @@ import asyncio
 import json
 import time
 
-import pytest
-
-pytestmark = pytest.mark.slow
-
 NOTICED_SECONDS = 5.0
 SLACK_SECONDS = 1.0
 
