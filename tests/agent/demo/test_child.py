@@ -13,7 +13,13 @@ from byoi_agent.demo import child as module
 from byoi_agent.demo.child import Child, ChildFailed, finish, program
 from byoi_agent.errors import ConfigError
 
-READY = 'import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(\'{"url": "here"}\')\n'
+# Whole or not there, as the parts themselves write it.
+READY = """
+import os, pathlib, sys
+part = pathlib.Path(sys.argv[1] + ".part")
+part.write_text('{"url": "here"}')
+os.replace(part, sys.argv[1])
+"""
 UNTIL_ALONE = READY + "sys.stdin.read()"
 
 

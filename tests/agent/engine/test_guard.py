@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux i
 # Stands for the agent: starts the guard as the agent does, says who is who, and waits.
 AGENT = """
 import json, subprocess, sys, time
-code = "import os, time\\nif os.fork() == 0: os.setsid()\\nprint(os.getpid(), flush=True)\\n"
+code = "import os, time\\nif os.fork() == 0: os.setsid()\\nos.write(1, b'%d\\\\n' % os.getpid())\\n"
 code += "time.sleep(600)"
 guard = subprocess.Popen(
     [sys.executable, "-I", "-S", sys.argv[1], "0.2", sys.executable, "-S", "-c", code],

@@ -226,7 +226,7 @@ async def test_silence_under_load_is_looked_into_and_bytes_are_no_silence(
     client = it.supervisor.client
     monkeypatch.setattr(type(client), "running", property(lambda _: 1))
     for _ in range(20):
-        client.heard(10)
+        client.received_bytes += 10
         await clock.advance(watch.WATCH_SECONDS)
     assert "canary" not in it.kind.looks
     await clock.advance(watch.SILENCE_SECONDS + 2 * watch.WATCH_SECONDS)
