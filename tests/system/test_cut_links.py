@@ -43,7 +43,7 @@ async def test_silence_in_mid_answer_is_survived(deployment, proxy_to):
     await deployment.start_console()
     proxy = await proxy_to("127.0.0.1", deployment.console_port)
     await deployment.start_node("node", port=proxy.port)
-    fields = {"temperature": 0, "seed": 1, "max_tokens": 300}
+    fields = {"temperature": 0, "seed": 1, "max_tokens": 160}
     whole = await deployment.chat(QUESTION, **fields)
     running = asyncio.create_task(deployment.chat(QUESTION, **fields))
     await asyncio.sleep(1.5)
