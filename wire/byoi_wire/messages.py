@@ -229,6 +229,13 @@ class Goaway(_Message):
     try_for_ms: Count = 0
 
 
+class RotateKey(_Message):
+    """Console → node: make yourself a new key, have the old one sign it, come back with it."""
+
+    type: Literal["rotate_key"] = "rotate_key"
+    reason: str = ""
+
+
 class Draining(_Message):
     """Node → console: send nothing new; what runs ends within the deadline."""
 
@@ -352,6 +359,7 @@ ControlMessage = (
     | Welcome
     | Reject
     | Goaway
+    | RotateKey
     | Draining
     | Advertise
     | Status

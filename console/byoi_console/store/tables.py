@@ -100,6 +100,7 @@ join_tokens: Final = Table(
     Column("uses_left", Integer, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
+    Column("revoked_at_ms", BigInteger),
 )
 
 nodes: Final = Table(
@@ -109,12 +110,18 @@ nodes: Final = Table(
     Column("org_id", ForeignKey("organisations.id"), nullable=False, index=True),
     Column("name", String(200), nullable=False),
     Column("host", Text, comment="JSON, as the node told it at enrolment"),
+    Column("machine", String(64), index=True, comment="HMAC of origin and machine id, as hex"),
+    Column("visibility", String(16), nullable=False, comment="org or community"),
+    Column("mode", String(16), nullable=False, comment="dedicated or idle, as chosen at enrolment"),
     Column("join_token_id", ForeignKey("join_tokens.id")),
+    Column("enrolled_by", String(64), comment="the person who approved it; null: a join token"),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("last_seen_at_ms", BigInteger, comment="null: never connected"),
     Column("has_departed", Boolean, nullable=False, comment="its last word was a goodbye"),
     Column("revoked_at_ms", BigInteger),
     Column("deleted_at_ms", BigInteger),
+    Column("drained_at_ms", BigInteger, comment="gets no new requests until an admin says so"),
+    Column("rotation_ordered_at_ms", BigInteger, comment="shall make itself a new key"),
     Column("epoch", BigInteger, nullable=False),
 )
 
@@ -125,7 +132,59 @@ node_keys: Final = Table(
     Column("node_id", ForeignKey("nodes.id"), nullable=False, index=True),
     Column("public_key", String(64), nullable=False, unique=True, comment="Ed25519, base64"),
     Column("created_at_ms", BigInteger, nullable=False),
+    Column("replaces", String(64), comment="the key that signed this one; it ends with our use"),
+    Column("first_used_at_ms", BigInteger, comment="null: never connected with it"),
     Column("revoked_at_ms", BigInteger, comment="proves nothing new; old records stay checkable"),
+)
+
+device_codes: Final = Table(
+    "device_codes",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("device_code_hash", String(64), nullable=False, unique=True),
+    Column("user_code", String(16), nullable=False, index=True, comment="no dash; while pending"),
+    Column("public_key", String(64), nullable=False),
+    Column("host", Text, nullable=False, comment="JSON, as the machine told it"),
+    Column("machine", String(64), comment="HMAC of origin and machine id, as hex"),
+    Column("peer", String(64), nullable=False, comment="the address that it asked from"),
+    Column("state", String(16), nullable=False, comment="pending, approved, denied or used"),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("polled_at_ms", BigInteger),
+    Column("interval_seconds", Integer, nullable=False, comment="grows with every slow_down"),
+    Column("decided_by", String(64), comment="who approved or denied"),
+    Column("org_id", ForeignKey("organisations.id")),
+    Column("visibility", String(16)),
+    Column("mode", String(16)),
+    Column("take_over_node_id", ForeignKey("nodes.id")),
+    Column("node_id", ForeignKey("nodes.id"), comment="what it has become"),
+)
+
+sign_ins: Final = Table(
+    "sign_ins",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("token_hash", String(64), nullable=False, unique=True, comment="of the cookie"),
+    Column("csrf_secret", String(64), nullable=False),
+    Column("person_id", ForeignKey("people.id"), nullable=False, index=True),
+    Column("org_id", ForeignKey("organisations.id"), nullable=False, comment="shown now"),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("last_seen_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("ended_at_ms", BigInteger),
+    comment="Browsers that a person has signed in with.",
+)
+
+one_time_links: Final = Table(
+    "one_time_links",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("purpose", String(32), nullable=False, comment="first-admin or reset-password"),
+    Column("person_id", ForeignKey("people.id")),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("used_at_ms", BigInteger),
 )
 
 ledger_rows: Final = Table(
