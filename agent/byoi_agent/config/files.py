@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.errors import ConfigError
@@ -23,10 +24,25 @@ def write_private(path: Path, data: bytes) -> None:
 
     The file is readable by its owner only. A link at `path` is replaced, never followed.
     """
+    _write_whole(path, data, None)
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """As `write_private`, for a file that the owner made: a link is followed, rights are kept.
+
+    Where there is no such file yet, the new one is readable by its owner only.
+    """
+    target = path.resolve()
+    _write_whole(target, data, target.stat() if target.exists() else None)
+
+
+def _write_whole(path: Path, data: bytes, like: os.stat_result | None) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, _FILE_MODE)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            if like is not None and os.name == "posix":
+                _become_like(file.fileno(), like)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -87,6 +103,12 @@ def make_private_folder(path: Path) -> None:
         raise ConfigError(f"{path} is not a folder; choose another one")
     if os.name == "posix":
         _refuse_foreign(path, path.stat())
+
+
+def _become_like(descriptor: int, like: os.stat_result) -> None:
+    with suppress(PermissionError):  # only root may give a file away; root's edit must not keep it
+        os.fchown(descriptor, like.st_uid, like.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
 
 
 def _refuse_foreign(path: Path, facts: os.stat_result) -> None:

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from pydantic_core import ErrorDetails
 
 Source = Literal["flag", "environment", "file", "default"]
 
@@ -157,14 +159,14 @@ def _from_file(file: Path | None) -> dict[str, object]:
         raise ConfigError(f"{file} is not valid TOML: {error}") from error
     for key in table:
         if key not in Settings.model_fields:
-            raise ConfigError(f"{file}: unknown key {key!r}{_nearest(key, Settings.model_fields)}")
+            raise ConfigError(f"{file}: unknown key {key!r}{nearest(key, Settings.model_fields)}")
     return table
 
 
 def _strays(environment: Mapping[str, str]) -> list[str]:
     known = [variable_of(name) for name in Settings.model_fields]
     return [
-        f"the variable {name} means nothing here{_nearest(name, known)}"
+        f"the variable {name} means nothing here{nearest(name, known)}"
         for name in sorted(environment)
         if name.startswith(ENVIRONMENT_PREFIX)
         and not name.startswith("BYOI_CONSOLE_")  # the console's own
@@ -173,8 +175,9 @@ def _strays(environment: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _nearest(word: str, known: object) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)  # type: ignore[call-overload]
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a wrong name: the one that was probably meant, if any."""
+    near = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -186,5 +189,9 @@ def _explain(error: ValidationError, sources: Mapping[str, Source], file: Path |
         "environment": f"the variable {variable_of(name)}",
         "file": f"{name!r} in {file}",
     }
-    reason = first["msg"].removeprefix("Value error, ")
-    return f"{places.get(sources[name], name)}: {reason}"
+    return f"{places.get(sources[name], name)}: {reason_of(first)}"
+
+
+def reason_of(error: ErrorDetails) -> str:
+    """Why a value does not fit, in the model's own words."""
+    return error["msg"].removeprefix("Value error, ")

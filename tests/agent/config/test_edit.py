@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from byoi_agent.config.edit import set_value
+from byoi_agent.config.settings import load
+from byoi_agent.errors import ConfigError
+
+TEXT = """\
+# The node in the cellar.
+engine = "llamacpp"   # small
+
+slots = 2
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_a_value_is_changed_and_comments_and_order_stay(file):
+    set_value(file, "slots", 4)
+    assert file.read_text() == TEXT.replace("slots = 2", "slots = 4")
+    set_value(file, "engine", "http://127.0.0.1:1/v1")
+    assert file.read_text().startswith("# The node in the cellar.\n")
+    assert 'engine = "http://127.0.0.1:1/v1"   # small' in file.read_text()
+
+
+def test_a_new_value_is_added_and_an_old_one_taken_out(file):
+    set_value(file, "drain_seconds", 1.5)
+    set_value(file, "slots", None)
+    set_value(file, "queue", None)  # was not there
+    loaded = load({}, {}, file)
+    assert loaded.values.drain_seconds == 1.5
+    assert loaded.sources["slots"] == "default"
+    assert "# small" in file.read_text()
+
+
+def test_a_file_that_is_not_there_is_made_for_its_owner_alone(tmp_path):
+    file = tmp_path / "new" / "config.toml"
+    set_value(file, "model", "qwen")
+    assert file.read_text() == 'model = "qwen"\n'
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+def test_rights_are_kept_and_a_link_is_followed(file, tmp_path):
+    file.chmod(0o640)
+    link = tmp_path / "link.toml"
+    link.symlink_to(file)
+    set_value(link, "slots", 3)
+    assert link.is_symlink()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert "slots = 3" in file.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.toml", "link.toml"]
+
+
+def test_windows_line_ends_stay(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"slots = 2\r\nqueue = 1\r\n")
+    set_value(file, "slots", 3)
+    assert file.read_bytes() == b"slots = 3\r\nqueue = 1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("slotz", 2, "no setting 'slotz'; did you mean 'slots'"),
+        ("slots", 0, "slots: .*greater than or equal to 1"),
+        ("engine", "olama", "unknown engine"),
+    ],
+)
+def test_an_unknown_name_or_a_bad_value_changes_nothing(file, name, value, words):
+    with pytest.raises(ConfigError, match=words):
+        set_value(file, name, value)
+    assert file.read_text() == TEXT
+
+
+@pytest.mark.parametrize("text", [b"slotz = 1\n", b"slots = \n", b"model = '\xe9'\n"])
+def test_a_file_that_is_wrong_already_is_told_and_left_alone(file, text):
+    file.write_bytes(text)
+    with pytest.raises(ConfigError, match=r"config\.toml"):
+        set_value(file, "queue", 1)
+    assert file.read_bytes() == text
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        set_value(tmp_path, "slots", 1)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(file, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(ConfigError, match="cannot be written: No space left"):
+        set_value(file, "slots", 3)
+    assert file.read_text() == TEXT
+    assert [path.name for path in file.parent.iterdir()] == ["config.toml"]
