@@ -34,13 +34,20 @@ class Bookkeeper:
     for the database: what a crash in between loses here comes back as the node's signed claim.
     While the ledger takes nothing, or too much is pending, `is_open` is False and no new billable
     work may be taken; what is pending is tried again until it is in.
+
+    `ended` is told of each attempt once, when it is over, and must return at once.
     """
 
     def __init__(
-        self, books: Books, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        books: Books,
+        *,
+        ended: Callable[[Posting], None] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._sleep = sleep
         self._books = books
+        self._ended = ended
         self._tasks: asyncio.TaskGroup | None = None
         self._pending = 0
         self._none_pending = asyncio.Event()
@@ -83,6 +90,8 @@ class Bookkeeper:
             logger.error("posting lost", extra={"request": call.request_id})
             return
         posting = _posting(call, attempt)
+        if self._ended is not None:
+            self._ended(posting)
         self._pending += 1
         self._none_pending.clear()
         self._tasks.create_task(self._post(posting), name=f"post {posting.record_id}")

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from byoi_console.gateway.exchange import Exchange, Header
     from byoi_console.gateway.idempotency import Recording
     from byoi_console.gateway.ports import Books, Catalogue, Keys, Nodes, Policy, TicketOffice
+    from byoi_console.ledger.entries import Posting
 
 _EXTRA: Final = frozenset(EXTRA_FIELDS)
 """What any kind of engine allows; the node knows its own kind and has the last word."""
@@ -62,6 +63,7 @@ class Gateway:
         catalogue: Catalogue,
         tickets: TicketOffice,
         books: Books,
+        ended: Callable[[Posting], None] | None = None,
         patience: Patience | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -70,7 +72,7 @@ class Gateway:
         self._nodes = nodes
         self._catalogue = catalogue
         self._tickets = tickets
-        self._bookkeeper = Bookkeeper(books)
+        self._bookkeeper = Bookkeeper(books, ended=ended)
         self._patience = patience or Patience()
         self._monotonic = monotonic
         self._recordings = Recordings(monotonic)

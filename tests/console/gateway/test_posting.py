@@ -53,6 +53,29 @@ async def test_nothing_is_taken_before_the_bookkeeper_runs():
     assert not Bookkeeper(Books()).is_open
 
 
+async def test_whoever_counts_answers_is_told_once_though_the_ledger_is_asked_again(world):
+    node = world.node()
+    told = []
+    failures = [LedgerUnavailable("full"), LedgerUnavailable("full")]
+    post = world.books.post
+
+    async def reluctant(posting):
+        if failures:
+            raise failures.pop()
+        await post(posting)
+
+    async def sleep(seconds):
+        pass
+
+    world.books.post = reluctant
+    world.gateway._bookkeeper._sleep = sleep
+    world.gateway._bookkeeper._ended = told.append
+    node.session.auto = lambda stream: stream.stream_all("a", "b")
+    await world.ask(world.chat())
+    (posting,) = await world.books.wait_for(1)
+    assert told == [posting]
+
+
 async def test_what_never_started_at_a_node_is_not_booked(world):
     node = world.node()
     node.session.auto = lambda stream: stream.reset(ResetCode.REFUSED)
