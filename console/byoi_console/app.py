@@ -21,8 +21,10 @@ from byoi_console.api.app import build_api
 from byoi_console.api.services import Services
 from byoi_console.catalogue.models import Catalogue
 from byoi_console.errors import ConfigError
+from byoi_console.gateway.forwarded import Proxies
 from byoi_console.gateway.front import Front
 from byoi_console.gateway.routes import Gateway
+from byoi_console.gateway.tls import Certificate
 from byoi_console.ledger.postings import Ledger
 from byoi_console.ledger.tickets import Tickets
 from byoi_console.ledger.usage import UsageQueries
@@ -74,30 +76,33 @@ class Stop:
 
 
 async def serve_console(settings: Settings, ready: Callable[[str, Stop], None]) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT; SIGHUP takes a renewed certificate into use.
 
     Args:
         settings: what the operator chose.
         ready: told the URL once requests are taken, with a way to stop.
 
     Raises:
-        ConfigError: the address cannot be listened on, or the data folder not be written.
+        ConfigError: the address cannot be listened on, the certificate not be used, or the data
+            folder not be written.
         StateInUse: another console serves from this data folder.
     """
     stop = Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.ask)
-    with _listen(settings.host, settings.port) as listener:
-        url = _url(listener)
+    tls = _certificate(settings)
+    loop.add_signal_handler(signal.SIGHUP, _reload, tls)
+    with _listen(settings) as listener:
+        url = _url(listener, "http" if tls is None else "https")
         database = Database(settings.database)
         try:
             # Replicas on one server's database are meant to be; on one file they cannot be.
             with nullcontext() if database.file is None else serving_from(database.file):
                 await migrate(database)
                 keys = await load_console_keys(database, origin=settings.origin, first_origin=url)
-                rooms = _build(database, keys, stop)
-                await _run(rooms, settings, listener, stop, lambda: ready(url, stop))
+                rooms = _build(settings, database, keys, stop)
+                await _run(rooms, settings, (listener, tls), stop, lambda: ready(url, stop))
         finally:
             await database.close()
 
@@ -116,7 +121,7 @@ class _Rooms:
 async def _run(
     rooms: _Rooms,
     settings: Settings,
-    listener: socket.socket,
+    listening: tuple[socket.socket, Certificate | None],
     stop: Stop,
     ready: Callable[[], None],
 ) -> None:
@@ -125,10 +130,14 @@ async def _run(
     Nodes are told to come back later, clients get their answers, then the links end, and last of
     all the ledger, with everything that was still to be booked.
     """
+    listener, tls = listening
+    context = None if tls is None else tls.context
     async with asyncio.TaskGroup() as tasks:
         ledger = tasks.create_task(rooms.ledger.run(), name="ledger")
         door = tasks.create_task(rooms.door.run(), name="agents' door")
-        front = tasks.create_task(rooms.front.run(listener, started=ready), name="front")
+        front = tasks.create_task(
+            rooms.front.run(listener, tls=context, started=ready), name="front"
+        )
         await stop.is_wanted.wait()
         logger.info("console stops", extra={"requests": rooms.front.active})
         window = max(1.0, len(rooms.registry.live()) / _RETURNS_PER_SECOND)
@@ -143,7 +152,7 @@ async def _run(
             await asyncio.wait({task})
 
 
-def _build(database: Database, keys: ConsoleKeys, stop: Stop) -> _Rooms:
+def _build(settings: Settings, database: Database, keys: ConsoleKeys, stop: Stop) -> _Rooms:
     audit = AuditLog(database)
     tickets = Tickets(keys.ticket_secret)
     ledger = Ledger(database, audit, tickets)
@@ -190,11 +199,26 @@ def _build(database: Database, keys: ConsoleKeys, stop: Stop) -> _Rooms:
         tickets=tickets,
         books=ledger,
     )
-    front = Front(gateway=gateway, app=api, agents_door=door)
+    proxies = Proxies(settings.trusted_proxies)
+    front = Front(gateway=gateway, app=api, agents_door=door, proxies=proxies)
     return _Rooms(front, door, sessions, registry, ledger)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _certificate(settings: Settings) -> Certificate | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return Certificate(settings.tls_cert, settings.tls_key)
+
+
+def _reload(tls: Certificate | None) -> None:
+    if tls is None:
+        logger.info("nothing to reload: only a certificate is read anew while the console serves")
+    else:
+        tls.reload()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.host, settings.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -203,16 +227,16 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port"
         ) from error
     listener.setblocking(False)
-    if host not in _LOOPBACK:
+    if host not in _LOOPBACK and settings.tls_cert is None and not settings.trusted_proxies:
         logger.warning(
-            "listening beyond this machine without TLS: put a proxy that speaks https and wss "
-            "in front, and give its address as --origin",
+            "listening beyond this machine without TLS: give --tls-cert and --tls-key, or put a "
+            "proxy that speaks https and wss in front, with its address as --trusted-proxies",
             extra={"host": host},
         )
     return listener
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
     host = _ANY_ADDRESS.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from byoi_console.app import serve_console
+from byoi_console.cli.options import setting_options
 from byoi_console.cli.parent import end_with_parent, when_stdin_ends
 from byoi_console.config import load
 from byoi_console.errors import ConfigError
@@ -33,14 +34,7 @@ _COLLECT_AFTER: Final = 10_000
 
 
 @click.command()
-@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=int, help="Port to listen on; 0 takes any free one.  [default: 8700]")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where all state lies.")
-@click.option("--database-url", help="SQLAlchemy URL instead of a file in the data dir.")
-@click.option("--origin", help="The public origin that nodes pin, such as https://byoi.example.")
-@click.option("--log-format", type=click.Choice(["human", "json"]))
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
-@click.option("--drain-seconds", type=float, help="Time that answers get to end.  [default: 30]")
+@setting_options()
 @click.option(
     "--ready-file",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -21,6 +21,8 @@ from byoi_console.gateway.http1 import Request, RequestBroken, RequestParser
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from byoi_console.gateway.forwarded import Origin
+
 logger = logging.getLogger(__name__)
 
 WRITE_BUFFER_BYTES: Final = 64 * 1024
@@ -48,12 +50,13 @@ class Doors(NamedTuple):
 
     `agents` takes the transport over, with the bytes read so far and the peer's address; None if
     nothing waits there. `serve` starts an answer and returns at once. `refuse` answers what is no
-    proper request.
+    proper request. `origin_of` tells whom a request of the connection's peer came from.
     """
 
     agents: Callable[[asyncio.Transport, bytes, str], None] | None
     serve: Callable[[Exchange], None]
     refuse: Callable[[Exchange, int, str], None]
+    origin_of: Callable[[str, Request], Origin]
 
 
 class Budget:
@@ -254,7 +257,8 @@ class ClientConnection(asyncio.Protocol):
         if self._doors.agents is not None and _is_agent(request):
             self._hand_over(request)
             return False
-        self._exchange = Exchange(self, request, self._peer)
+        peer, scheme = self._doors.origin_of(self._peer, request)
+        self._exchange = Exchange(self, request, peer, scheme)
         self._doors.serve(self._exchange)
         if self._has_eof:
             self._probes = 0
@@ -307,7 +311,8 @@ class ClientConnection(asyncio.Protocol):
         self._everyone.discard(self)
         received = request.head + request.body + self._parser.rest()
         self._let_go()
-        self._doors.agents(self._transport, received, self._peer)
+        peer = self._doors.origin_of(self._peer, request).peer
+        self._doors.agents(self._transport, received, peer)
 
     def _refuse(self, status: int, message: str) -> None:
         self._clear_alarm()

@@ -63,6 +63,12 @@ class Exchange:
 
     A handler calls `begin`, `write` and `finish`, and may `listen` to the client. The head leaves
     together with the first piece of the body.
+
+    Attributes:
+        peer: the address that the request came from.
+        scheme: what a trusted proxy says that it was called with; None: no proxy said anything.
+        status: what was answered; 0 before.
+        is_good: whether nothing has gone wrong in the middle of the answer.
     """
 
     __slots__ = (
@@ -77,18 +83,24 @@ class Exchange:
         "has_begun",
         "has_left",
         "is_event_stream",
+        "is_good",
         "is_over",
         "peer",
         "request",
+        "scheme",
+        "status",
     )
 
-    def __init__(self, line: Line, request: Request, peer: str) -> None:
+    def __init__(self, line: Line, request: Request, peer: str, scheme: str | None = None) -> None:
         self.request = request
         self.peer = peer
+        self.scheme = scheme
+        self.status = 0
         self.has_begun = False
         self.has_left = False
         self.is_over = False
         self.is_event_stream = False
+        self.is_good = True
         self._line = line
         self._pending = b""
         self._is_chunked = False
@@ -128,6 +140,7 @@ class Exchange:
         """Start the answer; without a `length` its body is chunked, or ends with the connection."""
         assert not self.has_begun
         self.has_begun = True
+        self.status = status
         may_have_body = status not in _WITHOUT_BODY
         self._is_chunked = length is None and may_have_body and not self.request.is_http10
         self._has_body = may_have_body and self.request.method != "HEAD"
@@ -166,10 +179,11 @@ class Exchange:
         if pending and self.is_open:
             self._line.write(pending)
 
-    def finish(self, *, is_good: bool = True) -> None:  # noqa: ARG002 - for who records answers
+    def finish(self, *, is_good: bool = True) -> None:
         """The body is whole, whether it is an answer or ends with an error."""
         if not self.is_open:
             return
+        self.is_good = is_good
         end = b"0\r\n\r\n" if self._is_chunked and self._has_body else b""
         data, self._pending = self._pending + end, b""
         if data:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from byoi_console.gateway import errors
 from byoi_console.gateway.asgi import AppAnswer
 from byoi_console.gateway.connection import Budget, ClientConnection, Doors, Times
+from byoi_console.gateway.forwarded import Proxies
 
 if TYPE_CHECKING:
     import ssl
@@ -38,7 +39,8 @@ class Front:
     """Sole owner of the listening socket, the clients' connections and the requests' tasks.
 
     `gateway` is run as long as the front and a little longer; `agents_door` takes over nodes'
-    transports, with what was read from them and their address.
+    transports, with what was read from them and their address; `proxies` are believed about whom
+    they speak for.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class Front:
         gateway: Answering,
         app: App,
         agents_door: Callable[[asyncio.Transport, bytes, str], None] | None,
+        proxies: Proxies | None = None,
         times: Times | None = None,
         budget: Budget | None = None,
     ) -> None:
         self._gateway = gateway
         self._app = app
-        self._doors = Doors(agents_door, self._serve, self._refuse)
+        origin_of = (proxies or Proxies(())).origin_of
+        self._doors = Doors(agents_door, self._serve, self._refuse, origin_of)
         self._times = times or Times()
         self._budget = budget or Budget()
         self._connections: set[ClientConnection] = set()
@@ -138,7 +142,7 @@ class Front:
             if _is_gateway_s(exchange.request.target):
                 await self._gateway.answer(exchange, request_id)
             else:
-                scheme = "http" if self._tls is None else "https"
+                scheme = exchange.scheme or ("http" if self._tls is None else "https")
                 await AppAnswer(exchange, self._address, scheme).run(self._app)
         except Exception:
             if exchange.is_open:
