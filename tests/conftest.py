@@ -22,6 +22,7 @@ import pytest
 import pytest_asyncio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 STAND_IN = "stand-in"
@@ -36,6 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--leave-nothing-out",
         action="store_true",
         help="fail when a test is skipped for want of a tool",
+    )
+    parser.addoption(
+        "--screenshots",
+        metavar="DIR",
+        help="where the browser's pictures go  [default: tests/browser/.artefacts]",
     )
 
 
@@ -143,18 +149,30 @@ def client(shared):
 
 
 @pytest.fixture(scope="session")
-def node() -> str:
-    """Node with OpenAI's SDK, which is installed where it is missing: once for all who wait."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None:
+def from_npm() -> Callable[[str], Path]:
+    """Where a package of tests/package.json lies; all are installed where it is missing."""
+    return _installed
+
+
+@pytest.fixture(scope="session")
+def node(from_npm) -> str:
+    """Node with OpenAI's SDK."""
+    if (node := shutil.which("node")) is None:
         pytest.skip("needs node: apt install nodejs npm")
-    installed = HERE / "node_modules" / "openai" / "package.json"
+    from_npm("openai")
+    return node
+
+
+def _installed(package: str) -> Path:
+    """Once for all who wait: several test runs may start at once."""
+    folder = HERE / "node_modules" / package
     with (HERE / "package-lock.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = json.load(lock)["packages"]["node_modules/openai"]["version"]
-        if not installed.exists() or json.loads(installed.read_text())["version"] != wanted:
-            if npm is None:
-                pytest.skip("needs npm: apt install npm")
+        wanted = json.load(lock)["packages"][f"node_modules/{package}"]["version"]
+        found = folder / "package.json"
+        if not found.exists() or json.loads(found.read_text())["version"] != wanted:
+            if (npm := shutil.which("npm")) is None:
+                pytest.skip("needs npm: apt install nodejs npm")
             done = subprocess.run(
                 [npm, "ci", "--no-audit", "--no-fund"],
                 cwd=HERE,
@@ -164,8 +182,9 @@ def node() -> str:
                 check=False,
             )
             if done.returncode:
-                pytest.skip(f"needs the SDK: (cd tests && npm ci); it said: {done.stderr[-400:]}")
-    return node
+                said = done.stderr[-400:]
+                pytest.skip(f"needs {package}: (cd tests && npm ci); it said: {said}")
+    return folder
 
 
 @pytest.fixture

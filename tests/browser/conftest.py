@@ -1,0 +1,118 @@
+"""One console, one node and one Chromium for all tests of the pages."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+HERE = Path(__file__).parent
+EMAIL, PASSWORD = "ada@example.org", "a long enough password"
+
+
+def load(name: str) -> ModuleType:
+    """A module of this folder (tests are no package, so it is loaded by its file)."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def visiting() -> ModuleType:
+    return load("visiting")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium(visiting):
+    if visiting.program() is None:
+        pytest.skip("needs chromium: apt install chromium")
+    async with visiting.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def axe(from_npm) -> str:
+    """axe-core's source."""
+    return (from_npm("axe-core") / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def pictures(pytestconfig) -> Path:
+    """Where screenshots are kept, for people to look at."""
+    return Path(pytestconfig.getoption("--screenshots") or HERE / ".artefacts").absolute()
+
+
+@dataclass
+class Site:
+    """A console that somebody has set up, and the browser state of that person."""
+
+    deployment: Any
+    chromium: Any
+    visiting: Any
+    storage: dict[str, Any]
+    email: str = EMAIL
+    password: str = PASSWORD
+
+    @property
+    def url(self) -> str:
+        return self.deployment.url
+
+    def visit(self, *, is_signed_in: bool = True, **options: Any) -> Any:
+        """A fresh browser profile, signed in unless it shall not be."""
+        if is_signed_in:
+            options["storage_state"] = self.storage
+        return self.visiting.visit(self.chromium, self.url, **options)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def fresh(helper, tmp_path_factory):
+    """Start consoles that nobody has set up yet; each is gone at the end."""
+    made = []
+
+    async def start() -> Any:
+        folder = tmp_path_factory.mktemp("fresh")
+        runtime = tempfile.TemporaryDirectory(prefix="byoi-", dir="/tmp")
+        deployment = helper("deployment").Deployment(folder, Path(runtime.name))
+        made.append((deployment, runtime))
+        deployment.admin_key = "none yet"  # else one would be made behind the page's back
+        await deployment.__aenter__()
+        await deployment.start_console()
+        return deployment
+
+    yield start
+    for deployment, runtime in made:
+        await deployment.__aexit__()
+        runtime.cleanup()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def site(fresh, chromium, visiting):
+    """The console that all tests share: an administrator, and a node with a stand-in engine."""
+    deployment = await fresh()
+    setup_url = deployment.console.ready["setup_url"]
+    async with visiting.visit(chromium, deployment.url) as first:
+        await visiting.set_up(first, setup_url, email=EMAIL, password=PASSWORD)
+        storage = await first.context.storage_state()
+    made = await deployment.program(
+        *("byoi-console", "admin", "create", "--data-dir", deployment.folder / "console"),
+        *("--email", "program@example.org", "--json"),
+    )
+    deployment.admin_key = json.loads(made)["api_key"]
+    deployment.api_key = (await deployment.admin("POST", "/api/keys", {"name": "tests"}))["key"]
+    engine = await deployment.start_fake_engine()
+    deployment.engine = engine
+    await deployment.start_node("workstation", "--engine", engine.ready["url"])
+    return Site(deployment, chromium, visiting, storage)
