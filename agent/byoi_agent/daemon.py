@@ -12,7 +12,6 @@ import hmac
 import importlib.metadata
 import logging
 import os
-import signal
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -23,14 +22,20 @@ from byoi_agent.control.instances import write_place
 from byoi_agent.control.server import ControlServer, ControlServices
 from byoi_agent.control.status import engine_place, status_of
 from byoi_agent.engine.address import EngineAddress
+from byoi_agent.engine.current import CurrentEngine
 from byoi_agent.engine.kinds.attached import Attached
 from byoi_agent.engine.kinds.llamacpp import LlamaCpp
 from byoi_agent.engine.leftovers import clear_leftovers
 from byoi_agent.engine.runtimes import Runtimes
 from byoi_agent.engine.supervisor import EngineSupervisor
+from byoi_agent.errors import ConfigError
 from byoi_agent.hardware.host import read_host
 from byoi_agent.hardware.nvml import NvmlProbe
 from byoi_agent.hardware.watch import HardwareView, HardwareWatch
+from byoi_agent.lifecycle.progress import ProgressLog
+from byoi_agent.lifecycle.reload import Reload
+from byoi_agent.lifecycle.service import ServiceNotices
+from byoi_agent.lifecycle.signals import Stop, listen
 from byoi_agent.link.supervisor import LinkStopped, LinkSupervisor
 from byoi_agent.models.catalogue import DEFAULT_MODEL, find
 from byoi_agent.models.hub import ModelStore
@@ -41,6 +46,8 @@ from byoi_agent.node.view import NodeView
 from byoi_agent.serving.dispatcher import Dispatcher
 from byoi_agent.serving.neighbours import Surroundings
 from byoi_agent.telemetry.health import Health
+from byoi_agent.telemetry.logs import configure
+from byoi_agent.telemetry.service_manager import ServiceManager
 from byoi_agent.usage.outbox import Outbox
 from byoi_agent.usage.reporter import Reporter
 from byoi_wire.ids import ModelId
@@ -48,6 +55,7 @@ from byoi_wire.messages import Draining, UsageAck
 from byoi_wire.usage import sign
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from byoi_agent.config.paths import Paths
@@ -56,7 +64,7 @@ if TYPE_CHECKING:
     from byoi_agent.engine.kinds.base import EngineKind
     from byoi_agent.engine.view import EngineView
     from byoi_agent.identity.keys import Identity
-    from byoi_agent.models.wheels import Progress
+    from byoi_agent.lifecycle.change import Change
 
 logger = logging.getLogger(__name__)
 
@@ -66,25 +74,6 @@ FLUSH_SECONDS: Final = 3.0
 _FLUSH_LOOK_SECONDS: Final = 0.05
 _COUNTED_RECORDS: Final = 1000
 _DEFAULT_SLOTS: Final = {"llamacpp": 4, "attached": 8}
-
-
-class Stop:
-    """Sole owner of the wish to stop: first politely, then at once."""
-
-    def __init__(self) -> None:
-        self.is_wanted = asyncio.Event()
-        self.is_urgent = asyncio.Event()
-
-    def ask(self) -> None:
-        """A signal: the first lets requests end, the second does not."""
-        if self.is_wanted.is_set():
-            self.is_urgent.set()
-        self.is_wanted.set()
-
-    def at_once(self) -> None:
-        """Nobody is left to serve."""
-        self.is_urgent.set()
-        self.is_wanted.set()
 
 
 class Daemon:
@@ -97,9 +86,10 @@ class Daemon:
         identity: Identity,
         *,
         ready_file: Path | None = None,
+        reread: Callable[[], Settings] | None = None,
+        service_manager: ServiceManager | None = None,
     ) -> None:
         self.stop = Stop()
-        self._settings = settings
         self._paths = paths
         self._identity = identity
         self._console_url = settings.console or identity.console_url
@@ -116,12 +106,17 @@ class Daemon:
             )
         )
         self._health = Health(lambda warnings: self._board.update(warnings=warnings))
-        self._engine = EngineSupervisor(
+        self._reload = Reload(
+            settings,
+            reread=reread or (lambda: settings),
+            take=self._take,
+            health=self._health,
+        )
+        self._engine = CurrentEngine(
             engine_kind(settings, paths),
+            supervise=self._supervise,
             publish=self._engine_changed,
-            clock=self._clock,
-            records=paths.engine_runs_folder,
-            report=ProgressLog(),
+            idle=self._requests_ended,
         )
         self._board.update(engine=self._engine.view)
         self._outbox = Outbox(
@@ -169,6 +164,10 @@ class Daemon:
             paths.control_socket,
             settings.control_port,
         )
+        self._notices = ServiceNotices(
+            service_manager or ServiceManager(), lambda: self._board.view, self._clock
+        )
+        self._board.subscribe(self._notices.look)
         self._stopped_by: LinkStopped | None = None
 
     async def run(self) -> None:
@@ -180,9 +179,7 @@ class Daemon:
         """
         if self._ready_file is not None:
             check_can_be_made("--ready-file", self._ready_file)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop.ask)
+        listen(self.stop, self._hung_up)
         if self._identity.key_store == "file":
             self._health.warn(
                 "key-in-file",
@@ -208,12 +205,13 @@ class Daemon:
         announcer = tasks.create_task(self._announcer.run(), name="announcer")
         dispatcher = tasks.create_task(self._dispatcher.run(), name="dispatcher")
         link = tasks.create_task(self._hold_link(), name="link")
+        notices = tasks.create_task(self._notices.run(), name="service manager")
         ready = tasks.create_task(self._tell_ready(), name="ready")
         await self.stop.is_wanted.wait()
         ready.cancel()
         await self._drain(tasks)
         await self._flush()
-        for task in (dispatcher, link, announcer, reporter, hardware, engine, outbox):
+        for task in (dispatcher, link, announcer, reporter, hardware, engine, outbox, notices):
             task.cancel()
             await asyncio.wait({task})
 
@@ -268,11 +266,42 @@ class Daemon:
             unacknowledged_records=len(waiting),
         )
 
+    # Changes.
+
+    def _supervise(
+        self, kind: EngineKind, publish: Callable[[EngineView], None]
+    ) -> EngineSupervisor:
+        return EngineSupervisor(
+            kind,
+            publish=publish,
+            clock=self._clock,
+            records=self._paths.engine_runs_folder,
+            report=ProgressLog(),
+        )
+
+    async def _requests_ended(self) -> None:
+        await self._dispatcher.idle()
+
+    def _hung_up(self) -> None:
+        with suppress(ConfigError), self._notices.reloading():  # its warning says what is wrong
+            self._reload.reload()
+
+    def _take(self, settings: Settings, change: Change) -> None:
+        kind = engine_kind(settings, self._paths)
+        is_other = change.needs_engine or kind.slots > self._engine.kind.slots
+        self._board.update(slots=settings.slots, queue=settings.queue)
+        self._hardware.every(settings.probe_seconds)
+        configure(settings.log_format, settings.log_level)
+        if is_other:
+            self._engine.change_to(kind)
+        self._dispatcher.resized()
+
     # The end.
 
     async def _drain(self, tasks: asyncio.TaskGroup) -> None:
-        seconds = 0.0 if self.stop.is_urgent.is_set() else self._settings.drain_seconds
+        seconds = 0.0 if self.stop.is_urgent.is_set() else self._reload.settings.drain_seconds
         logger.info("node stops", extra={"running": self._board.view.load.running})
+        self._notices.stopping()
         self._board.update(is_draining=True)
         self._link.send(Draining(deadline_seconds=seconds))
         drained = tasks.create_task(self._dispatcher.drain(seconds), name="drain")
@@ -314,20 +343,3 @@ def engine_kind(settings: Settings, paths: Paths) -> EngineKind:
 def salt_secret(identity: Identity) -> bytes:
     """What keeps tenants' prompts apart in the engine's cache; the node's own."""
     return hmac.digest(identity.key.private_bytes_raw(), b"byoi-salt-v1", hashlib.sha256)
-
-
-class ProgressLog:
-    """Long steps in the log: one line per phase and tenth of it."""
-
-    def __init__(self) -> None:
-        self._told: tuple[str, int] | None = None
-
-    def __call__(self, progress: Progress) -> None:
-        """How far it is now."""
-        total = progress.total_bytes
-        tenth = progress.done_bytes * 10 // total if total else 0
-        if (progress.phase, tenth) != self._told:
-            self._told = (progress.phase, tenth)
-            logger.info(
-                "engine prepares", extra={"phase": progress.phase, "bytes": progress.done_bytes}
-            )

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
 import os
 import signal
 
@@ -16,14 +15,13 @@ from byoi_agent.config.paths import prepare, resolve
 from byoi_agent.config.settings import Settings
 from byoi_agent.control.client import ControlClient
 from byoi_agent.control.instances import read_place
-from byoi_agent.daemon import Daemon, ProgressLog, Stop, engine_kind, salt_secret
+from byoi_agent.daemon import Daemon, engine_kind, salt_secret
 from byoi_agent.engine.kinds.attached import Attached
 from byoi_agent.engine.kinds.llamacpp import LlamaCpp
 from byoi_agent.errors import ConfigError
 from byoi_agent.identity.keys import Identity, raw_public_key
 from byoi_agent.link.supervisor import LinkStopped
 from byoi_agent.link.view import LinkView
-from byoi_agent.models.wheels import Progress
 
 
 def an_identity():
@@ -152,21 +150,6 @@ async def test_a_control_port_that_is_taken_is_told(engine, paths, identity):
             await Daemon(Settings(engine=engine, control_port=port), paths, identity).run()
 
 
-def test_a_second_signal_is_urgent():
-    stop = Stop()
-    stop.ask()
-    assert (stop.is_wanted.is_set(), stop.is_urgent.is_set()) == (True, False)
-    stop.ask()
-    assert stop.is_urgent.is_set()
-
-
-def test_being_alone_is_urgent_at_once():
-    stop = Stop()
-    stop.at_once()
-    assert stop.is_wanted.is_set()
-    assert stop.is_urgent.is_set()
-
-
 def test_the_engine_is_the_owners_choice(paths):
     ours = engine_kind(Settings(slots=2), paths)
     assert isinstance(ours, LlamaCpp)
@@ -184,12 +167,3 @@ def test_each_node_has_a_salt_of_its_own_that_tells_nothing_of_its_key(identity)
     assert salt != salt_secret(an_identity())
     assert salt != raw_public_key(identity.key)
     assert base64.b64encode(identity.key.private_bytes_raw()) not in base64.b64encode(salt)
-
-
-def test_long_steps_are_told_once_per_tenth(caplog):
-    caplog.set_level(logging.INFO)
-    log = ProgressLog()
-    for done in range(0, 101, 2):
-        log(Progress("downloading", done, 100))
-    log(Progress("starting"))
-    assert len(caplog.records) == 12

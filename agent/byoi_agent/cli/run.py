@@ -20,6 +20,7 @@ from byoi_agent.identity.enrolment import load_identity
 from byoi_agent.identity.memory import keep_memory_private
 from byoi_agent.identity.stores import stores_for
 from byoi_agent.telemetry.logs import configure
+from byoi_agent.telemetry.service_manager import ServiceManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,14 @@ def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> N
     with StateLock(paths.lock_file):
         identity = load_identity(paths.identity_file, stores_for(settings, paths, os.environ))
         with asyncio.Runner(loop_factory=_new_loop) as runner:
-            daemon = Daemon(settings, paths, identity, ready_file=ready_file)
+            daemon = Daemon(
+                settings,
+                paths,
+                identity,
+                ready_file=ready_file,
+                reread=lambda: choose(flags).settings,
+                service_manager=ServiceManager.take(os.environ),
+            )
             if exit_with_stdin:
                 when_stdin_ends(runner.get_loop(), daemon.stop.at_once)
             # What is imported by now stays: a collector that looks through it again and again

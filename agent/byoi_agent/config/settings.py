@@ -34,12 +34,30 @@ ENGINES: Final = ("llamacpp",)
 """Engines that this version starts itself; a URL attaches one that runs already."""
 
 
+LIVE: Final = frozenset(
+    {
+        "engine",
+        "engine_api_key",
+        "model",
+        "slots",
+        "queue",
+        "drain_seconds",
+        "probe_seconds",
+        "log_format",
+        "log_level",
+    }
+)
+"""Settings that a running node takes over when it is told to read them again."""
+
+
 class Settings(BaseModel):
     """One value per choice; flags are `--name-with-dashes`, variables `BYOI_NAME`, TOML `name`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    console: str | None = Field(default=None, description="URL of the console to enrol with")
+    console: str | None = Field(
+        default=None, description="URL of the console; the one it was enrolled with if unset"
+    )
     engine: str = Field(
         default="llamacpp", description="llamacpp, or the URL of an OpenAI-compatible server"
     )

@@ -62,6 +62,10 @@ class HardwareWatch:
             self._publish(await self.look())
             await self._clock.sleep_until(self._clock.monotonic() + self._interval_seconds)
 
+    def every(self, seconds: float) -> None:
+        """Look this often from the next look on."""
+        self._interval_seconds = seconds
+
     async def look(self) -> HardwareView:
         """One look now."""
         reading = await self._probe.read()

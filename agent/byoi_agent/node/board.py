@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Subscriber = Callable[[NodeView], None]
 
-_OFFERED: Final = frozenset({"host", "devices", "engine"})
+_OFFERED: Final = frozenset({"host", "devices", "engine", "slots", "queue"})
 """The parts that the console hears of; the others change with every request."""
 
 
@@ -29,6 +29,8 @@ class Parts(TypedDict, total=False):
     host: Host
     devices: tuple[DeviceReading, ...]
     engine: EngineView
+    slots: int | None
+    queue: int | None
     load: Load
     link: LinkView
     is_draining: bool

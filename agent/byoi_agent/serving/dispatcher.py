@@ -62,6 +62,15 @@ class Dispatcher:
             session.reset(stream, ResetCode.REFUSED, refusal.reason)
             return _Deaf()
 
+    async def idle(self) -> None:
+        """Until no request is left here, not even one whose record is being written."""
+        await self._idle.wait()
+
+    def resized(self) -> None:
+        """The board's slots may have changed: start whoever can run now."""
+        self._resize()
+        self._publish()
+
     async def run(self) -> None:
         """Until drained or cancelled; no request is left when this returns, and each has a record.
 

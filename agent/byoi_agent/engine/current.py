@@ -1,0 +1,96 @@
+"""Which engine serves now, and how another takes its place without a request being cut."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from byoi_agent.engine.client import EngineClient
+    from byoi_agent.engine.kinds.base import EngineKind
+    from byoi_agent.engine.supervisor import EngineSupervisor
+    from byoi_agent.engine.view import EngineView
+
+logger = logging.getLogger(__name__)
+
+
+class CurrentEngine:
+    """Sole owner of the choice between engines; each one's life is its supervisor's.
+
+    The old engine takes nothing new, ends what it has (`idle` waits for that), and is gone before
+    the new one starts: two of them would not fit into one accelerator's memory.
+    """
+
+    def __init__(
+        self,
+        kind: EngineKind,
+        *,
+        supervise: Callable[[EngineKind, Callable[[EngineView], None]], EngineSupervisor],
+        publish: Callable[[EngineView], None],
+        idle: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._supervise = supervise
+        self._publish = publish
+        self._idle = idle
+        self._next: EngineKind | None = None
+        self._is_wanted = asyncio.Event()
+        self._now = supervise(kind, self._changed)
+
+    @property
+    def view(self) -> EngineView:
+        """The engine now; one that gives way is draining."""
+        view = self._now.view
+        if self._next is None:
+            return view
+        return replace(view, state="draining", reason="it gives way once its requests have ended")
+
+    @property
+    def client(self) -> EngineClient:
+        """Where requests go while the view says ready."""
+        return self._now.client
+
+    @property
+    def kind(self) -> EngineKind:
+        """What kind of engine it is now."""
+        return self._now.kind
+
+    @property
+    def supervisor(self) -> EngineSupervisor:
+        """The present engine's own."""
+        return self._now
+
+    def suspect(self, reason: str) -> None:
+        """A request saw it fail."""
+        self._now.suspect(reason)
+
+    def change_to(self, kind: EngineKind) -> None:
+        """Serve with this one as soon as the old one's requests have ended; the last call wins."""
+        logger.info("engine changes", extra={"engine": kind.name})
+        self._next = kind
+        self._is_wanted.set()
+        self._publish(self.view)
+
+    async def run(self) -> None:
+        """Until cancelled; nothing of any engine runs when this returns."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                running = tasks.create_task(self._now.run(), name="engine supervisor")
+                await self._is_wanted.wait()
+                await self._idle()
+                running.cancel()
+                await asyncio.wait({running})
+                self._succeed()
+
+    def _succeed(self) -> None:
+        kind, self._next = self._next, None
+        assert kind is not None, "asked to give way to nobody"
+        self._is_wanted.clear()
+        self._now = self._supervise(kind, self._changed)
+        self._publish(self._now.view)
+
+    def _changed(self, _view: EngineView) -> None:
+        self._publish(self.view)

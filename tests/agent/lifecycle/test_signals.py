@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from byoi_agent.lifecycle import signals
+from byoi_agent.lifecycle.signals import Stop, listen
+
+
+def test_a_second_signal_is_urgent():
+    stop = Stop()
+    stop.ask()
+    assert (stop.is_wanted.is_set(), stop.is_urgent.is_set()) == (True, False)
+    stop.ask()
+    assert stop.is_urgent.is_set()
+
+
+def test_being_alone_is_urgent_at_once():
+    stop = Stop()
+    stop.at_once()
+    assert stop.is_wanted.is_set()
+    assert stop.is_urgent.is_set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_being_told_to_stop_is_heard(number):
+    stop = Stop()
+    listen(stop, lambda: None)
+    os.kill(os.getpid(), number)
+    async with asyncio.timeout(5):
+        await stop.is_wanted.wait()
+    assert not stop.is_urgent.is_set()
+
+
+async def test_a_hangup_asks_for_a_reload():
+    stop, asked = Stop(), asyncio.Event()
+    listen(stop, asked.set)
+    os.kill(os.getpid(), signal.SIGHUP)
+    async with asyncio.timeout(5):
+        await asked.wait()
+    assert not stop.is_wanted.is_set()
+
+
+async def test_a_terminal_that_is_closed_stops_the_node_that_ran_in_it(monkeypatch):
+    terminal = [True, False]
+    monkeypatch.setattr(signals, "_has_terminal", lambda: terminal.pop(0))
+    stop = Stop()
+    listen(stop, lambda: pytest.fail("reloaded"))
+    os.kill(os.getpid(), signal.SIGHUP)
+    async with asyncio.timeout(5):
+        await stop.is_wanted.wait()
