@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import insert, select
 
@@ -12,6 +12,13 @@ from byoi_wire.ids import OrgId
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+class Organisation(NamedTuple):
+    """An organisation as its people see it."""
+
+    id: OrgId
+    name: str
 
 
 async def first_organisation(connection: AsyncConnection, name: str, now_ms: int) -> OrgId:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import secrets
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select, update
 
 from byoi_console.accounts.attempts import WrongAttempts
 from byoi_console.accounts.audit import Change
 from byoi_console.accounts.organisations import first_organisation
+from byoi_console.accounts.passwords import Passwords, check_password
 from byoi_console.accounts.principal import Principal
+from byoi_console.accounts.sign_ins import end_sign_ins
 from byoi_console.clock import wall_ms
-from byoi_console.errors import InputInvalid, Unauthenticated
+from byoi_console.errors import InputInvalid, NotFound, Unauthenticated
 from byoi_console.store.identifiers import new_id
-from byoi_console.store.tables import members, people
+from byoi_console.store.tables import members, organisations, people
 from byoi_wire.ids import OrgId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from byoi_console.accounts.audit import AuditLog
     from byoi_console.store.database import Database
@@ -41,12 +42,16 @@ class NewAdmin(NamedTuple):
     password: str
 
 
-class People:
-    """Makes and recognises people.
+class Person(NamedTuple):
+    """Somebody who may sign in, and the organisation that they look at first."""
 
-    Argon2 takes tens of milliseconds and 64 MiB on purpose, so at most two passwords are checked
-    at a time, in threads; further ones wait.
-    """
+    person_id: str
+    org_id: OrgId
+    email: str
+
+
+class People:
+    """Makes and recognises people; sole owner of their passwords."""
 
     def __init__(
         self,
@@ -59,11 +64,8 @@ class People:
         self._database = database
         self._audit = audit
         self._now_ms = now_ms
-        self._hasher = PasswordHasher()
-        self._hashing = asyncio.Semaphore(2)
+        self._passwords = Passwords()
         self._wrong = WrongAttempts(5, 20.0, monotonic)
-        # Verified when nobody has the email, so that the time taken does not tell.
-        self._nobody: str | None = None
 
     async def create_admin(self, email: str) -> NewAdmin:
         """A new administrator of the first organisation, with a random password.
@@ -71,23 +73,77 @@ class People:
         Raises:
             InputInvalid: this is no email address, or somebody has it already.
         """
-        email = _checked_email(email)
+        email = checked_email(email)
         password = secrets.token_urlsafe(18)
-        async with self._hashing:
-            hashed = await asyncio.to_thread(self._hasher.hash, password)
+        hashed = await self._passwords.hash(password)
         async with self._database.write() as connection:
-            taken = select(people.c.id).where(people.c.email == email)
-            if (await connection.execute(taken)).first():
-                raise InputInvalid(f"{email} has an account already.", "email")
-            now_ms = self._now_ms()
-            org_id = await first_organisation(connection, email.partition("@")[2], now_ms)
-            person = {"id": new_id("person"), "email": email, "password_hash": hashed}
-            await connection.execute(insert(people).values(**person, created_at_ms=now_ms))
-            member = {"person_id": person["id"], "org_id": org_id, "role": "admin"}
-            await connection.execute(insert(members).values(member))
-            change = Change("console", "person.created", person["id"], org_id, {"role": "admin"})
-            await self._audit.record(connection, change)
-        return NewAdmin(person["id"], org_id, email, password)
+            name = email.partition("@")[2]
+            person = await self.add(connection, email, hashed, name, actor="console")
+        return NewAdmin(person.person_id, person.org_id, email, password)
+
+    async def hashed(self, password: str, email: str) -> str:
+        """What is kept of a password that somebody chooses.
+
+        Raises:
+            InputInvalid: it is too easy to guess, or too long.
+        """
+        check_password(password, email)
+        return await self._passwords.hash(password)
+
+    async def add(
+        self, connection: AsyncConnection, email: str, hashed: str, org_name: str, *, actor: str
+    ) -> Person:
+        """An administrator of the first organisation, within the caller's transaction.
+
+        Raises:
+            InputInvalid: somebody has this email already.
+        """
+        taken = select(people.c.id).where(people.c.email == email)
+        if (await connection.execute(taken)).first():
+            raise InputInvalid(f"{email} has an account already.", "email")
+        now_ms = self._now_ms()
+        org_id = await first_organisation(connection, org_name, now_ms)
+        person_id = new_id("person")
+        person = {"id": person_id, "email": email, "password_hash": hashed}
+        await connection.execute(insert(people).values(**person, created_at_ms=now_ms))
+        member = {"person_id": person_id, "org_id": org_id, "role": "admin"}
+        await connection.execute(insert(members).values(member))
+        change = Change(actor, "person.created", person_id, org_id, {"role": "admin"})
+        await self._audit.record(connection, change)
+        return Person(person_id, org_id, email)
+
+    async def is_anybody_here(self) -> bool:
+        """Whether a first administrator has been made."""
+        async with self._database.read() as connection:
+            return await count_people(connection) > 0
+
+    async def named(self, email: str) -> Person:
+        """The administrator who has this email.
+
+        Raises:
+            NotFound: there is none.
+        """
+        person, _ = await self._find(email.strip().lower())
+        if person is None:
+            raise NotFound(f"Nobody here has the email {email.strip().lower()}.")
+        return person
+
+    async def sign_in(self, email: str, password: str, *, peer: str = "") -> Person:
+        """The administrator who has this email and password.
+
+        Raises:
+            Unauthenticated: nobody has them both.
+            TooManyAttempts: too many wrong ones from this peer or for this email.
+        """
+        email = email.strip().lower()[:_EMAIL_LIMIT]
+        for place in (peer, email):
+            self._wrong.check(place)
+        person, hashed = await self._find(email)
+        if not await self._passwords.fits(hashed, password) or person is None:
+            for place in (peer, email):
+                self._wrong.failed(place)
+            raise Unauthenticated("Wrong email or password.")
+        return person
 
     async def authenticate(self, authorization: str, *, peer: str = "") -> Principal:
         """The administrator behind an HTTP Basic `Authorization` value.
@@ -97,34 +153,75 @@ class People:
             TooManyAttempts: too many wrong ones from this peer or for this email.
         """
         email, password = _credentials(authorization)
-        for place in (peer, email):
-            self._wrong.check(place)
-        found = (
-            select(people.c.id, people.c.password_hash, members.c.org_id)
+        person = await self.sign_in(email, password, peer=peer)
+        return Principal(key_id=person.person_id, org_id=person.org_id, scope="admin")
+
+    async def change_password(
+        self, email: str, current: str, new: str, *, keep: str, peer: str = ""
+    ) -> None:
+        """Have a signed-in person choose another password; every other sign-in of theirs ends.
+
+        Args:
+            email: whose.
+            current: the password until now.
+            new: the one from now on.
+            keep: the sign-in that stays.
+            peer: the address that the request came from.
+
+        Raises:
+            InputInvalid: the current one is wrong, or the new one is not good enough.
+            TooManyAttempts: too many wrong ones from this peer or for this email.
+        """
+        try:
+            person = await self.sign_in(email, current, peer=peer)
+        except Unauthenticated as error:
+            raise InputInvalid("The current password is wrong.", "current") from error
+        hashed = await self.hashed(new, email)
+        async with self._database.write() as connection:
+            await self.set_password(connection, person, hashed, actor=person.person_id, keep=keep)
+
+    async def set_password(
+        self,
+        connection: AsyncConnection,
+        person: Person,
+        hashed: str,
+        *,
+        actor: str,
+        keep: str | None = None,
+    ) -> None:
+        """Another password within the caller's transaction; sign-ins end, save the one to keep."""
+        query = update(people).where(people.c.id == person.person_id)
+        await connection.execute(query.values(password_hash=hashed))
+        await end_sign_ins(connection, person.person_id, self._now_ms(), but=keep)
+        change = Change(actor, "person.password_set", person.person_id, person.org_id, {})
+        await self._audit.record(connection, change)
+
+    async def _find(self, email: str) -> tuple[Person | None, str | None]:
+        query = (
+            select(people.c.id, people.c.email, people.c.password_hash, members.c.org_id)
             .join(members, members.c.person_id == people.c.id)
+            .join(organisations, organisations.c.id == members.c.org_id)
             .where(people.c.email == email, members.c.role == "admin")
+            .order_by(organisations.c.created_at_ms, organisations.c.id)
         )
         async with self._database.read() as connection:
-            row = (await connection.execute(found)).first()
-        if not await self._fits(row.password_hash if row else None, password) or row is None:
-            for place in (peer, email):
-                self._wrong.failed(place)
-            raise Unauthenticated("Wrong email or password.")
-        return Principal(key_id=row.id, org_id=OrgId(row.org_id), scope="admin")
-
-    async def _fits(self, hashed: str | None, password: str) -> bool:
-        async with self._hashing:
-            if hashed is None and self._nobody is None:
-                self._nobody = await asyncio.to_thread(self._hasher.hash, secrets.token_hex(16))
-            try:
-                return await asyncio.to_thread(
-                    self._hasher.verify, hashed or self._nobody or "", password
-                )
-            except (VerificationError, InvalidHashError):
-                return False
+            row = (await connection.execute(query)).first()
+        if row is None:
+            return None, None
+        return Person(row.id, OrgId(row.org_id), row.email), row.password_hash
 
 
-def _checked_email(email: str) -> str:
+async def count_people(connection: AsyncConnection) -> int:
+    """How many people this console knows."""
+    return int((await connection.execute(select(func.count()).select_from(people))).scalar_one())
+
+
+def checked_email(email: str) -> str:
+    """An email as it is kept.
+
+    Raises:
+        InputInvalid: this is none.
+    """
     email = email.strip().lower()
     name, _, domain = email.partition("@")
     if not name or not domain or len(email) > _EMAIL_LIMIT or not email.isprintable():

@@ -122,6 +122,7 @@ nodes: Final = Table(
     Column("deleted_at_ms", BigInteger),
     Column("drained_at_ms", BigInteger, comment="gets no new requests until an admin says so"),
     Column("rotation_ordered_at_ms", BigInteger, comment="shall make itself a new key"),
+    Column("last_models", Text, comment="JSON list of the model ids that it offered last"),
     Column("epoch", BigInteger, nullable=False),
 )
 
@@ -154,6 +155,7 @@ device_codes: Final = Table(
     Column("interval_seconds", Integer, nullable=False, comment="grows with every slow_down"),
     Column("decided_by", String(64), comment="who approved or denied"),
     Column("org_id", ForeignKey("organisations.id")),
+    Column("name", String(200), comment="chosen at approval; null: as the machine or node has it"),
     Column("visibility", String(16)),
     Column("mode", String(16)),
     Column("take_over_node_id", ForeignKey("nodes.id")),
@@ -168,6 +170,8 @@ sign_ins: Final = Table(
     Column("csrf_secret", String(64), nullable=False),
     Column("person_id", ForeignKey("people.id"), nullable=False, index=True),
     Column("org_id", ForeignKey("organisations.id"), nullable=False, comment="shown now"),
+    Column("peer", String(64), nullable=False, comment="the address that it was made from"),
+    Column("browser", String(200), nullable=False, comment="as it names itself"),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("last_seen_at_ms", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),

@@ -33,6 +33,8 @@ def upgrade() -> None:
         sa.Column("csrf_secret", sa.String(length=64), nullable=False),
         sa.Column("person_id", sa.String(length=64), nullable=False),
         sa.Column("org_id", sa.String(length=64), nullable=False),
+        sa.Column("peer", sa.String(length=64), nullable=False),
+        sa.Column("browser", sa.String(length=200), nullable=False),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("last_seen_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
@@ -55,6 +57,7 @@ def upgrade() -> None:
     op.add_column("nodes", sa.Column("enrolled_by", sa.String(length=64), nullable=True))
     op.add_column("nodes", sa.Column("drained_at_ms", sa.BigInteger(), nullable=True))
     op.add_column("nodes", sa.Column("rotation_ordered_at_ms", sa.BigInteger(), nullable=True))
+    op.add_column("nodes", sa.Column("last_models", sa.Text(), nullable=True))
     op.create_index(op.f("ix_nodes_machine"), "nodes", ["machine"], unique=False)
     op.add_column("node_keys", sa.Column("replaces", sa.String(length=64), nullable=True))
     op.add_column("node_keys", sa.Column("first_used_at_ms", sa.BigInteger(), nullable=True))
@@ -74,6 +77,7 @@ def upgrade() -> None:
         sa.Column("interval_seconds", sa.Integer(), nullable=False),
         sa.Column("decided_by", sa.String(length=64), nullable=True),
         sa.Column("org_id", sa.String(length=64), nullable=True),
+        sa.Column("name", sa.String(length=200), nullable=True),
         sa.Column("visibility", sa.String(length=16), nullable=True),
         sa.Column("mode", sa.String(length=16), nullable=True),
         sa.Column("take_over_node_id", sa.String(length=64), nullable=True),
@@ -96,7 +100,15 @@ def downgrade() -> None:
         ("node_keys", ("replaces", "first_used_at_ms")),
         (
             "nodes",
-            ("machine", "visibility", "mode", "enrolled_by", "drained_at_ms", "rotation_ordered_at_ms"),
+            (
+                "machine",
+                "visibility",
+                "mode",
+                "enrolled_by",
+                "drained_at_ms",
+                "rotation_ordered_at_ms",
+                "last_models",
+            ),
         ),
         ("join_tokens", ("revoked_at_ms",)),
     ):

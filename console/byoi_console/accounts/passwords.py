@@ -1,0 +1,68 @@
+"""Passwords: which ones are taken, and their argon2 hashes."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from byoi_console.errors import InputInvalid
+
+SHORTEST: Final = 12
+LONGEST_BYTES: Final = 1024
+
+
+def check_password(password: str, email: str) -> None:
+    """Say nothing where somebody may choose this password.
+
+    Length is what makes a password hard to guess (NIST SP 800-63B, 3.1.1): no classes of
+    characters are asked for.
+
+    Raises:
+        InputInvalid: it is too short, too long, or the email itself.
+    """
+    if len(password) < SHORTEST:
+        raise InputInvalid(f"A password has at least {SHORTEST} characters.", "password")
+    if len(password.encode(errors="surrogatepass")) > LONGEST_BYTES:
+        raise InputInvalid(f"A password has at most {LONGEST_BYTES:,} bytes.", "password")
+    if password.strip().lower() in {email.lower(), email.lower().partition("@")[0]}:
+        raise InputInvalid("The password must not be the email.", "password")
+    if len(set(password)) == 1:
+        raise InputInvalid("The password must not be one character again and again.", "password")
+
+
+class Passwords:
+    """Makes and checks the hashes.
+
+    Argon2 takes tens of milliseconds and 64 MiB on purpose, so at most two passwords are looked at
+    at a time, in threads; further ones wait.
+    """
+
+    def __init__(self) -> None:
+        self._hasher = PasswordHasher()
+        self._turn = asyncio.Semaphore(2)
+        # Verified when nobody has the email, so that the time taken does not tell.
+        self._nobody: str | None = None
+
+    async def hash(self, password: str) -> str:
+        """What is kept of a password."""
+        async with self._turn:
+            return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def fits(self, hashed: str | None, password: str) -> bool:
+        """Whether this is the password; None takes the same time and never fits."""
+        if len(password.encode(errors="surrogatepass")) > LONGEST_BYTES:
+            return False
+        async with self._turn:
+            if self._nobody is None:
+                self._nobody = await asyncio.to_thread(self._hasher.hash, secrets.token_hex(16))
+            try:
+                fits = await asyncio.to_thread(
+                    self._hasher.verify, hashed or self._nobody, password
+                )
+            except (VerificationError, InvalidHashError):
+                return False
+        return fits and hashed is not None

@@ -1,0 +1,1 @@
+"""The console's pages: what a person sees in a browser, rendered here, with no foreign origin."""

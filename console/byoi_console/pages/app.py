@@ -1,0 +1,30 @@
+"""The pages as one Starlette application; the process serves it beside the API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from byoi_console.pages.errors import HANDLERS
+from byoi_console.pages.headers import SecurityHeaders
+from byoi_console.pages.overview import OverviewPages
+from byoi_console.pages.sign_in import SignInPages
+from byoi_console.pages.static import static_routes
+
+if TYPE_CHECKING:
+    from byoi_console.pages.services import PageServices
+
+
+def build_pages(services: PageServices) -> Starlette:
+    """Every page; it has no lifespan and no state but the address that it is reached at."""
+    rooms = (SignInPages, OverviewPages)
+    routes = [route for room in rooms for route in room(services).routes]
+    app = Starlette(
+        routes=[*routes, *static_routes()],
+        exception_handlers=HANDLERS,
+        middleware=[Middleware(SecurityHeaders)],
+    )
+    app.state.url = services.url
+    return app
