@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import SimpleNamespace
+
+import pytest
+
+from byoi_agent.engine.current import CurrentEngine
+from byoi_agent.engine.view import EngineView
+
+
+class Supervisor:
+    """An engine that is ready as long as it runs."""
+
+    def __init__(self, kind, publish):
+        self.kind, self.client, self._publish = kind, object(), publish
+        self.view = EngineView("stopped", kind.name)
+        self.suspected = []
+
+    def suspect(self, reason):
+        self.suspected.append(reason)
+
+    def show(self, state):
+        self.view = EngineView(state, self.kind.name)
+        self._publish(self.view)
+
+    async def run(self):
+        self.show("ready")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.show("stopped")
+
+
+def kind(name):
+    return SimpleNamespace(name=name)
+
+
+class Node:
+    """What the daemon puts around it: requests that a test ends, and every view published."""
+
+    def __init__(self):
+        self.supervisors, self.views = [], []
+        self.is_idle, self.published = asyncio.Event(), asyncio.Event()
+        self.engine = CurrentEngine(
+            kind("old"), supervise=self._supervise, publish=self._publish, idle=self.is_idle.wait
+        )
+
+    def _supervise(self, chosen, publish):
+        self.supervisors.append(Supervisor(chosen, publish))
+        return self.supervisors[-1]
+
+    def _publish(self, view):
+        self.views.append((view.kind, view.state))
+        self.published.set()
+
+    async def until(self, *seen):
+        async with asyncio.timeout(5):
+            while seen not in self.views:
+                self.published.clear()
+                await self.published.wait()
+
+
+@pytest.fixture
+async def node():
+    node = Node()
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(node.engine.run())
+        await node.until("old", "ready")
+        yield node
+        task.cancel()
+
+
+async def test_it_is_the_engine_that_serves(node):
+    (only,) = node.supervisors
+    node.engine.suspect("silence")
+    assert (node.engine.kind.name, node.engine.client) == ("old", only.client)
+    assert only.suspected == ["silence"]
+    assert node.engine.supervisor is only
+
+
+async def test_another_begins_once_the_old_ones_requests_have_ended_and_it_is_gone(node):
+    node.engine.change_to(kind("new"))
+    assert node.engine.view.state == "draining"
+    node.supervisors[0].show("ready")  # its own news do not open the door again
+    assert node.views[-1] == ("old", "draining")
+    assert len(node.supervisors) == 1
+    node.is_idle.set()
+    await node.until("new", "ready")
+    assert node.supervisors[0].view.state == "stopped"
+    assert node.views.index(("new", "stopped")) < node.views.index(("new", "ready"))
+    assert node.engine.kind.name == "new"
+
+
+async def test_of_several_changes_the_last_one_wins(node):
+    node.engine.change_to(kind("middle"))
+    node.engine.change_to(kind("new"))
+    node.is_idle.set()
+    await node.until("new", "ready")
+    assert [supervisor.kind.name for supervisor in node.supervisors] == ["old", "new"]
+
+
+async def test_it_can_change_again(node):
+    node.is_idle.set()
+    for name in ("second", "third"):
+        node.engine.change_to(kind(name))
+        await node.until(name, "ready")
+
+
+async def test_nothing_runs_when_it_is_cancelled_in_the_middle_of_a_change():
+    node = Node()
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(node.engine.run())
+        await node.until("old", "ready")
+        node.engine.change_to(kind("new"))
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    assert [supervisor.view.state for supervisor in node.supervisors] == ["stopped"]
