@@ -9,6 +9,7 @@ import signal
 import socket
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
@@ -28,6 +29,8 @@ from byoi_console.gateway.tls import Certificate
 from byoi_console.ledger.postings import Ledger
 from byoi_console.ledger.tickets import Tickets
 from byoi_console.ledger.usage import UsageQueries
+from byoi_console.nodes.census import census
+from byoi_console.nodes.devices import Devices
 from byoi_console.nodes.endpoint import AgentsDoor
 from byoi_console.nodes.enrolment import Enrolment
 from byoi_console.nodes.join_tokens import JoinTokens
@@ -39,12 +42,14 @@ from byoi_console.routing.registry import Registry
 from byoi_console.store.database import Database
 from byoi_console.store.lock import serving_from
 from byoi_console.store.migrate import migrate
+from byoi_console.telemetry.metrics import Facts, Tally, exposition
 from byoi_wire.version import GRACE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from byoi_console.config import Settings
+    from byoi_console.ledger.postings import Posting
 
 logger = logging.getLogger(__name__)
 
@@ -159,8 +164,11 @@ def _build(settings: Settings, database: Database, keys: ConsoleKeys, stop: Stop
     registry = Registry()
     records = NodeRecords(database, audit)
     api_keys = ApiKeys(database, audit)
+    people = People(database, audit)
+    tally = Tally()
     sessions = Sessions(registry, GRACE_SECONDS)
     join_tokens = JoinTokens(database, audit)
+    enrolment = Enrolment(database, audit, join_tokens, keys)
     door = AgentsDoor(
         keys=keys, records=records, sessions=sessions, registry=registry, ledger=ledger
     )
@@ -177,18 +185,46 @@ def _build(settings: Settings, database: Database, keys: ConsoleKeys, stop: Stop
             return "the database cannot be read"
         return None
 
+    async def metrics(accept: str | None) -> tuple[bytes, str]:
+        booked = ledger.booked
+        live = [facts for node in registry.live() if (facts := registry.facts(node)) is not None]
+        facts = Facts(
+            version=version("byoi-console"),
+            is_ready=await why_not_ready() is None,
+            requests_open=front.active,
+            streams_open=sum(facts.in_flight for facts in live),
+            links=sum(1 for facts in live if facts.connected),
+            nodes=await census(database, registry),
+            postings_pending=gateway.pending,
+            ledger_waiting=ledger.waiting,
+            ledger_is_healthy=ledger.is_healthy,
+            postings=booked.postings,
+            claims=booked.claims,
+            claims_refused=ledger.refused,
+            differences=booked.differences,
+            wrong_credentials={
+                "api_key": api_keys.wrong_keys,
+                "password": people.wrong_passwords,
+                "join_token": enrolment.wrong_tokens,
+            },
+        )
+        return exposition(tally, facts, accept)
+
     api = build_api(
         Services(
             keys=api_keys,
-            people=People(database, audit),
+            people=people,
             join_tokens=join_tokens,
-            enrolment=Enrolment(database, audit, join_tokens, keys),
+            enrolment=enrolment,
+            devices=Devices(database, audit, keys, sessions.disconnect),
             records=records,
             registry=registry,
             usage=UsageQueries(database),
             caught_up=ledger.caught_up,
             disconnect=sessions.disconnect,
             why_not_ready=why_not_ready,
+            metrics=metrics,
+            metrics_are_public=settings.metrics_public,
         )
     )
     gateway = Gateway(
@@ -198,10 +234,26 @@ def _build(settings: Settings, database: Database, keys: ConsoleKeys, stop: Stop
         catalogue=Catalogue(registry),
         tickets=tickets,
         books=ledger,
+        ended=lambda posting: _count_attempt(tally, posting),
+        answered=lambda answered: tally.request_ended(**answered._asdict()),
     )
     proxies = Proxies(settings.trusted_proxies)
     front = Front(gateway=gateway, app=api, agents_door=door, proxies=proxies)
     return _Rooms(front, door, sessions, registry, ledger)
+
+
+def _count_attempt(tally: Tally, posting: Posting) -> None:
+    first_ms = posting.first_token_ms
+    tally.attempt_ended(
+        number=posting.attempt,
+        model=posting.model,
+        outcome=posting.outcome,
+        tokens={
+            "prompt": posting.usage.prompt_tokens,
+            "completion": posting.usage.completion_tokens,
+        },
+        first_token_seconds=None if first_ms is None else first_ms / 1000,
+    )
 
 
 def _certificate(settings: Settings) -> Certificate | None:

@@ -7,9 +7,11 @@ ConsoleError
 ├── Forbidden            known, but not allowed this: 403
 ├── NotFound             nothing of that name in the caller's organisation: 404
 ├── InputInvalid         a field of the request is wrong: 400, `param` names it
+├── TooManyDevices       too many machines wait for approval: 429 after `retry_after_seconds`
 ├── TooManyAttempts      too many wrong credentials from there: 429 after `retry_after_seconds`
 ├── LimitExceeded        a key's own limit is reached: 429 with `headers`
 ├── EnrolmentRefused     a join token or its proof is not good: tell the node, do not retry
+├── GrantRefused         a device code is no node (yet): 400 in RFC 8628's own words
 ├── TicketInvalid        a ticket that this console never issued, or not for this attempt
 └── LedgerUnavailable    a posting could not be made durable: take no new billable work
 """
@@ -70,6 +72,18 @@ class TooManyAttempts(ConsoleError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class TooManyDevices(ConsoleError):
+    """So many machines wait for their approval that no further one gets a code.
+
+    Attributes:
+        retry_after_seconds: when the first of their codes ends.
+    """
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__("Too many machines wait for approval; try again when one has been let in.")
+        self.retry_after_seconds = retry_after_seconds
+
+
 class LimitExceeded(ConsoleError):
     """A key's own limit is reached.
 
@@ -89,14 +103,26 @@ class LimitExceeded(ConsoleError):
 
 
 class EnrolmentRefused(ConsoleError):
-    """A machine was not admitted.
+    """A machine was not admitted, or is not believed.
 
     Attributes:
-        code: `join_token_invalid` (unknown, used up or expired) or `proof_invalid`.
+        code: `join_token_invalid`, `proof_invalid`, `key_known` …, as docs/errors.md lists them.
     """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
+        self.code = code
+
+
+class GrantRefused(ConsoleError):
+    """A machine that polls gets no node, or none yet.
+
+    Attributes:
+        code: the `error` of RFC 8628 section 3.5 (`authorization_pending`, `slow_down` …).
+    """
+
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(description)
         self.code = code
 
 

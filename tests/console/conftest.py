@@ -9,9 +9,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from byoi_console.accounts.audit import AuditLog
 from byoi_console.accounts.organisations import first_organisation
-from byoi_console.nodes.enrolment import PROOF_TAG, Enrolment
+from byoi_console.nodes.devices import Devices
+from byoi_console.nodes.enrolment import Enrolment
 from byoi_console.nodes.join_tokens import JoinTokens
 from byoi_console.nodes.keys import load_console_keys
+from byoi_console.nodes.proofs import DEVICE_TAG, PROOF_TAG
 from byoi_console.nodes.records import NodeRecords
 from byoi_console.store.database import Database
 from byoi_console.store.migrate import migrate
@@ -83,6 +85,24 @@ def enrolment(database, audit, join_tokens, console_keys, clock):
 
 
 @pytest.fixture
+def disconnected():
+    """The nodes whose sessions were ended, in order."""
+    return []
+
+
+@pytest.fixture
+def devices(database, audit, console_keys, clock, disconnected):
+    return Devices(
+        database,
+        audit,
+        console_keys,
+        disconnected.append,
+        now_ms=clock.now_ms,
+        monotonic=clock.monotonic,
+    )
+
+
+@pytest.fixture
 def records(database, audit, clock):
     return NodeRecords(database, audit, now_ms=clock.now_ms)
 
@@ -104,6 +124,45 @@ def machine():
         return {**body, **changes}
 
     return make
+
+
+class Device:
+    """A machine in the device flow: one key, and the bodies that it sends."""
+
+    def __init__(self):
+        self.key = Ed25519PrivateKey.generate()
+        self.raw = self.key.public_key().public_bytes_raw()
+
+    @property
+    def public_key(self):
+        return base64.b64encode(self.raw).decode()
+
+    def signature(self, message):
+        return base64.b64encode(self.key.sign(message)).decode()
+
+    def request(self, **changes):
+        """What it sends to begin."""
+        host = {
+            "name": "gpu-box",
+            "os": "Ubuntu 24.04",
+            "architecture": "x86_64",
+            "gpus": ["NVIDIA H200", "NVIDIA H200"],
+            "agent_version": "0.2.0",
+        }
+        body = {"public_key": self.public_key, "proof": self.signature(DEVICE_TAG + self.raw)}
+        return {**body, "host": host, "machine": "ab" * 32, **changes}
+
+    def grant(self, device_code, **changes):
+        """What it sends each time that it polls."""
+        proof = self.signature(PROOF_TAG + device_code.encode() + b"\x00" + self.raw)
+        body = {"device_code": device_code, "public_key": self.public_key, "proof": proof}
+        return {**body, **changes}
+
+
+@pytest.fixture
+def device():
+    """Makes machines that enrol by the device flow."""
+    return Device
 
 
 @pytest.fixture

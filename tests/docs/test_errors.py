@@ -12,6 +12,7 @@ import pytest
 from byoi_console.api import errors as api_errors
 from byoi_console.errors import LedgerUnavailable, LimitExceeded, TooManyAttempts
 from byoi_console.gateway import errors
+from byoi_console.nodes import devices
 from byoi_wire.messages import ResetCode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +20,7 @@ WIRE, CONSOLE = ROOT / "wire" / "byoi_wire", ROOT / "console" / "byoi_console"
 INVALID = [*WIRE.glob("request*.py"), CONSOLE / "gateway" / "idempotency.py"]
 BROKEN = [CONSOLE / "gateway" / "http1.py", CONSOLE / "gateway" / "connection.py"]
 ENGINE = [ROOT / "agent" / "byoi_agent" / "engine" / "kinds" / "errors.py"]
-REFUSALS = [CONSOLE / "nodes" / "enrolment.py"]
+REFUSALS = sorted((CONSOLE / "nodes").rglob("*.py"))
 
 Pair = tuple[int, str | None]
 
@@ -110,3 +111,8 @@ def test_every_answer_of_the_api_has_a_row(sections):
     known.add((api_errors._UNAVAILABLE[0], api_errors._UNAVAILABLE[2]))
     known |= {(404, "unknown_url"), (405, None), (500, None)}
     assert pairs_in(sections["Answers of `/api` and of enrolment"]) == known
+
+
+def test_every_word_that_a_polling_device_is_told_has_a_row(sections):
+    text = sections["Answers of `/api` and of enrolment"]
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == {"error", *devices._TOLD}

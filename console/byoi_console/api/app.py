@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
+from byoi_console.api.devices import DeviceRoutes
 from byoi_console.api.enrolment import EnrolmentRoutes
 from byoi_console.api.errors import HANDLERS
 from byoi_console.api.health import HealthRoutes
 from byoi_console.api.keys import KeyRoutes
+from byoi_console.api.metrics import MetricsRoutes
 from byoi_console.api.nodes import NodeRoutes
 from byoi_console.api.usage import UsageRoutes
 
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
 
 def build_api(services: Services) -> Starlette:
     """Every route that is not the gateway's own; it has no lifespan and no state."""
-    rooms = (KeyRoutes, EnrolmentRoutes, NodeRoutes, UsageRoutes, HealthRoutes)
+    rooms = (
+        KeyRoutes,
+        EnrolmentRoutes,
+        DeviceRoutes,
+        NodeRoutes,
+        UsageRoutes,
+        HealthRoutes,
+        MetricsRoutes,
+    )
     routes = [route for room in rooms for route in room(services).routes]
     return Starlette(routes=routes, exception_handlers=HANDLERS)

@@ -9,6 +9,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from byoi_console.api.requests import admin_of, body_of, moment, peer_of
+from byoi_console.errors import InputInvalid
+from byoi_console.nodes.admission import MACHINE_PATTERN, HostFacts
+from byoi_console.nodes.device_flow.requests import DeviceRequest, GrantRequest
 from byoi_console.nodes.enrolment import JoinRequest
 from byoi_console.nodes.join_tokens import DEFAULT_SECONDS
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from byoi_console.api.services import Services
 
+_UNCACHED = {"cache-control": "no-store"}
 _YEAR_SECONDS = 366 * 24 * 3600
 
 
@@ -29,8 +33,21 @@ class JoinTokenBody(BaseModel):
     expires_in_seconds: float = Field(default=DEFAULT_SECONDS, gt=0, le=_YEAR_SECONDS)
 
 
+class TokenBody(BaseModel):
+    """What a machine shows to become a node; unknown fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    join_token: str | None = Field(default=None, max_length=256)
+    device_code: str | None = Field(default=None, max_length=256)
+    public_key: str = Field(max_length=64)
+    proof: str = Field(max_length=128)
+    host: HostFacts = HostFacts()
+    machine: str | None = Field(default=None, pattern=MACHINE_PATTERN)
+
+
 class EnrolmentRoutes:
-    """The routes; the first needs an admin, the second a join token."""
+    """The routes; those of join tokens need an admin, those of machines a proof."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -40,7 +57,8 @@ class EnrolmentRoutes:
         """For Starlette."""
         return [
             Route("/api/join-tokens", self.create_token, methods=["POST"]),
-            Route("/agent/v1/token", self.join, methods=["POST"]),
+            Route("/agent/v1/device", self.start, methods=["POST"]),
+            Route("/agent/v1/token", self.redeem, methods=["POST"]),
         ]
 
     async def create_token(self, request: Request) -> Response:
@@ -56,8 +74,23 @@ class EnrolmentRoutes:
         shown = {"id": new.id, "token": new.token, "uses": body.uses}
         return JSONResponse({**shown, "expires_at": moment(new.expires_at_ms)}, 201)
 
-    async def join(self, request: Request) -> Response:
-        """A machine becomes a node of the token's organisation."""
-        body = await body_of(request, JoinRequest)
-        enrolled = await self._services.enrolment.join(body, peer=peer_of(request))
-        return JSONResponse(enrolled.model_dump())
+    async def start(self, request: Request) -> Response:
+        """A machine wants to become a node, and a person shall say of whom."""
+        body = await body_of(request, DeviceRequest)
+        begun = await self._services.devices.start(body, peer=peer_of(request))
+        return JSONResponse(begun.model_dump(), headers=_UNCACHED)
+
+    async def redeem(self, request: Request) -> Response:
+        """A machine becomes a node: by a join token, or by a code that a person approved."""
+        body, peer = await body_of(request, TokenBody), peer_of(request)
+        key = {"public_key": body.public_key, "proof": body.proof}
+        if body.device_code is not None and body.join_token is None:
+            grant = GrantRequest(device_code=body.device_code, **key)
+            enrolled = await self._services.devices.poll(grant, peer=peer)
+        elif body.join_token is not None and body.device_code is None:
+            facts = {"host": body.host, "machine": body.machine}
+            joining = JoinRequest(join_token=body.join_token, **key, **facts)
+            enrolled = await self._services.enrolment.join(joining, peer=peer)
+        else:
+            raise InputInvalid("Give either join_token or device_code.", "join_token")
+        return JSONResponse(enrolled.model_dump(), headers=_UNCACHED)

@@ -15,9 +15,11 @@ from byoi_console.errors import (
     ConsoleError,
     EnrolmentRefused,
     Forbidden,
+    GrantRefused,
     InputInvalid,
     NotFound,
     TooManyAttempts,
+    TooManyDevices,
     Unauthenticated,
 )
 from byoi_wire.requests import openai_error
@@ -39,6 +41,7 @@ _ANSWERS: Final[Mapping[type[ConsoleError], tuple[int, str, str | None]]] = {
     InputInvalid: (400, _INVALID, None),
     EnrolmentRefused: (401, _INVALID, None),
     TooManyAttempts: (429, "rate_limit_error", "too_many_attempts"),
+    TooManyDevices: (429, "rate_limit_error", "too_many_devices"),
 }
 _UNAVAILABLE: Final[tuple[int, str, str | None]] = (503, "server_error", "unavailable")
 
@@ -51,12 +54,20 @@ async def console_error(_request: Request, error: Exception) -> JSONResponse:
     headers = {}
     if isinstance(error, Unauthenticated):
         headers["www-authenticate"] = "Bearer"
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, TooManyAttempts | TooManyDevices):
         headers["retry-after"] = str(math.ceil(error.retry_after_seconds))
     if isinstance(error, EnrolmentRefused):
         code = error.code
     param = error.param if isinstance(error, InputInvalid) else None
     return _answer(status, str(error), kind=kind, code=code, param=param, headers=headers)
+
+
+async def grant_refused(_request: Request, error: Exception) -> JSONResponse:
+    """RFC 8628's own error object, which any device client knows."""
+    code = error.code if isinstance(error, GrantRefused) else "invalid_grant"
+    return JSONResponse(
+        {"error": code, "error_description": str(error)}, 400, {"cache-control": "no-store"}
+    )
 
 
 async def database_error(_request: Request, error: Exception) -> JSONResponse:
@@ -86,6 +97,7 @@ async def unexpected(_request: Request, _error: Exception) -> JSONResponse:
 
 HANDLERS: dict[Any, Any] = {
     ConsoleError: console_error,
+    GrantRefused: grant_refused,
     HTTPException: http_error,
     SQLAlchemyError: database_error,
     Exception: unexpected,

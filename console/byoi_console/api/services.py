@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from byoi_console.accounts.keys import ApiKeys
     from byoi_console.accounts.people import People
     from byoi_console.ledger.usage import UsageQueries
+    from byoi_console.nodes.devices import Devices
     from byoi_console.nodes.enrolment import Enrolment
     from byoi_console.nodes.join_tokens import JoinTokens
     from byoi_console.nodes.records import NodeRecords
@@ -24,16 +25,19 @@ class Services:
 
     `caught_up` returns once the ledger has what it was told so far. `disconnect` ends a node's
     session at once. `why_not_ready` is None when requests can be served, else the reason in a few
-    words.
+    words. `metrics` makes a scrape's answer and its content type from an Accept header.
     """
 
     keys: ApiKeys
     people: People
     join_tokens: JoinTokens
     enrolment: Enrolment
+    devices: Devices
     records: NodeRecords
     registry: Registry
     usage: UsageQueries
     caught_up: Callable[[], Awaitable[None]]
     disconnect: Callable[[NodeId], None]
     why_not_ready: Callable[[], Awaitable[str | None]]
+    metrics: Callable[[str | None], Awaitable[tuple[bytes, str]]]
+    metrics_are_public: bool

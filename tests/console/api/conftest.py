@@ -77,8 +77,7 @@ class Api:
 
 
 @pytest.fixture
-def rooms(database, audit, join_tokens, enrolment, records, clock):
-    disconnected = []
+def rooms(database, audit, join_tokens, enrolment, devices, records, clock, disconnected):
     state = SimpleNamespace(why_not_ready=None, caught_up=0)
 
     async def why_not_ready():
@@ -92,6 +91,7 @@ def rooms(database, audit, join_tokens, enrolment, records, clock):
         people=People(database, audit, now_ms=clock.now_ms, monotonic=clock.monotonic),
         join_tokens=join_tokens,
         enrolment=enrolment,
+        devices=devices,
         records=records,
         registry=Registry(),
         usage=UsageQueries(database),

@@ -10,7 +10,17 @@ async def test_a_machine_joins_by_a_token(api, machine, console_keys):
     assert made.json["expires_at"] == "2027-01-15T09:00:00.000Z"
     answer = await api("POST", "/agent/v1/token", machine(made.json["token"]), authorization=None)
     assert answer.status == 200
-    assert set(answer.json) == {"node_id", "key_id", "console_key", "console_key_id", "origin"}
+    assert set(answer.json) == {
+        "node_id",
+        "key_id",
+        "console_key",
+        "console_key_id",
+        "origin",
+        "name",
+        "organisation",
+        "visibility",
+        "mode",
+    }
     assert len(base64.b64decode(answer.json["console_key"])) == 32
     (node,) = (await api("GET", "/api/nodes")).json["data"]
     assert node["id"] == answer.json["node_id"]

@@ -16,7 +16,8 @@ from sqlalchemy.exc import OperationalError
 from byoi_console.ledger.postings import Ledger
 from byoi_console.ledger.tickets import Tickets
 from byoi_console.nodes import endpoint
-from byoi_console.nodes.enrolment import PROOF_TAG, JoinRequest
+from byoi_console.nodes.enrolment import JoinRequest
+from byoi_console.nodes.proofs import PROOF_TAG
 from byoi_console.nodes.session import Sessions
 from byoi_console.routing.registry import Registry
 from byoi_console.store.tables import ledger_rows
