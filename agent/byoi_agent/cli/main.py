@@ -1,31 +1,19 @@
-"""The command `byoi`, and what its exit codes mean.
+"""The command `byoi`, its commands, and what its exit codes mean.
 
-Exit codes, after sysexits.h where it has one:
-
-====  =============================================================================
-0     done
-1     it failed; the sentence on standard error says why and what to type next
-64    the command line is wrong
-69    something that is needed cannot be reached now (console, engine, running node)
-70    a fault of byoi itself; `--debug` shows where
-78    trying again changes nothing: wrong setting, not enrolled, revoked or replaced
-130   stopped by Ctrl-C
-====  =============================================================================
+Light on purpose: while the rest is being imported, Ctrl-C already leaves without a traceback.
 """
 
 from __future__ import annotations
 
-import errno
-import importlib
+# What `signal` wraps; that one takes its time to import.
+import _signal  # type: ignore[import-not-found]
+import os
 import sys
-import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
 
-import click
-
+TYPE_CHECKING = False  # type checkers know the name; `typing` would take its time as well
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 64
@@ -34,127 +22,37 @@ EXIT_SOFTWARE: Final = 70
 EXIT_CONFIG: Final = 78
 EXIT_INTERRUPTED: Final = 130
 
-_DISK_FAILURES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
-"""What a disk says that is full, or has failed: no fault of ours."""
+EXIT_CODES: Final[dict[int, str]] = {
+    0: "done; of `byoi run`: stopped as it was told to",
+    EXIT_FAILED: "it failed; the sentence on standard error says why and what to type next",
+    EXIT_USAGE: "the command line is wrong",
+    EXIT_UNAVAILABLE: "what is needed cannot be reached now: console, engine or running node",
+    EXIT_SOFTWARE: "a fault of byoi itself; `--debug` shows where",
+    EXIT_CONFIG: "trying again changes nothing: wrong setting, not enrolled, revoked or replaced",
+    EXIT_INTERRUPTED: "stopped by Ctrl-C",
+}
+"""After sysexits.h where it has one; `byoi help exit-codes` and the documentation show these."""
 
-COMMANDS: Final = ("demo", "enroll", "run", "status", "usage", "version")
-
-
-@dataclass
-class Invocation:
-    """What one call of the program was told for all commands."""
-
-    debug: bool = False
-
-
-class LazyCommands(click.Group):
-    """Imports a command's file when it is typed: `byoi version` pays for nothing else."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, for `--help`."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        command = getattr(importlib.import_module(f"byoi_agent.cli.{cmd_name}"), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.pass_obj
-def byoi(invocation: Invocation, *, debug: bool) -> None:
-    """Turns this machine into OpenAI-compatible capacity of a byoi console."""
-    invocation.debug = invocation.debug or debug
+COMMANDS: Final = ("demo", "enroll", "help", "run", "status", "usage", "version")
 
 
 def main() -> None:
     """Run the command and leave with its exit code."""
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, leave)
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code is the answer, errors are told on standard error."""
-    invocation = Invocation()
-    try:
-        code = byoi.main(list(arguments), prog_name="byoi", obj=invocation, standalone_mode=False)
-    except BaseException as error:  # noqa: BLE001 the process's edge: every end gets its code
-        return _ended_by(_cause(error), debug=invocation.debug)
-    return code if isinstance(code, int) else 0
+    from byoi_agent.cli import program  # noqa: PLC0415 slow: see above
+
+    return program.run(arguments)
 
 
-def exit_code_of(error: BaseException) -> int:
-    """Which of the codes above an error means."""
-    from byoi_agent import errors  # noqa: PLC0415 `byoi version` never gets here
-    from byoi_agent.config.lock import StateInUse  # noqa: PLC0415
-    from byoi_agent.control.client import NodeUnreachable  # noqa: PLC0415
-
-    told = getattr(error, "exit_code", None)
-    if isinstance(error, errors.AgentError) and isinstance(told, int):
-        return told
-    match error:
-        case errors.ConfigError() | errors.IdentityError():
-            return EXIT_CONFIG
-        case errors.LinkError() | errors.EngineError() | NodeUnreachable() | StateInUse():
-            return EXIT_UNAVAILABLE
-        case errors.AgentError():
-            return EXIT_FAILED
-        case _:
-            return EXIT_SOFTWARE
-
-
-def _ended_by(error: BaseException, *, debug: bool) -> int:
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else EXIT_FAILED
-    if isinstance(error, click.exceptions.Exit):
-        return error.exit_code
-    if isinstance(error, KeyboardInterrupt | click.Abort):
-        return EXIT_INTERRUPTED
-    if isinstance(error, click.ClickException):
-        error.show()
-        return EXIT_USAGE
-    if debug:
-        traceback.print_exception(error)
-    return _told(error)
-
-
-def _told(error: BaseException) -> int:
-    """Say in a sentence what went wrong and what to do; returns the exit code for it."""
-    from byoi_agent.errors import AgentError  # noqa: PLC0415 `byoi version` never gets here
-
-    if isinstance(error, BrokenPipeError):
-        return EXIT_FAILED  # whoever read our output has gone
-    if isinstance(error, AgentError):
-        click.echo(f"byoi: {error}", err=True)
-        return exit_code_of(error)
-    if isinstance(error, OSError) and error.errno in _DISK_FAILURES:
-        where = f" {error.filename}" if error.filename else ""
-        click.echo(
-            f"byoi: cannot write{where}: {error.strerror}; make room and try again", err=True
-        )
-        return EXIT_FAILED
-    click.echo(
-        f"byoi: a fault of byoi itself ({type(error).__name__}: {error}); "
-        "please report it with the output of --debug",
-        err=True,
-    )
-    return exit_code_of(error)
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The error that a task group carries: one of ours before a fault, a fault before a stop."""
-    from byoi_agent.errors import AgentError  # noqa: PLC0415 `byoi version` never gets here
-
-    while isinstance(error, BaseExceptionGroup):
-        ours = error.subgroup(AgentError)
-        faults = error.subgroup(lambda inner: not isinstance(inner, KeyboardInterrupt))
-        error = (ours or faults or error).exceptions[0]
-    return error
+def leave(*_: object) -> None:
+    """Ctrl-C before anything has begun, or when all is done."""
+    os._exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

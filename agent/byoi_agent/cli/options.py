@@ -15,7 +15,7 @@ from byoi_agent.config.paths import Paths, default_config_file, resolve
 from byoi_agent.config.settings import LoadedSettings, Settings, flag_of, load, variable_of
 
 if TYPE_CHECKING:
-    from byoi_agent.cli.main import Invocation
+    from byoi_agent.cli.program import Invocation
 
 PIPE_COLUMNS: Final = 160
 

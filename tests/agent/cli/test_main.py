@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import click
 import pytest
 
 from byoi_agent import errors
-from byoi_agent.cli import main
+from byoi_agent.cli import main, program
 from byoi_agent.config.lock import StateInUse
 from byoi_agent.control.client import NodeUnreachable
 from byoi_agent.link.supervisor import LinkStopped
@@ -23,7 +24,7 @@ def failing(monkeypatch):
         def boom():
             raise error
 
-        monkeypatch.setattr(main.LazyCommands, "get_command", lambda *_: boom)
+        monkeypatch.setattr(program.LazyCommands, "get_command", lambda *_: boom)
 
     return command
 
@@ -105,6 +106,45 @@ def test_the_version_is_told_without_loading_the_rest():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+INTERRUPTED_WHILE_IMPORTING = """
+import os, signal, sys
+from byoi_agent.cli import main
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+main.main()
+"""
+
+
+def test_ctrl_c_right_after_the_start_leaves_without_a_traceback():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_IMPORTING, "version"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_reader_that_has_gone_is_no_reason_for_a_traceback():
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = "from byoi_agent.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "help", "exit-codes"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_a_demo_that_could_not_tell_when_it_is_ready_does_not_even_begin(byoi, tmp_path):
