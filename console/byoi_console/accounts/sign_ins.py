@@ -18,7 +18,7 @@ from byoi_console.store.tables import members, organisations, people, sign_ins
 from byoi_wire.ids import OrgId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from sqlalchemy import ColumnElement, Row, Select, Update
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -134,6 +134,13 @@ class SignIns:
         if now_ms - rows[0].last_seen_at_ms >= _TOUCH_MS:
             await self._touch(rows[0].id, now_ms)
         return _sign_in(rows)
+
+    async def living(self, sign_in_ids: Collection[str]) -> frozenset[str]:
+        """Which of these have not ended; asking keeps none of them alive."""
+        query = select(sign_ins.c.id).where(sign_ins.c.id.in_(sign_in_ids))
+        async with self._database.read() as connection:
+            found = await connection.scalars(query.where(*_alive(self._now_ms())))
+            return frozenset(found)
 
     async def choose(self, sign_in: SignIn, org_id: str) -> None:
         """Look for another organisation from now on.
