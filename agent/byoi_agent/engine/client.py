@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 IDLE_LIMIT: Final = 16
 _FETCH_LIMIT_BYTES: Final = 4 * 1024 * 1024
+_LEFT: Final = "the engine is being left"
 
 
 class ExchangeHandler(ResponseHandler, Protocol):
@@ -232,14 +233,16 @@ class EngineClient:
     def __init__(self, base: EngineAddress) -> None:
         self.received_bytes = 0
         self._address = base
+        self._connecting = 0
+        self._cuts = 0
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
     def running(self) -> int:
-        """Requests under way."""
-        return len(self._open) - len(self._idle)
+        """Requests under way, those included whose connection is being made."""
+        return len(self._open) - len(self._idle) + self._connecting
 
     async def run(self) -> None:
         """Until cancelled; while it runs, a request on a kept connection gets a second try."""
@@ -298,14 +301,22 @@ class EngineClient:
             if exchange is not None:
                 exchange.abort()
 
-    async def close(self) -> None:
-        """Drop every connection; requests under way fail."""
+    def cut(self) -> list[asyncio.Future[None]]:
+        """Drop every connection, those that are being made too; requests under way fail.
+
+        What it returns is done once the sockets are closed.
+        """
+        self._cuts += 1
         ending = list(self._open)
         for connection in ending:
-            connection.lose("the engine is being left")
-        if ending:
+            connection.lose(_LEFT)
+        return [connection.closed for connection in ending]
+
+    async def close(self) -> None:
+        """Drop every connection and wait until the sockets are closed."""
+        if ending := self.cut():
             # Bounded by the loop: an aborted transport reports its loss in the next turn.
-            await asyncio.wait([connection.closed for connection in ending])
+            await asyncio.wait(ending)
 
     # What exchanges and connections call.
 
@@ -339,11 +350,20 @@ class EngineClient:
         except EngineError as error:
             exchange.lost(error, can_retry=False)
         except asyncio.CancelledError:
-            exchange.lost(EngineError("the engine is being left"), can_retry=False)
+            exchange.lost(EngineError(_LEFT), can_retry=False)
             raise
 
     async def _connect(self) -> _Connection:
-        return await self._address.connect(lambda: _Connection(self))
+        cuts = self._cuts
+        self._connecting += 1
+        try:
+            connection = await self._address.connect(lambda: _Connection(self))
+        finally:
+            self._connecting -= 1
+        if cuts != self._cuts:  # all was dropped while this one was on its way
+            connection.close()
+            raise EngineError(_LEFT)
+        return connection
 
 
 class _Collector:

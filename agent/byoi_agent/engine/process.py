@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.engine import guard
-from byoi_agent.engine.leftovers import MARK, new_run, sweep
+from byoi_agent.engine.leftovers import MARK, new_run, processes_of, sweep
+from byoi_agent.engine.listeners import open_to_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,6 +100,10 @@ class EngineProcess:
     def kill(self) -> None:
         """End it now, with all it started."""
         self._order("kill\n")
+
+    async def exposed(self) -> tuple[str, ...]:
+        """Addresses at which others than this machine could reach one of its processes."""
+        return await asyncio.to_thread(lambda: open_to_others(processes_of(self._run)))
 
     def _order(self, line: str) -> None:
         if self._leash is not None and not self._leash.is_closing():

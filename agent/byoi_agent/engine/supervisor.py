@@ -5,29 +5,49 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from byoi_agent.engine import machine
 from byoi_agent.engine.client import EngineClient
+from byoi_agent.engine.gauge import Gauge
 from byoi_agent.engine.process import Ended, EngineProcess
 from byoi_agent.engine.view import EngineView
 from byoi_agent.engine.watch import Watch
-from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.errors import AgentError, ConfigError, EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from typing import Any
 
     from byoi_agent.clock import Clock
     from byoi_agent.engine.kinds.base import EngineKind
     from byoi_agent.engine.process import LaunchSpec
-    from byoi_agent.engine.view import EngineState
+    from byoi_agent.engine.view import EngineLoad, EngineState
     from byoi_agent.models.wheels import Progress
 
 logger = logging.getLogger(__name__)
 
 _EVENTS_KEPT: Final = 200
+QUIET_SECONDS: Final = 30.0
+"""What requests under way get before an engine sleeps or stops, unless the owner says otherwise."""
+
+_WORDS: Final[Mapping[type[machine.State], EngineState]] = {
+    machine.Stopped: "stopped",
+    machine.Preparing: "starting",
+    machine.Starting: "starting",
+    machine.Ready: "ready",
+    machine.Quieting: "draining",
+    machine.FallingAsleep: "draining",
+    machine.Asleep: "asleep",
+    machine.Dormant: "asleep",
+    machine.Waking: "starting",
+    machine.Draining: "draining",
+    machine.Ending: "backing_off",
+    machine.BackingOff: "backing_off",
+    machine.Failed: "failed",
+}
 
 
 class Run(Protocol):
@@ -36,6 +56,7 @@ class Run(Protocol):
     async def run(self) -> Ended: ...  # noqa: D102
     def terminate(self) -> None: ...  # noqa: D102
     def kill(self) -> None: ...  # noqa: D102
+    async def exposed(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 class Session:
@@ -57,6 +78,10 @@ class Session:
         """Leave."""
         self._over.set()
 
+    async def exposed(self) -> tuple[str, ...]:
+        """Where somebody else's server listens is not ours to say."""
+        return ()
+
 
 class EngineSupervisor:
     """Sole owner of the engine's life; others get its `view`, published on change only.
@@ -76,13 +101,15 @@ class EngineSupervisor:
         make_run: Callable[[LaunchSpec, Callable[[int], None]], Run] | None = None,
     ) -> None:
         self._kind = kind
+        self._limits = replace(kind.limits, can_sleep=kind.can_sleep)
         self._publish = publish
         self._clock = clock
         self._records = records
         self._report = report
         self._make_run = make_run or self._make_process
         self._client = EngineClient(kind.address)
-        self._watch = Watch(kind, self._client, clock, self._tell)
+        self._watch = Watch(kind, self._client, clock, self._tell, self._fault_of_run)
+        self._gauge = Gauge(kind, clock, self._measured)
         self._state: machine.State = machine.Stopped()
         # Unbounded, as its writers are few and each waits for what it caused.
         self._events: asyncio.Queue[machine.Event] = asyncio.Queue()
@@ -94,6 +121,9 @@ class EngineSupervisor:
         self._timer: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._obeying: asyncio.Task[None] | None = None
+        self._gauging: asyncio.Task[None] | None = None
+        self._load: EngineLoad | None = None
         self._view = self._look_of_it()
 
     @property
@@ -117,12 +147,16 @@ class EngineSupervisor:
         return tuple(self._history)
 
     def start(self) -> None:
-        """It shall serve."""
+        """It shall serve, awake if it sleeps."""
         self._tell(machine.StartWanted())
 
-    def stop(self) -> None:
-        """It shall not serve; drain first, its requests under way are cut."""
-        self._tell(machine.StopWanted())
+    def stop(self, within_seconds: float = QUIET_SECONDS) -> None:
+        """It shall not serve; requests under way get so long, then they are cut."""
+        self._tell(machine.StopWanted(within_seconds))
+
+    def sleep(self, within_seconds: float = QUIET_SECONDS) -> None:
+        """It shall give its memory back until `start`; requests under way get so long."""
+        self._tell(machine.SleepWanted(within_seconds))
 
     def suspect(self, reason: str) -> None:
         """A request saw it fail: look now rather than at the next turn."""
@@ -148,7 +182,7 @@ class EngineSupervisor:
     def _step(self, event: machine.Event, tasks: asyncio.TaskGroup) -> None:
         now, before = self._clock.monotonic(), self._state
         self._history.append((now, repr(event)))
-        self._state, commands = machine.step(before, event, now, self._kind.limits)
+        self._state, commands = machine.step(before, event, now, self._limits)
         if type(self._state) is not type(before):
             self._log_change(before)
             self._watch_over(tasks)
@@ -166,6 +200,14 @@ class EngineSupervisor:
                 self._spawns += 1
                 self._run = self._new_run()
                 tasks.create_task(self._follow(self._run), name="engine")
+            case machine.CutRequests():
+                self._client.cut()
+            case machine.Sleep():
+                order = self._obey(self._kind.sleep)
+                self._obeying = tasks.create_task(order, name="engine falls asleep")
+            case machine.Rouse():
+                order = self._obey(self._kind.wake)
+                self._obeying = tasks.create_task(order, name="engine wakes")
             case machine.Terminate() if self._run is not None:
                 self._run.terminate()
             case machine.Kill() if self._run is not None:
@@ -183,6 +225,24 @@ class EngineSupervisor:
             self._tell(machine.PrepareFailed(str(error), is_final=False))
         else:
             self._tell(machine.Prepared())
+
+    async def _obey(self, order: Callable[[EngineClient], Awaitable[None]]) -> None:
+        """Its state has a deadline, and leaving that state cancels this."""
+        try:
+            await order(self._client)
+        except EngineError as error:
+            logger.warning("engine disobeyed", extra={"reason": str(error)})
+            self._tell(machine.Disobeyed(str(error)))
+        else:
+            self._tell(machine.Obeyed())
+
+    async def _fault_of_run(self) -> str | None:
+        """Why what runs there must not serve: an engine is for this node alone to reach."""
+        addresses = () if self._run is None else await self._run.exposed()
+        if not addresses:
+            return None
+        where = ", ".join(addresses)
+        return f"it listens at {where}, where others than this machine can reach it"
 
     async def _follow(self, run: Run) -> None:
         try:
@@ -202,20 +262,38 @@ class EngineSupervisor:
         self._show()
 
     def _new_run(self) -> Run:
-        return Session() if self._spec is None else self._make_run(self._spec, self._started)
+        if self._spec is None:
+            return Session()
+        if (left := self._kind.address.socket_path) is not None:
+            Path(left).unlink(missing_ok=True)  # of an engine that was killed: it would not bind
+        return self._make_run(self._spec, self._started)
 
     def _make_process(self, spec: LaunchSpec, started: Callable[[int], None]) -> Run:
         return EngineProcess(spec, records=self._records, on_started=started)
 
     def _watch_over(self, tasks: asyncio.TaskGroup) -> None:
-        """The look that belongs to a state ends with it."""
+        """What belongs to a state ends with it."""
         look: Coroutine[Any, Any, None] | None = None
+        _cancel(self._obeying)
+        self._gauge_while_ready(tasks)
         if isinstance(self._state, machine.Starting):
             look = self._watch.until_ready()
         elif isinstance(self._state, machine.Ready):
             look = self._watch.while_ready()
+        elif isinstance(self._state, machine.Quieting):
+            look = self._watch.until_quiet()
         _cancel(self._looking)
         self._looking = None if look is None else tasks.create_task(look, name="look at engine")
+
+    def _gauge_while_ready(self, tasks: asyncio.TaskGroup) -> None:
+        _cancel(self._gauging)
+        self._gauging, self._load = None, None
+        if isinstance(self._state, machine.Ready):
+            self._gauging = tasks.create_task(self._gauge.run(), name="engine's numbers")
+
+    def _measured(self, load: EngineLoad | None) -> None:
+        self._load = load
+        self._show()
 
     def _show(self) -> None:
         view = self._look_of_it()
@@ -225,16 +303,18 @@ class EngineSupervisor:
 
     def _look_of_it(self) -> EngineView:
         state = self._state
+        serves = isinstance(state, machine.Ready) and state.doubt is None
         return EngineView(
             state=_word_for(state),
             kind=self._kind.name,
-            models=state.models if isinstance(state, machine.Ready) else (),
-            slots=self._kind.slots if isinstance(state, machine.Ready) else 0,
+            models=state.models if isinstance(state, machine.Ready) and serves else (),
+            slots=self._kind.slots if serves else 0,
             pid=self._pid,
             url=self._kind.address.url,
             version=self._kind.version,
-            reason=getattr(state, "reason", None),
+            reason=getattr(state, "reason", getattr(state, "doubt", None)),
             restarts=max(0, self._spawns - 1),
+            load=self._load,
         )
 
     def _log_change(self, before: machine.State) -> None:
@@ -248,22 +328,13 @@ class EngineSupervisor:
             logger.log(level, "engine down", extra=extra)
         elif isinstance(state, machine.Stopped):
             logger.info("engine stopped", extra=extra)
+        elif isinstance(state, machine.Asleep | machine.Dormant):
+            logger.info("engine asleep", extra=extra)
 
 
 def _word_for(state: machine.State) -> EngineState:
-    match state:
-        case machine.Stopped():
-            return "stopped"
-        case machine.Preparing() | machine.Starting():
-            return "starting"
-        case machine.Ready():
-            return "ready"
-        case machine.Draining():
-            return "draining"
-        case machine.Ending() | machine.BackingOff():
-            return "backing_off"
-        case machine.Failed():
-            return "failed"
+    is_doubted = isinstance(state, machine.Ready) and state.doubt is not None
+    return "suspect" if is_doubted else _WORDS[type(state)]
 
 
 def _cancel(task: asyncio.Task[None] | None) -> None:

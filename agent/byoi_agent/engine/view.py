@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from byoi_wire.ids import ModelId
 
-EngineState = Literal["stopped", "starting", "ready", "draining", "backing_off", "failed"]
+EngineState = Literal[
+    "stopped", "starting", "ready", "suspect", "draining", "asleep", "backing_off", "failed"
+]
+"""`ready` alone serves. `suspect` has given a first sign of trouble, which is being looked into."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,20 @@ class ServedModel:
 
 
 @dataclass(frozen=True)
+class EngineLoad:
+    """What the engine says of its own work; None where it does not say.
+
+    `kv_used` is a share from 0 to 1. The tokens are counted since its start.
+    """
+
+    running: int | None = None
+    waiting: int | None = None
+    kv_used: float | None = None
+    prompt_tokens: int | None = None
+    generated_tokens: int | None = None
+
+
+@dataclass(frozen=True)
 class EngineView:
     """The engine now. `reason` says in the owner's words why it is not ready, where it is not."""
 
@@ -40,3 +57,4 @@ class EngineView:
     version: str | None = None
     reason: str | None = None
     restarts: int = 0
+    load: EngineLoad | None = None

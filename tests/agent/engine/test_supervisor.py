@@ -11,7 +11,7 @@ from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.machine import Limits
 from byoi_agent.engine.process import Ended, LaunchSpec
 from byoi_agent.engine.supervisor import EngineSupervisor, Session
-from byoi_agent.engine.view import ServedModel
+from byoi_agent.engine.view import EngineLoad, ServedModel
 from byoi_agent.errors import ConfigError, EngineError
 from byoi_agent.models.wheels import InstallError
 from byoi_wire.ids import ModelId
@@ -28,6 +28,7 @@ class FakeKind:
     slots = 4
     extra_fields = frozenset()
     counts_all_choices = True
+    can_sleep = False
     limits = Limits()
 
     def __init__(self, url):
@@ -37,6 +38,11 @@ class FakeKind:
         self.is_well = True
         self.models = MODELS
         self.looks: list[str] = []
+        self.numbers: EngineLoad | None = None
+        self.orders: list[str] = []
+        self.disobeys = False
+        self.obeys = asyncio.Event()
+        self.obeys.set()
 
     async def prepare(self, report):
         if self.failure is not None:
@@ -51,6 +57,21 @@ class FakeKind:
 
     async def canary(self, client):
         self._say("canary")
+
+    async def load(self, client):
+        return self.numbers
+
+    async def sleep(self, client):
+        self.orders.append("sleep")
+        await self.obeys.wait()
+        if self.disobeys:
+            raise EngineError("sleep answered 500")
+
+    async def wake(self, client):
+        self.orders.append("wake")
+        await self.obeys.wait()
+        if self.disobeys:
+            raise EngineError("wake answered 500")
 
     def _say(self, what):
         self.looks.append(what)
@@ -70,6 +91,10 @@ class FakeRun:
         self.orders = []
         self.started = started
         self.is_stubborn = False
+        self.addresses = ()
+
+    async def exposed(self):
+        return self.addresses
 
     async def run(self):
         self.started(4711)

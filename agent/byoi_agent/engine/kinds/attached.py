@@ -6,7 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.engine.kinds import probes
+from byoi_agent.engine.kinds.base import Sleepless
 from byoi_agent.engine.kinds.errors import translate
+from byoi_agent.engine.kinds.metrics import ask_load
 from byoi_agent.engine.kinds.tokenizers import count_with_llamacpp, count_with_vllm
 from byoi_agent.engine.machine import Limits
 from byoi_agent.engine.view import ServedModel
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from byoi_agent.engine.address import EngineAddress
     from byoi_agent.engine.client import EngineClient
     from byoi_agent.engine.process import Ended
+    from byoi_agent.engine.view import EngineLoad
     from byoi_agent.models.wheels import Progress
     from byoi_wire.usage import Usage
 
@@ -31,7 +34,7 @@ _PROBED: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-class Attached:
+class Attached(Sleepless):
     """A server by its URL; see `EngineKind` for the attributes.
 
     `model` narrows what is offered to one id. Which routes it has beyond chat and completions is
@@ -90,6 +93,10 @@ class Attached:
         if self._probed_model is None:
             raise EngineError(f"{self.address.url} has not answered yet")
         await probes.one_token(client, self._probed_model)
+
+    async def load(self, client: EngineClient) -> EngineLoad | None:
+        """By its /metrics."""
+        return await ask_load(client)
 
     async def count(
         self, client: EngineClient, path: str, request: Mapping[str, Any], text: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from byoi_agent.errors import EngineError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from byoi_agent.engine.client import EngineClient
     from byoi_agent.engine.machine import Limits
     from byoi_agent.engine.process import Ended, LaunchSpec
-    from byoi_agent.engine.view import ServedModel
+    from byoi_agent.engine.view import EngineLoad, ServedModel
     from byoi_agent.models.wheels import Progress
     from byoi_wire.usage import Usage
 
@@ -27,6 +29,8 @@ class EngineKind(Protocol):
         extra_fields: request fields beyond OpenAI's that may reach it.
         counts_all_choices: whether its `usage` covers every choice of a request with `n` above 1
             (or with several prompts). Where not, `count` tells.
+        can_sleep: whether its process may stay while the accelerator's memory is given back; where
+            not, sleeping ends it and waking starts it.
         limits: the times that it needs.
     """
 
@@ -42,6 +46,8 @@ class EngineKind(Protocol):
     def extra_fields(self) -> frozenset[str]: ...  # noqa: D102
     @property
     def counts_all_choices(self) -> bool: ...  # noqa: D102
+    @property
+    def can_sleep(self) -> bool: ...  # noqa: D102
     @property
     def limits(self) -> Limits: ...  # noqa: D102
 
@@ -78,6 +84,26 @@ class EngineKind(Protocol):
         """
         ...
 
+    async def load(self, client: EngineClient) -> EngineLoad | None:
+        """What it says of its own work; None where it says nothing that we know."""
+        ...
+
+    async def sleep(self, client: EngineClient) -> None:
+        """Give the accelerator's memory back; asked only where `can_sleep`, with nothing under way.
+
+        Raises:
+            EngineError: it did not.
+        """
+        ...
+
+    async def wake(self, client: EngineClient) -> None:
+        """Take the memory again; whether it then answers is looked at as after a start.
+
+        Raises:
+            EngineError: it did not.
+        """
+        ...
+
     async def count(
         self, client: EngineClient, path: str, request: Mapping[str, Any], text: str
     ) -> Usage | None:
@@ -96,3 +122,25 @@ class EngineKind(Protocol):
     def explain(self, ended: Ended) -> str:
         """Why it ended, in the owner's words."""
         ...
+
+
+class Sleepless:
+    """A kind whose engines cannot give memory back while they run."""
+
+    can_sleep = False
+
+    async def sleep(self, client: EngineClient) -> None:  # noqa: ARG002
+        """Never asked.
+
+        Raises:
+            EngineError: always.
+        """
+        raise EngineError("this engine cannot sleep")
+
+    async def wake(self, client: EngineClient) -> None:
+        """Never asked.
+
+        Raises:
+            EngineError: always.
+        """
+        await self.sleep(client)

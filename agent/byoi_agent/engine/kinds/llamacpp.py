@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.kinds import probes
+from byoi_agent.engine.kinds.base import Sleepless
 from byoi_agent.engine.kinds.errors import translate
+from byoi_agent.engine.kinds.metrics import ask_load
 from byoi_agent.engine.kinds.tokenizers import count_with_llamacpp
 from byoi_agent.engine.machine import Limits
 from byoi_agent.engine.process import LaunchSpec
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from byoi_agent.engine.client import EngineClient
     from byoi_agent.engine.process import Ended
     from byoi_agent.engine.runtimes import Runtimes
+    from byoi_agent.engine.view import EngineLoad
     from byoi_agent.models.catalogue import ModelEntry
     from byoi_agent.models.hub import ModelStore
     from byoi_agent.models.wheels import Progress
@@ -70,7 +73,7 @@ _FAILURES: Final = (
 )
 
 
-class LlamaCpp:
+class LlamaCpp(Sleepless):
     """One llama.cpp server with one model; see `EngineKind` for the attributes."""
 
     name = "llamacpp"
@@ -162,6 +165,10 @@ class LlamaCpp:
             EngineError: it did not come.
         """
         await probes.one_token(client, self._model.id)
+
+    async def load(self, client: EngineClient) -> EngineLoad | None:
+        """By its /metrics."""
+        return await ask_load(client)
 
     async def count(
         self, client: EngineClient, path: str, request: Mapping[str, Any], text: str
