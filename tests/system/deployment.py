@@ -10,10 +10,13 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 import psutil
+
+if TYPE_CHECKING:
+    import ssl
 
 BIN = Path(sys.executable).parent
 FAKE_ENGINE = Path(__file__).parent.parent / "fakes" / "engine.py"
@@ -147,6 +150,7 @@ class Deployment:
         self.admin_key = ""
         self.api_key = ""
         self.http: aiohttp.ClientSession | None = None
+        self.tls: ssl.SSLContext | None = None
         self._model: str | None = None
         self.env = {
             **{k: v for k, v in os.environ.items() if k in KEPT or not k.startswith("BYOI_")},
@@ -168,7 +172,8 @@ class Deployment:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.console_port}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self.console_port}"
 
     async def start_console(self, **options: str) -> Process:
         """The first start makes an administrator and a key; a later one finds them again."""
@@ -200,7 +205,7 @@ class Deployment:
     async def admin(self, method: str, path: str, body: object = None) -> Any:
         headers = {"Authorization": f"Bearer {self.admin_key}"}
         async with self.http.request(
-            method, self.url + path, json=body, headers=headers
+            method, self.url + path, json=body, headers=headers, ssl=self.tls or True
         ) as response:
             text = await response.text()
             assert response.status < 300, (response.status, text)
@@ -219,15 +224,16 @@ class Deployment:
         assert process.returncode == 0, (name, argv, out.decode(), err.decode())
         return out.decode()
 
-    async def enrol(self, name: str, port: int | None = None) -> Path:
+    async def enrol(self, name: str, port: int | None = None, *flags: str | Path) -> Path:
         """A node's state folder, enrolled through `port` (the console's own unless a proxy's)."""
         token = (await self.admin("POST", "/api/join-tokens", {"uses": 1}))["token"]
         data = self.folder / name
         await self.program(
             "byoi",
             "enroll",
-            *("--console", f"http://127.0.0.1:{port or self.console_port}"),
+            *("--console", self.url if port is None else f"http://127.0.0.1:{port}"),
             *("--data-dir", data),
+            *flags,
             BYOI_JOIN_TOKEN=token,
         )
         return data
@@ -295,7 +301,9 @@ class Deployment:
         answer = Answer()
         sent = {"Authorization": f"Bearer {self.api_key}", **(headers or {})}
         try:
-            async with self.http.post(self.url + path, json=body, headers=sent) as response:
+            async with self.http.post(
+                self.url + path, json=body, headers=sent, ssl=self.tls or True
+            ) as response:
                 answer.status = response.status
                 answer.headers = {k.lower(): v for k, v in response.headers.items()}
                 async for chunk in response.content.iter_any():
@@ -325,7 +333,9 @@ class Deployment:
         if self._model is not None:
             return self._model
         headers = {"Authorization": f"Bearer {self.api_key}"}
-        async with self.http.get(self.url + "/v1/models", headers=headers) as response:
+        async with self.http.get(
+            self.url + "/v1/models", headers=headers, ssl=self.tls or True
+        ) as response:
             self._model = (await response.json())["data"][0]["id"]
             return self._model
 

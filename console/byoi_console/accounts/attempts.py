@@ -24,6 +24,12 @@ class WrongAttempts:
         self._refill_seconds = refill_seconds
         self._monotonic = monotonic
         self._failures: dict[str, tuple[float, float]] = {}
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        """Every failure since the start, wherever it came from."""
+        return self._total
 
     def check(self, place: str) -> None:
         """Say nothing where an attempt may be looked at.
@@ -35,8 +41,13 @@ class WrongAttempts:
         if excess > 0:
             raise TooManyAttempts(excess * self._refill_seconds)
 
-    def failed(self, place: str) -> None:
-        """Note one wrong attempt."""
+    def failed(self, *places: str) -> None:
+        """Note one wrong attempt, in the name of every place that it came from or aimed at."""
+        self._total += 1
+        for place in places:
+            self._note(place)
+
+    def _note(self, place: str) -> None:
         count = self._current(place) + 1
         self._failures.pop(place, None)
         self._failures[place] = (count, self._monotonic())

@@ -97,6 +97,11 @@ class ApiKeys:
         self._revocations = 0
         self._wrong = WrongAttempts(20, 1.0, monotonic)
 
+    @property
+    def wrong_keys(self) -> int:
+        """How many were refused since the start."""
+        return self._wrong.total
+
     def cached(self, authorization: str | None) -> Principal | None:
         """The principal of a key used within the last seconds; None: ask `authenticate`."""
         key = _bearer(authorization)

@@ -67,6 +67,11 @@ class People:
         self._passwords = Passwords()
         self._wrong = WrongAttempts(5, 20.0, monotonic)
 
+    @property
+    def wrong_passwords(self) -> int:
+        """How many were refused since the start."""
+        return self._wrong.total
+
     async def create_admin(self, email: str) -> NewAdmin:
         """A new administrator of the first organisation, with a random password.
 
@@ -140,8 +145,7 @@ class People:
             self._wrong.check(place)
         person, hashed = await self._find(email)
         if not await self._passwords.fits(hashed, password) or person is None:
-            for place in (peer, email):
-                self._wrong.failed(place)
+            self._wrong.failed(peer, email)
             raise Unauthenticated("Wrong email or password.")
         return person
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,6 +14,24 @@ if TYPE_CHECKING:
     from byoi_wire.aio.session import StreamHandler
     from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
     from byoi_wire.messages import ModelOffer, OpenHead, ResetCode, Trailer
+
+
+class Answered(NamedTuple):
+    """A request to `/v1` that is over, for whoever counts.
+
+    Attributes:
+        route: the path, if it is one of ours, else empty.
+        model: the model, if the caller may have it, else empty: callers cannot make names up.
+        outcome: complete, refused (the request's or its caller's fault), failed (ours, or the
+            node's, also in the middle of an answer), or cancelled (the client left).
+        seconds: from its last byte in to its last byte out.
+    """
+
+    route: str
+    model: str
+    status: int
+    outcome: Literal["complete", "refused", "failed", "cancelled"]
+    seconds: float
 
 
 class Streams(Protocol):

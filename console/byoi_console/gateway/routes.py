@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from byoi_console.clock import wall_ms
 from byoi_console.errors import ConsoleError, Forbidden, LedgerUnavailable
@@ -19,6 +19,7 @@ from byoi_console.gateway.errors import (
     Unserved,
 )
 from byoi_console.gateway.idempotency import Name, Recordings, fingerprint
+from byoi_console.gateway.ports import Answered
 from byoi_console.gateway.posting import Bookkeeper
 from byoi_console.gateway.quarantine import Quarantine
 from byoi_console.gateway.relay import Patience, Relay
@@ -49,6 +50,9 @@ _MODELS: Final = "/v1/models"
 _JSON: Final[Header] = (b"content-type", b"application/json")
 _VERSION: Final[Header] = (b"openai-version", b"2020-10-01")
 _KNOWN_LIMIT: Final = 10_000
+_WRONG: Final = 400
+_LEFT: Final = 499
+_BROKEN: Final = 500
 
 
 class Gateway:
@@ -64,6 +68,7 @@ class Gateway:
         tickets: TicketOffice,
         books: Books,
         ended: Callable[[Posting], None] | None = None,
+        answered: Callable[[Answered], None] | None = None,
         patience: Patience | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -73,11 +78,17 @@ class Gateway:
         self._catalogue = catalogue
         self._tickets = tickets
         self._bookkeeper = Bookkeeper(books, ended=ended)
+        self._answered = answered
         self._patience = patience or Patience()
         self._monotonic = monotonic
         self._recordings = Recordings(monotonic)
         self._quarantine = Quarantine()
         self._seen: dict[tuple[str, str], None] = {}
+
+    @property
+    def pending(self) -> int:
+        """Answers that have ended and are not booked yet."""
+        return self._bookkeeper.pending
 
     async def run(self) -> None:
         """Own the postings under way until cancelled; they are then given a moment to arrive."""
@@ -87,17 +98,27 @@ class Gateway:
         """Answer one request, whatever it is."""
         started = self._monotonic()
         own: tuple[Header, ...] = ((b"x-request-id", request_id.encode()), _VERSION)
+        models: list[str] = []
         try:
-            await self._answer(exchange, request_id, own, started)
+            await self._answer(exchange, request_id, own, started, models)
         except (RequestInvalid, ConsoleError) as error:
             if exchange.is_open and not exchange.has_begun:
                 told = errors.answer_to(error)
                 headers = (*own, _took(started, self._monotonic()), _JSON, *told.headers)
                 exchange.answer(told.status, headers, told.body)
+        finally:
+            if self._answered is not None:
+                self._answered(_summary(exchange, models, self._monotonic() - started))
 
     async def _answer(
-        self, exchange: Exchange, request_id: str, own: tuple[Header, ...], started: float
+        self,
+        exchange: Exchange,
+        request_id: str,
+        own: tuple[Header, ...],
+        started: float,
+        models: list[str],
     ) -> None:
+        """Answer it; the model that it may use is put into `models` for who counts."""
         path, method = exchange.request.path, exchange.request.method
         allowed = _allowed(path)
         if allowed is None:
@@ -110,7 +131,7 @@ class Gateway:
             raise MethodRefused(method, path, allowed)
         principal = await self._authenticate(exchange)
         if (route := ROUTES.get(path)) is not None:
-            await self._pass_through(exchange, route, principal, request_id, own)
+            await self._pass_through(exchange, route, principal, request_id, own, models)
             return
         told = self._models(path, principal)
         headers = (*own, _took(started, self._monotonic()), _JSON)
@@ -139,11 +160,13 @@ class Gateway:
         principal: Principal,
         request_id: str,
         own: tuple[Header, ...],
+        models: list[str],
     ) -> None:
         _check_media(exchange)
         body = exchange.request.body
         checked = check(route, decode_body(body), allowed_extra=_EXTRA)
         self._check_model(checked.body["model"], principal)
+        models.append(checked.body["model"])
         dropped = checked.dropped
         headers = (*own, (b"x-byoi-dropped", ", ".join(dropped).encode())) if dropped else own
         call = self._call(route, checked.body, principal, request_id)
@@ -267,6 +290,20 @@ def _check_media(exchange: Exchange) -> None:
     kind = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise MediaRefused("The request's Content-Type must be application/json.")
+
+
+def _summary(exchange: Exchange, models: list[str], seconds: float) -> Answered:
+    path = exchange.request.path
+    route = path if path in ROUTES or path == _MODELS else ""
+    model = models[0] if models else ""
+    if exchange.has_left:
+        return Answered(route, model, exchange.status or _LEFT, "cancelled", seconds)
+    # What was not answered here is answered with 500 by the front.
+    status = exchange.status or _BROKEN
+    if status >= _BROKEN or not exchange.is_good:
+        return Answered(route, model, status, "failed", seconds)
+    outcome: Literal["refused", "complete"] = "refused" if status >= _WRONG else "complete"
+    return Answered(route, model, status, outcome, seconds)
 
 
 def _took(started: float, now: float) -> Header:

@@ -64,13 +64,20 @@ def _context(chain: Path, key: Path) -> ssl.SSLContext:
             file.read_bytes()
         except OSError as error:
             raise ConfigError(f"{setting}: cannot read {file}: {error.strerror}") from error
+    asked: list[str] = []
+
+    def no_passphrase() -> str:
+        # Without a callback OpenSSL would ask the terminal.
+        asked.append("for an encrypted key")
+        return ""
+
     try:
-        # An empty password: an encrypted key is refused, where OpenSSL would ask the terminal.
-        context.load_cert_chain(chain, key, password="")
+        context.load_cert_chain(chain, key, password=no_passphrase)
         _end_of(chain)
     except (ssl.SSLError, ValueError) as error:
+        why = "the key is encrypted; give one without a passphrase" if asked else _why(error)
         raise ConfigError(
-            f"tls_cert {chain} and tls_key {key} cannot be used together: {_why(error)}"
+            f"tls_cert {chain} and tls_key {key} cannot be used together: {why}"
         ) from error
     return context
 
@@ -80,10 +87,6 @@ def _end_of(chain: Path) -> datetime:
 
 
 def _why(error: Exception) -> str:
-    reason = getattr(error, "reason", None)
-    reasons = {
-        "KEY_VALUES_MISMATCH": "the key is not this certificate's",
-        "BAD_DECRYPT": "the key is encrypted; give one without a passphrase",
-        "BAD_PASSWORD_READ": "the key is encrypted; give one without a passphrase",
-    }
-    return reasons.get(reason or "", "they are no PEM files of a certificate and its key")
+    if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+        return "the key is not this certificate's"
+    return "they are no PEM files of a certificate and its key"

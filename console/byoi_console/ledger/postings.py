@@ -20,7 +20,7 @@ from byoi_console.accounts.audit import Change
 from byoi_console.clock import wall_ms
 from byoi_console.errors import LedgerUnavailable, TicketInvalid
 from byoi_console.ledger.entries import Claim, Posting
-from byoi_console.ledger.rows import Entry, ProvenClaim, book, probe
+from byoi_console.ledger.rows import Booked, Entry, ProvenClaim, book, probe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -93,6 +93,23 @@ class Ledger:
         self._news = asyncio.Event()
         self._hurry = asyncio.Event()
         self._is_healthy = True
+        self._booked = Booked()
+        self._refused = 0
+
+    @property
+    def booked(self) -> Booked:
+        """What went into rows since the start."""
+        return self._booked
+
+    @property
+    def waiting(self) -> int:
+        """Entries that are on their way to the disk."""
+        return len(self._waiting)
+
+    @property
+    def refused(self) -> int:
+        """Claims whose ticket did not fit, since the start."""
+        return self._refused
 
     @property
     def is_healthy(self) -> bool:
@@ -124,6 +141,7 @@ class Ledger:
             else:
                 refused.append(claim)
         if refused:
+            self._refused += len(refused)
             await self._tell_of(refused)
         for done in waiting:
             await asyncio.shield(done)
@@ -225,12 +243,14 @@ class Ledger:
         for _ in range(_CONFLICT_TRIES):
             try:
                 async with self._database.write() as connection:
-                    await book(connection, entries, self._now_ms())
+                    news = await book(connection, entries, self._now_ms())
             except IntegrityError as error:
                 failure = error
             except SQLAlchemyError as error:
                 return error
             else:
+                pairs = zip(self._booked, news, strict=True)
+                self._booked = Booked(*(old + new for old, new in pairs))
                 return None
         return failure
 

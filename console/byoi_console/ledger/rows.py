@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, delete, insert, select, tuple_, update
 
@@ -53,10 +53,18 @@ class ProvenClaim:
 Entry = Posting | ProvenClaim
 
 
-async def book(connection: AsyncConnection, entries: Sequence[Entry], now_ms: int) -> None:
+class Booked(NamedTuple):
+    """How many rows got their posting, their claim, and a difference between the two."""
+
+    postings: int = 0
+    claims: int = 0
+    differences: int = 0
+
+
+async def book(connection: AsyncConnection, entries: Sequence[Entry], now_ms: int) -> Booked:
     """Apply entries to their rows within the caller's transaction.
 
-    Each side of a row is written once: what is told again changes nothing.
+    Each side of a row is written once: what is told again changes nothing, and is not counted.
 
     Raises:
         IntegrityError: another replica made one of the rows meanwhile; begin again.
@@ -72,6 +80,17 @@ async def book(connection: AsyncConnection, entries: Sequence[Entry], now_ms: in
         await connection.execute(
             _UPDATE, [row | key for row, key in zip(changed, keys, strict=True)]
         )
+    return _news(before, after)
+
+
+def _news(before: dict[RecordId, _Values], after: dict[RecordId, _Values]) -> Booked:
+    pairs = [(before.get(key, _BLANK), row) for key, row in after.items()]
+    return Booked(
+        *(
+            sum(1 for old, row in pairs if row[side] and not old[side])
+            for side in ("counted", "claimed", "has_difference")
+        )
+    )
 
 
 async def probe(connection: AsyncConnection, now_ms: int) -> None:

@@ -268,6 +268,7 @@ class World:
         self.registry = Registry()
         self.keys = FakeKeys()
         self.books = FakeBooks()
+        self.answered = []
         self.gateway = Gateway(
             keys=self.keys,
             policy=Enforcement(),
@@ -275,6 +276,7 @@ class World:
             catalogue=Catalogue(self.registry),
             tickets=Tickets(b"s" * 32),
             books=self.books,
+            answered=self.answered.append,
             patience=patience,
         )
         self.agents = []

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
+
+from byoi_wire.messages import ResetCode
 
 HELLO = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -201,3 +204,56 @@ async def test_nodes_learn_neither_the_organisation_nor_the_key(world):
     assert "org_1" not in head.tenant
     assert head.headers == {}
     assert b"good" not in node.session.opened[0].body
+
+
+async def counted(world):
+    """What was told of the only request; it is told once its answer is written."""
+    async with asyncio.timeout(5):
+        while not world.answered:
+            await asyncio.sleep(0)
+    (told,) = world.answered
+    assert told.seconds >= 0
+    return told[:-1]
+
+
+async def test_an_answer_is_told_once_to_whoever_counts(world):
+    node = world.node()
+    node.session.auto = lambda stream: stream.stream_all("x")
+    await world.ask(world.chat())
+    assert await counted(world) == ("/v1/chat/completions", "tiny", 200, "complete")
+
+
+async def test_a_model_that_somebody_made_up_is_not_told(world):
+    world.node()
+    await world.ask(world.chat(model="made-up"))
+    assert await counted(world) == ("/v1/chat/completions", "", 404, "refused")
+
+
+async def test_a_path_that_somebody_made_up_is_not_told(world):
+    await world.ask(world.get(b"/v1/made-up"))
+    assert await counted(world) == ("", "", 404, "refused")
+
+
+async def test_an_error_in_the_middle_of_an_answer_counts_as_failed(world):
+    node = world.node()
+    client = await world.client()
+    client.send(world.chat())
+    stream = await node.session.next_stream()
+    stream.answer_head()
+    stream.say("a")
+    stream.reset(ResetCode.ENGINE_ERROR)
+    assert await counted(world) == ("/v1/chat/completions", "tiny", 200, "failed")
+
+
+async def test_a_client_that_leaves_counts_as_cancelled(world):
+    node = world.node()
+    client = await world.client()
+    client.send(world.chat())
+    await node.session.next_stream()
+    client.abort()
+    assert await counted(world) == ("/v1/chat/completions", "tiny", 499, "cancelled")
+
+
+async def test_nobody_to_serve_it_counts_as_failed(world):
+    await world.ask(world.chat())
+    assert await counted(world) == ("/v1/chat/completions", "tiny", 503, "failed")

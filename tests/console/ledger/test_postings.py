@@ -410,3 +410,12 @@ async def test_a_posting_and_the_claim_that_follows_it_share_one_transaction(
     assert row.counted is not None
     assert row.claimed is not None
     assert writes == 1
+
+
+async def test_what_was_booked_is_counted_and_what_is_told_again_is_not(ledger, attempts):
+    claim = attempts.claim(completion=19)
+    for _ in range(2):
+        await ledger.post(attempts.posting())
+        await ledger.claim([claim])
+    assert ledger.booked == (1, 1, 1)
+    assert (ledger.waiting, ledger.refused) == (0, 0)
