@@ -28,7 +28,7 @@ Picture = TypeVar("Picture")
 
 
 class Viewer(Generic[Picture]):
-    """One open page: the newest picture, and whether it shall end.
+    """One open page: the newest picture, whether it shall end, and whether for want of a sign-in.
 
     A viewer that is slow misses pictures in between, never the newest one, and holds up nobody.
     """
@@ -38,6 +38,7 @@ class Viewer(Generic[Picture]):
         self.sign_in_id = sign_in_id
         self.picture = picture
         self.is_over = False
+        self.is_stranger = False
         self._news = asyncio.Event()
 
     async def news(self, seconds: float) -> bool:
@@ -55,9 +56,10 @@ class Viewer(Generic[Picture]):
             self.picture = picture
             self._news.set()
 
-    def end(self) -> None:
-        """There is nothing more to see."""
+    def end(self, *, is_stranger: bool = False) -> None:
+        """There is nothing more to see here, or nothing for somebody who is not signed in."""
         self.is_over = True
+        self.is_stranger = is_stranger
         self._news.set()
 
 
@@ -141,4 +143,4 @@ class Viewers(Generic[Picture]):
         living = await self._living({viewer.sign_in_id for viewer in self._viewers})
         for viewer in self._viewers:
             if viewer.sign_in_id not in living:
-                viewer.end()
+                viewer.end(is_stranger=True)

@@ -137,6 +137,7 @@ async def test_who_signed_out_is_sent_away(world):
         for _ in range(CHECK_SECONDS):
             await world.turns.give()
         assert leaves.is_over
+        assert leaves.is_stranger
         assert await leaves.news(1)
         assert not stays.is_over
 
@@ -145,6 +146,7 @@ async def test_all_end_when_the_console_stops_and_nobody_comes_after(world):
     async with world.viewers.viewer("org_1", "here") as viewer:
         world.viewers.close()
         assert viewer.is_over
+        assert not viewer.is_stranger
         assert await viewer.news(1)
     assert not world.viewers.has_room("here")
     async with world.viewers.viewer("org_1", "here") as late:

@@ -14,7 +14,7 @@
   function tell(state) {
     if (!note || note.dataset.state === state) return;
     note.dataset.state = state;
-    note.textContent = note.dataset[state];
+    note.textContent = state === "live" ? note.dataset.textLive : note.dataset.textLost;
   }
 
   function rendered(html) {

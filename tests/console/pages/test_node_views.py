@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import pytest
+
+from byoi_console.nodes.records import NodeRecord
+from byoi_console.pages.node_views import DeviceView, state_of, view_of
+from byoi_console.routing.registry import LiveFacts
+from byoi_wire.ids import ModelId, NodeId, OrgId
+from byoi_wire.messages import Advertise, Device, Host, ModelOffer, Status
+from byoi_wire.version import LEASE_SECONDS
+
+NOW_MS = 1_000_000_000
+
+
+def a_record(**changes):
+    known = {
+        "node_id": NodeId("node_1"),
+        "org_id": OrgId("org_1"),
+        "name": "workstation",
+        "host": {},
+        "created_at_ms": 1,
+        "last_seen_at_ms": NOW_MS - 1000,
+        "has_departed": False,
+        "revoked_at_ms": None,
+        "epoch": 1,
+    }
+    return NodeRecord(**{**known, **changes})
+
+
+def some_facts(**changes):
+    offered = Advertise(
+        version=1,
+        agent_version="byoi/1",
+        host=Host(os="Linux", architecture="x86_64"),
+        devices=tuple(
+            Device(index=at, kind="nvidia", name="H200", memory_total_bytes=100) for at in range(2)
+        ),
+        models=(ModelOffer(id=ModelId("m"), engine="vllm", routes=(), context_tokens=4096),),
+        slots=4,
+    )
+    known = {
+        "node_id": NodeId("node_1"),
+        "org_id": OrgId("org_1"),
+        "connected": True,
+        "is_serving": True,
+        "reason": "",
+        "advertise": offered,
+        "status": None,
+        "in_flight": 1,
+    }
+    return LiveFacts(**{**known, **changes})
+
+
+def seen(seconds_ago, **changes):
+    return a_record(last_seen_at_ms=NOW_MS - int(seconds_ago * 1000), **changes)
+
+
+@pytest.mark.parametrize(
+    ("record", "facts", "state"),
+    [
+        (a_record(), some_facts(), "online"),
+        (a_record(), some_facts(connected=False), "reconnecting"),
+        (seen(LEASE_SECONDS + 1), some_facts(connected=False), "unknown"),
+        (seen(1), None, "reconnecting"),
+        (seen(LEASE_SECONDS + 1), None, "unknown"),
+        (seen(1, has_departed=True), None, "offline"),
+        (a_record(last_seen_at_ms=None), None, "offline"),
+        (a_record(revoked_at_ms=5), some_facts(), "revoked"),
+    ],
+)
+def test_a_node_s_state_is_one_word(record, facts, state):
+    assert state_of(record, facts, NOW_MS) == state
+    assert view_of(record, facts, 0.0, NOW_MS).explanation.endswith(".")
+
+
+def test_equal_devices_stand_in_one_line_with_their_memory_together():
+    facts = some_facts(status=Status(running=0, waiting=3, memory_used_bytes=(10, 20)))
+    view = view_of(a_record(), facts, 0.0, NOW_MS)
+    assert view.devices == (DeviceView("H200", 2, 200, 30, None),)
+    assert view.waiting == 3
+
+
+@pytest.mark.parametrize("told", [(), (10,), (10, None)])
+def test_memory_in_use_that_is_not_known_whole_is_not_known(told):
+    facts = some_facts(status=Status(running=0, waiting=0, memory_used_bytes=told))
+    assert view_of(a_record(), facts, 0.0, NOW_MS).devices[0].memory_used_bytes is None
+
+
+def test_what_a_live_node_offers_and_does_is_shown():
+    view = view_of(a_record(), some_facts(), 12.345, NOW_MS)
+    assert (view.in_flight, view.slots, view.load_percent) == (1, 4, 25)
+    assert [(m.id, m.engine, m.context_tokens) for m in view.models] == [("m", "vllm", 4096)]
+    assert view.tokens_per_second == 12.3
+    assert view.is_live
+
+
+def test_nothing_is_shown_of_a_node_that_is_away_but_its_record():
+    view = view_of(seen(500), None, 0.0, NOW_MS)
+    assert not view.is_live
+    assert (view.devices, view.models, view.slots, view.load_percent) == ((), (), 0, 0)
+
+
+def test_load_beyond_the_places_is_a_full_bar():
+    assert view_of(a_record(), some_facts(in_flight=9), 0.0, NOW_MS).load_percent == 100
+
+
+@pytest.mark.parametrize(
+    ("record", "facts", "note"),
+    [
+        (a_record(), some_facts(), ""),
+        (a_record(), None, ""),
+        (a_record(), some_facts(is_serving=False), "takes no requests"),
+        (a_record(), some_facts(is_serving=False, reason="a game"), "takes no requests: a game"),
+        (a_record(drained_at_ms=1), some_facts(is_serving=False, reason="drained"), ""),
+    ],
+)
+def test_why_a_node_takes_no_requests_is_told_in_its_owner_s_words(record, facts, note):
+    view = view_of(record, facts, 0.0, NOW_MS)
+    assert view.note == note
+    assert view.is_drained == (record.drained_at_ms is not None)
+
+
+def test_a_quiet_node_looks_the_same_for_a_minute():
+    minute = 60_000
+    start = NOW_MS - NOW_MS % minute
+    record = seen(1, has_departed=True)
+    views = [view_of(a_record(), some_facts(), 0.0, start + ms) for ms in (0, 1, minute - 1)]
+    assert views[0] == views[1] == views[2]
+    assert view_of(record, None, 0.0, start) == view_of(record, None, 0.0, start + minute)
