@@ -33,7 +33,7 @@ EXIT_CODES: Final[dict[int, str]] = {
 }
 """After sysexits.h where it has one; `byoi help exit-codes` and the documentation show these."""
 
-COMMANDS: Final = ("demo", "enroll", "help", "run", "status", "usage", "version")
+COMMANDS: Final = ("config", "demo", "enroll", "help", "run", "status", "usage", "version")
 
 
 def main() -> None:

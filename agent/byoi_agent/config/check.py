@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from byoi_agent.config.settings import Settings, nearest, reason_of
+from byoi_agent.config.settings import (
+    Settings,
+    from_environment,
+    nearest,
+    reason_of,
+    strays,
+    variable_of,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _AT_LINE: Final = re.compile(r"\(at line (\d+), column \d+\)")
@@ -54,8 +62,17 @@ def problems_in(text: str) -> tuple[Problem, ...]:
         if key not in Settings.model_fields
     ]
     known = {name: value for name, value in table.items() if name in Settings.model_fields}
-    found = unknown + [Problem(text_, line_of(name, text)) for name, text_ in _unfit(known)]
+    found = unknown + [
+        Problem(f"{name}: {reason}", line_of(name, text)) for name, reason in _unfit(known)
+    ]
     return tuple(sorted(found, key=lambda problem: problem.line or 0))
+
+
+def problems_in_environment(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """All that is wrong with the variables that are ours, or look as if they were."""
+    unfit = _unfit(from_environment(environment))
+    wrong = [f"the variable {variable_of(name)}: {reason}" for name, reason in unfit]
+    return (*wrong, *strays(environment))
 
 
 def line_of(key: str, text: str) -> int | None:
@@ -66,10 +83,10 @@ def line_of(key: str, text: str) -> int | None:
     return next((number for number, line in lines if found(line)), None)
 
 
-def _unfit(values: dict[str, object]) -> list[tuple[str, str]]:
+def _unfit(values: Mapping[str, object]) -> list[tuple[str, str]]:
     try:
         Settings.model_validate(values)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        return [(str(each["loc"][0]), f"{each['loc'][0]}: {reason_of(each)}") for each in details]
+        return [(str(each["loc"][0]), reason_of(each)) for each in details]
     return []

@@ -59,6 +59,11 @@ class Paths:
         return self.state / "engine-runs"
 
     @property
+    def log_file(self) -> Path:
+        """The newest lines of the node's log; older ones lie beside it with a number."""
+        return self.state / "logs" / "byoi.log"
+
+    @property
     def engines_folder(self) -> Path:
         """Environments of engines, shared by all nodes of this user."""
         return self.cache / "engines"
@@ -122,14 +127,18 @@ def runtime_root(environment: Mapping[str, str]) -> Path:
     return next((path for path in candidates if _is_short(path)), Path("/tmp") / own)  # noqa: S108 checked by make_private_folder
 
 
-def default_config_file(data_dir: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """The configuration file to read, if any: named, in the data folder, or the user's."""
+def config_file(data_dir: Path | None, environment: Mapping[str, str]) -> Path:
+    """Where the configuration file is, or would be: named, in the data folder, or the user's."""
     if named := environment.get("BYOI_CONFIG"):
         return Path(named)
-    places = [platformdirs.user_config_path("byoi", appauthor=False) / "config.toml"]
-    if data_dir is not None:
-        places = [data_dir / "config.toml"]
-    return next((place for place in places if place.is_file()), None)
+    folder = data_dir or platformdirs.user_config_path("byoi", appauthor=False)
+    return folder / "config.toml"
+
+
+def default_config_file(data_dir: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """The configuration file to read, if any; one that was named must be there."""
+    place = config_file(data_dir, environment)
+    return place if place.is_file() or environment.get("BYOI_CONFIG") else None
 
 
 def system_control_socket() -> Path:

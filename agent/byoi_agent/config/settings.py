@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,10 @@ PRECEDENCE: Final[tuple[Source, ...]] = ("flag", "environment", "file", "default
 """Who wins, highest first."""
 
 ENVIRONMENT_PREFIX: Final = "BYOI_"
+
+HIDDEN: Final = "[hidden]"
+
+_PASSWORD: Final = re.compile(r"(://)[^/\s@]+@")
 
 NOT_SETTINGS: Final = frozenset(
     {"BYOI_JOIN_TOKEN", "BYOI_CONTROL_URL", "BYOI_CONTROL_TOKEN", "BYOI_CONFIG"}
@@ -98,6 +103,18 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least important line that is written"
     )
+    log_file: str = Field(
+        default="auto",
+        min_length=1,
+        description="file of the log: auto (in the data folder, unless the journal has it), none, "
+        "or a path",
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="loopback port that serves /metrics alone, without a token; none if unset",
+    )
 
     @field_validator("engine")
     @classmethod
@@ -121,6 +138,8 @@ class LoadedSettings:
     sources: Mapping[str, Source]
     strays: tuple[str, ...] = ()
     """`BYOI_` variables that mean nothing, each in a sentence; told, not refused."""
+    file: Path | None = None
+    """The configuration file that was read."""
 
 
 def load(
@@ -133,7 +152,7 @@ def load(
     """
     layers: dict[Source, dict[str, object]] = {
         "flag": {name: value for name, value in flags.items() if value is not None},
-        "environment": dict(_from_environment(environment)),
+        "environment": dict(from_environment(environment)),
         "file": _from_file(file),
         "default": {},
     }
@@ -147,7 +166,18 @@ def load(
         values = Settings.model_validate(chosen)
     except ValidationError as error:
         raise ConfigError(_explain(error, sources, file)) from error
-    return LoadedSettings(values, sources, tuple(_strays(environment)))
+    return LoadedSettings(values, sources, tuple(strays(environment)), file)
+
+
+SECRETS: Final = frozenset({"engine_api_key"})
+"""Settings that are never shown."""
+
+
+def shown(name: str, value: object) -> object:
+    """A setting's value as people and programs may see it, in JSON's types."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return HIDDEN if name in SECRETS else _PASSWORD.sub(rf"\g<1>{HIDDEN}@", str(value))
 
 
 def variable_of(name: str) -> str:
@@ -160,7 +190,8 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _from_environment(environment: Mapping[str, str]) -> Mapping[str, object]:
+def from_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The settings that variables give, as text."""
     # An empty variable is how a shell script or a unit file says "not set".
     pairs = ((name, environment.get(variable_of(name), "")) for name in Settings.model_fields)
     return {name: value for name, value in pairs if value}
@@ -181,7 +212,8 @@ def _from_file(file: Path | None) -> dict[str, object]:
     return table
 
 
-def _strays(environment: Mapping[str, str]) -> list[str]:
+def strays(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable that looks like ours and means nothing."""
     known = [variable_of(name) for name in Settings.model_fields]
     return [
         f"the variable {name} means nothing here{nearest(name, known)}"

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from byoi_agent.config.check import Problem, line_of, problems_in, problems_of
+from byoi_agent.config.check import (
+    Problem,
+    line_of,
+    problems_in,
+    problems_in_environment,
+    problems_of,
+)
 
 
 def test_a_file_that_run_would_take_has_no_problem():
@@ -52,3 +58,12 @@ def test_a_file_that_cannot_be_read_is_one_problem(tmp_path):
 def test_a_problem_is_told_with_the_place_first(tmp_path):
     assert Problem("is wrong", 3).told(tmp_path / "c.toml") == f"{tmp_path}/c.toml:3: is wrong"
     assert Problem("is wrong").told(tmp_path / "c.toml") == f"{tmp_path}/c.toml: is wrong"
+
+
+def test_every_variable_that_is_wrong_is_told_and_not_only_the_first():
+    told = problems_in_environment({"BYOI_SLOTS": "0", "BYOI_QUEUE": "x", "BYOI_QEUE": "1"})
+    assert [text.split(":")[0] for text in told[:2]] == [
+        "the variable BYOI_SLOTS",
+        "the variable BYOI_QUEUE",
+    ]
+    assert "did you mean 'BYOI_QUEUE'" in told[2]

@@ -1,0 +1,118 @@
+"""`byoi config`: which settings hold and why, and whether a file of them is right."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from byoi_agent.cli.main import EXIT_CONFIG
+from byoi_agent.cli.options import (
+    choose,
+    debug_option,
+    json_option,
+    setting_options,
+    width_of,
+)
+from byoi_agent.config.check import problems_in_environment, problems_of
+from byoi_agent.config.paths import config_file
+from byoi_agent.config.settings import LIVE, Settings, shown, variable_of
+
+if TYPE_CHECKING:
+    from byoi_agent.config.settings import LoadedSettings
+
+
+@click.group()
+def config() -> None:
+    """Show the settings, check them, or say where their file is."""
+
+
+@config.command()
+@setting_options("data_dir")
+@json_option
+@debug_option
+def show(*, as_json: bool, **flags: object) -> None:
+    """Show each setting's value and who set it; secrets stay hidden."""
+    loaded = choose(flags).loaded
+    rows = [
+        {
+            "name": name,
+            "value": shown(name, getattr(loaded.values, name)),
+            "source": loaded.sources[name],
+        }
+        for name in Settings.model_fields
+    ]
+    if as_json:
+        file = None if loaded.file is None else str(loaded.file)
+        click.echo(json.dumps({"file": file, "settings": rows}))
+    else:
+        _table(rows, loaded)
+
+
+@config.command(
+    epilog="""\b
+Examples:
+  byoi config check
+  byoi config check /etc/byoi/config.toml && systemctl reload byoi
+"""
+)
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@setting_options("data_dir")
+@json_option
+@debug_option
+def check(file: Path | None, *, as_json: bool, **flags: object) -> int:
+    """Tell everything that is wrong with FILE, or with what byoi run would read.
+
+    Without FILE the BYOI_ variables are checked too. Exit code 78 where anything is wrong.
+    """
+    environment = () if file is not None else problems_in_environment(os.environ)
+    place = file or _place(flags)
+    is_there = file is not None or place.exists() or bool(os.environ.get("BYOI_CONFIG"))
+    in_file = problems_of(place) if is_there else ()
+    if as_json:
+        problems = [{"line": found.line, "text": found.text} for found in in_file]
+        problems += [{"line": None, "text": text} for text in environment]
+        click.echo(json.dumps({"file": str(place) if is_there else None, "problems": problems}))
+    else:
+        for found in in_file:
+            click.echo(found.told(place), err=True)
+        for text in environment:
+            click.echo(f"byoi: {text}", err=True)
+    if in_file or environment:
+        return EXIT_CONFIG
+    if not as_json:
+        click.echo(f"{place}: no mistake found" if is_there else f"there is no {place}: defaults")
+    return 0
+
+
+@config.command()
+@setting_options("data_dir")
+@debug_option
+def path(**flags: object) -> None:
+    """Show where the configuration file is, or would be."""
+    click.echo(_place(flags))
+
+
+def _place(flags: dict[str, object]) -> Path:
+    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
+    return config_file(Path(str(data_dir)) if data_dir else None, os.environ).absolute()
+
+
+def _table(rows: list[dict[str, object]], loaded: LoadedSettings) -> None:
+    from rich.console import Console  # noqa: PLC0415 programs ask for JSON and never pay for it
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("setting", box=None)
+    table.add_column("value", overflow="fold")
+    table.add_column("set by", overflow="fold")
+    table.add_column("changes at")
+    for row in rows:
+        name, source = str(row["name"]), str(row["source"])
+        value = "" if row["value"] is None else str(row["value"])
+        place = {"environment": variable_of(name), "file": str(loaded.file)}.get(source, source)
+        table.add_row(name, value, place, "reload" if name in LIVE else "restart")
+    Console(file=sys.stdout, highlight=False, markup=False, width=width_of(sys.stdout)).print(table)
