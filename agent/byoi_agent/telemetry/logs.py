@@ -6,9 +6,14 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Final, Literal, TextIO
+from typing import TYPE_CHECKING, Final, Literal, TextIO
 
+from byoi_agent.telemetry.log_file import LogFile
 from byoi_agent.telemetry.redaction import redact, redact_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 Format = Literal["auto", "human", "json"]
 
@@ -18,14 +23,27 @@ _OWN_ATTRIBUTES: Final = frozenset(
 _QUIET: Final = ("aiohttp.access", "asyncio", "websockets", "keyring")
 
 
-def configure(style: Format, level: str, stream: TextIO | None = None) -> None:
-    """Send every log line of this process to `stream` (standard error) in the wanted form."""
+def configure(
+    style: Format, level: str, stream: TextIO | None = None, *, file: Path | None = None
+) -> None:
+    """Send every log line of this process to `stream` (standard error) in the wanted form.
+
+    And to `file`, always as JSON, for whoever reads it back. Called again it begins anew.
+    """
     target = stream if stream is not None else sys.stderr
-    handler = logging.StreamHandler(target)
+    handler: logging.Handler = logging.StreamHandler(target)
     human = style == "human" or (style == "auto" and target.isatty())
     handler.setFormatter(HumanFormatter() if human else JsonFormatter())
+    handlers = [handler]
+    if file is not None:
+        handlers.append(LogFile(file))
+        handlers[-1].setFormatter(JsonFormatter())
+    logging.raiseExceptions = False  # a reader of standard error that has gone is no fault of ours
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    before, root.handlers[:] = root.handlers[:], handlers
+    for old in before:
+        if isinstance(old, LogFile):
+            old.close()
     root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
@@ -54,13 +72,24 @@ class HumanFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
-        given = {name: value for name, value in fields_of(record).items() if value is not None}
-        fields = "".join(f"  {name}={_plain(value)}" for name, value in given.items())
-        event = _printable(redact(record.getMessage()))
-        line = f"{time} {record.levelname.lower():<7} {event}{fields}"
+        line = _human(time, record.levelname, redact(record.getMessage()), fields_of(record))
         if record.exc_info:
             line += "\n" + redact(self.formatException(record.exc_info))
         return line
+
+
+def human_line(line: str) -> str:
+    """A line of `JsonFormatter` for people, with its day; what is none comes back as printable."""
+    try:
+        fields: dict[str, object] = dict(json.loads(line))
+        time = datetime.fromisoformat(str(fields.pop("time"))).astimezone()
+        level, event = str(fields.pop("level")), str(fields.pop("event"))
+    except (ValueError, KeyError, TypeError):
+        return _printable(line)
+    fields.pop("logger", None)
+    trace = fields.pop("traceback", None)
+    told = _human(time.strftime("%Y-%m-%d %H:%M:%S"), level, event, fields)
+    return told if trace is None else f"{told}\n{_printable_lines(str(trace))}"
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
@@ -70,6 +99,16 @@ def fields_of(record: logging.LogRecord) -> dict[str, object]:
         for name, value in vars(record).items()
         if name not in _OWN_ATTRIBUTES
     }
+
+
+def _human(time: str, level: str, event: str, fields: Mapping[str, object]) -> str:
+    given = {name: value for name, value in fields.items() if value is not None}
+    pairs = "".join(f"  {name}={_plain(value)}" for name, value in given.items())
+    return f"{time} {level.lower():<7} {_printable(event)}{pairs}"
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(_printable(line) for line in text.splitlines())
 
 
 def _plain(value: object) -> str:

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from byoi_agent.telemetry.logs import configure
+from byoi_agent.telemetry.logs import configure, human_line
 
 
 class _Terminal(io.StringIO):
@@ -76,3 +76,34 @@ def test_the_level_is_the_owners_and_access_lines_stay_out(logs):
     logging.getLogger("byoi.x").info("quiet")
     logging.getLogger("aiohttp.access").info("GET /")
     assert stream.getvalue() == ""
+
+
+def test_the_file_gets_json_whatever_people_see(logs, tmp_path):
+    stream = io.StringIO()
+    configure("human", "info", stream, file=tmp_path / "byoi.log")
+    logging.getLogger("byoi.x").info("link lost", extra={"node": "n1"})
+    assert json.loads((tmp_path / "byoi.log").read_text())["node"] == "n1"
+    assert "link lost  node=n1" in stream.getvalue()
+    logs()  # closes it
+
+
+def test_a_line_of_the_file_is_shown_as_people_read_it(logs):
+    stream = logs()
+    try:
+        int("x")
+    except ValueError:
+        logging.getLogger("byoi.x").exception("call failed", extra={"reason": "a b", "none": None})
+    first, *rest = human_line(stream.getvalue()).splitlines()
+    assert first.endswith('error   call failed  reason="a b"')
+    assert rest[0].startswith("Traceback")
+
+
+@pytest.mark.parametrize("line", ["torn {", "[]", "{}", '"x"', "7"])
+def test_what_is_no_line_of_ours_is_shown_as_it_is(line):
+    assert human_line(line) == line
+
+
+def test_no_line_of_the_file_moves_the_terminals_cursor():
+    assert "\x1b" not in human_line("\x1b[2J")
+    line = {"time": "2026-01-01T00:00:00+00:00", "level": "info", "event": "\x1b[2J"}
+    assert "\x1b" not in human_line(json.dumps({**line, "traceback": "a\x1b\nb"}))
