@@ -117,6 +117,12 @@ class People:
         await self._audit.record(connection, change)
         return Person(person_id, org_id, email)
 
+    async def email_of(self, person_id: str) -> str | None:
+        """Somebody's email; None: there is nobody of that name, it may be an API key's."""
+        query = select(people.c.email).where(people.c.id == person_id)
+        async with self._database.read() as connection:
+            return await connection.scalar(query)
+
     async def is_anybody_here(self) -> bool:
         """Whether a first administrator has been made."""
         async with self._database.read() as connection:
