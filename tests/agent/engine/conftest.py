@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
+from byoi_agent.engine.address import EngineAddress
+from byoi_agent.engine.machine import Limits
+from byoi_agent.engine.process import Ended, LaunchSpec
+from byoi_agent.engine.supervisor import EngineSupervisor
+from byoi_agent.engine.view import EngineLoad, ServedModel
+from byoi_agent.errors import EngineError
+from byoi_wire.ids import ModelId
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -220,3 +228,154 @@ def clock():
 @pytest.fixture
 def settled():
     return settle
+
+
+class FakeKind:
+    """An engine that is as well as a test says."""
+
+    name = "fake"
+    version = "1"
+    slots = 4
+    extra_fields = frozenset()
+    counts_all_choices = True
+    can_sleep = False
+    limits = Limits()
+
+    def __init__(self, url):
+        self.address = EngineAddress.parse(url)
+        self.spec = LaunchSpec(("engine",))
+        self.failure: Exception | None = None
+        self.is_well = True
+        self.is_unwell: Exception | None = None
+        self.computes = asyncio.Event()
+        self.computes.set()
+        self.models = (ServedModel(ModelId("a"), "a", ("/v1/chat/completions",)),)
+        self.looks: list[str] = []
+        self.numbers: EngineLoad | None = None
+        self.orders: list[str] = []
+        self.disobeys = False
+        self.obeys = asyncio.Event()
+        self.obeys.set()
+
+    async def prepare(self, report):
+        if self.failure is not None:
+            raise self.failure
+        return self.spec
+
+    async def discover(self, client):
+        return self._say("discover")
+
+    async def look(self, client):
+        models = self._say("look")
+        if self.is_unwell is not None:
+            raise self.is_unwell
+        return models
+
+    async def canary(self, client):
+        await self.computes.wait()
+        self._say("canary")
+
+    async def load(self, client):
+        return self.numbers
+
+    async def sleep(self, client):
+        self.orders.append("sleep")
+        await self.obeys.wait()
+        if self.disobeys:
+            raise EngineError("sleep answered 500")
+
+    async def wake(self, client):
+        self.orders.append("wake")
+        await self.obeys.wait()
+        if self.disobeys:
+            raise EngineError("wake answered 500")
+
+    def _say(self, what):
+        self.looks.append(what)
+        if not self.is_well:
+            raise EngineError("no answer")
+        return self.models
+
+    def explain(self, ended):
+        return f"code {ended.code}"
+
+
+class FakeRun:
+    """A process that ends when told to."""
+
+    def __init__(self, started):
+        self.over = asyncio.get_running_loop().create_future()
+        self.orders = []
+        self.started = started
+        self.is_stubborn = False
+        self.addresses = ()
+
+    async def exposed(self):
+        return self.addresses
+
+    async def run(self):
+        self.started(4711)
+        try:
+            return await self.over
+        finally:
+            self.orders.append("gone")
+
+    def terminate(self):
+        self.orders.append("terminate")
+        if not self.is_stubborn:
+            self.end(0)
+
+    def kill(self):
+        self.orders.append("kill")
+        self.end(-9)
+
+    def end(self, code):
+        if not self.over.done():
+            self.over.set_result(Ended(code))
+
+
+class Stage:
+    """A supervisor with all its neighbours."""
+
+    def __init__(self, clock, kind):
+        self.clock = clock
+        self.kind = kind
+        self.views = []
+        self.runs = []
+        self.addresses = ()
+        self.supervisor = EngineSupervisor(
+            kind,
+            publish=self.views.append,
+            clock=clock,
+            records=None,
+            make_run=self._make_run,
+        )
+
+    def _make_run(self, spec, started):
+        assert spec is self.kind.spec
+        self.runs.append(FakeRun(started))
+        self.runs[-1].addresses = self.addresses
+        return self.runs[-1]
+
+    @property
+    def states(self):
+        return [view.state for view in self.views]
+
+
+@pytest.fixture
+async def stage(clock, running, socket_folder):
+    def make(start=True, can_sleep=False, addresses=(), numbers=None):
+        kind = FakeKind(f"unix://{socket_folder}/e.sock")
+        kind.can_sleep, kind.numbers = can_sleep, numbers
+        it = Stage(clock, kind)
+        it.addresses = addresses
+
+        def run():
+            it.task = running(it.supervisor.run())
+
+        it.run = run
+        if start:
+            run()
+        return it
+
+    return make

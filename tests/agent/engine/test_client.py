@@ -348,3 +348,36 @@ async def test_cancelling_a_send_leaves_no_connection(serve, clients, hearing):
         await sending
     await client.close()
     assert client.running == 0
+
+
+async def test_a_cut_ends_what_runs_and_what_is_still_connecting(
+    serve, clients, hearing, monkeypatch, settled
+):
+    async def script(request, writer):
+        """Never an answer."""
+
+    server = await serve(script)
+    client = clients(server.url)
+    running = hearing()
+    await post(client, running)
+    gate, connect = asyncio.Event(), EngineAddress.connect
+
+    async def slowly(address, protocol):
+        connection = await connect(address, protocol)
+        await gate.wait()
+        return connection
+
+    monkeypatch.setattr(EngineAddress, "connect", slowly)
+    late = hearing()
+    sending = asyncio.ensure_future(post(client, late))
+    await settled()
+    assert client.running >= 2
+    client.cut()
+    assert isinstance(await running.over, EngineError)
+    gate.set()
+    with pytest.raises(EngineError, match="being left"):
+        await sending
+    await settled()
+    assert client.running == 0
+    assert not late.over.done()
+    assert len(server.requests) == 1

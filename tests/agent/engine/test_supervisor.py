@@ -3,155 +3,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from byoi_agent.engine import watch
-from byoi_agent.engine.address import EngineAddress
-from byoi_agent.engine.machine import Limits
-from byoi_agent.engine.process import Ended, LaunchSpec
-from byoi_agent.engine.supervisor import EngineSupervisor, Session
-from byoi_agent.engine.view import EngineLoad, ServedModel
+from byoi_agent.engine import machine, supervisor, watch
+from byoi_agent.engine.process import Ended
+from byoi_agent.engine.supervisor import Session
+from byoi_agent.engine.view import EngineLoad
 from byoi_agent.errors import ConfigError, EngineError
 from byoi_agent.models.wheels import InstallError
 from byoi_wire.ids import ModelId
-
-MODELS = (ServedModel(ModelId("a"), "a", ("/v1/chat/completions",)),)
-OTHERS = (ServedModel(ModelId("b"), "b", ("/v1/chat/completions",)),)
-
-
-class FakeKind:
-    """An engine that is as well as a test says."""
-
-    name = "fake"
-    version = "1"
-    slots = 4
-    extra_fields = frozenset()
-    counts_all_choices = True
-    can_sleep = False
-    limits = Limits()
-
-    def __init__(self, url):
-        self.address = EngineAddress.parse(url)
-        self.spec = LaunchSpec(("engine",))
-        self.failure: Exception | None = None
-        self.is_well = True
-        self.models = MODELS
-        self.looks: list[str] = []
-        self.numbers: EngineLoad | None = None
-        self.orders: list[str] = []
-        self.disobeys = False
-        self.obeys = asyncio.Event()
-        self.obeys.set()
-
-    async def prepare(self, report):
-        if self.failure is not None:
-            raise self.failure
-        return self.spec
-
-    async def discover(self, client):
-        return self._say("discover")
-
-    async def look(self, client):
-        return self._say("look")
-
-    async def canary(self, client):
-        self._say("canary")
-
-    async def load(self, client):
-        return self.numbers
-
-    async def sleep(self, client):
-        self.orders.append("sleep")
-        await self.obeys.wait()
-        if self.disobeys:
-            raise EngineError("sleep answered 500")
-
-    async def wake(self, client):
-        self.orders.append("wake")
-        await self.obeys.wait()
-        if self.disobeys:
-            raise EngineError("wake answered 500")
-
-    def _say(self, what):
-        self.looks.append(what)
-        if not self.is_well:
-            raise EngineError("no answer")
-        return self.models
-
-    def explain(self, ended):
-        return f"code {ended.code}"
-
-
-class FakeRun:
-    """A process that ends when told to."""
-
-    def __init__(self, started):
-        self.over = asyncio.get_running_loop().create_future()
-        self.orders = []
-        self.started = started
-        self.is_stubborn = False
-        self.addresses = ()
-
-    async def exposed(self):
-        return self.addresses
-
-    async def run(self):
-        self.started(4711)
-        try:
-            return await self.over
-        finally:
-            self.orders.append("gone")
-
-    def terminate(self):
-        self.orders.append("terminate")
-        if not self.is_stubborn:
-            self.end(0)
-
-    def kill(self):
-        self.orders.append("kill")
-        self.end(-9)
-
-    def end(self, code):
-        if not self.over.done():
-            self.over.set_result(Ended(code))
-
-
-class Stage:
-    """A supervisor with all its neighbours."""
-
-    def __init__(self, clock, kind):
-        self.clock = clock
-        self.kind = kind
-        self.views = []
-        self.runs = []
-        self.supervisor = EngineSupervisor(
-            kind,
-            publish=self.views.append,
-            clock=clock,
-            records=None,
-            make_run=self._make_run,
-        )
-
-    def _make_run(self, spec, started):
-        assert spec is self.kind.spec
-        self.runs.append(FakeRun(started))
-        return self.runs[-1]
-
-    @property
-    def states(self):
-        return [view.state for view in self.views]
-
-
-@pytest.fixture
-async def stage(clock, running, socket_folder):
-    def make(start=True):
-        it = Stage(clock, FakeKind(f"unix://{socket_folder}/e.sock"))
-        if start:
-            it.task = running(it.supervisor.run())
-        return it
-
-    return make
 
 
 async def test_a_good_start_is_told_step_by_step_and_only_on_change(stage, clock):
@@ -160,7 +23,7 @@ async def test_a_good_start_is_told_step_by_step_and_only_on_change(stage, clock
     assert it.states == ["starting", "starting", "ready"]
     view = it.supervisor.view
     assert view == it.views[-1]
-    assert (view.models, view.slots, view.pid, view.restarts) == (MODELS, 4, 4711, 0)
+    assert (view.models, view.slots, view.pid, view.restarts) == (it.kind.models, 4, 4711, 0)
     before = len(it.views)
     await clock.advance(60)
     assert len(it.views) == before
@@ -278,9 +141,9 @@ async def test_a_short_pause_of_an_idle_engine_is_survived(stage, clock):
 async def test_models_that_come_and_go_are_published(stage, clock):
     it = stage()
     await clock.advance(1)
-    it.kind.models = OTHERS
+    it.kind.models = others = (replace(it.kind.models[0], id=ModelId("b")),)
     await clock.advance(watch.WATCH_SECONDS)
-    assert it.supervisor.view.models == OTHERS
+    assert it.supervisor.view.models == others
 
 
 async def test_what_only_the_owner_can_mend_is_not_tried_again(stage, clock):
@@ -411,3 +274,187 @@ async def test_what_cannot_be_started_is_explained(stage, clock):
     await clock.advance(0)
     assert it.supervisor.view.reason == "it could not be started: no guard"
     assert "Prepared()" in [event for _, event in it.supervisor.history]
+
+
+def test_each_state_has_its_word_for_the_owner():
+    states = set(machine.State.__args__)
+    assert supervisor._WORDS.keys() == states
+
+
+async def test_a_first_sign_withdraws_it_and_a_token_brings_it_back(stage, clock):
+    it = stage()
+    await clock.advance(1)
+    it.kind.is_unwell = EngineError("/health answered 503")
+    it.kind.computes.clear()
+    it.supervisor.suspect("stream broke")
+    await clock.advance(0)
+    view = it.supervisor.view
+    assert (view.state, view.models, view.slots) == ("suspect", (), 0)
+    assert "503" in view.reason
+    it.kind.computes.set()
+    await clock.advance(0)
+    assert it.supervisor.view.state == "ready"
+    assert it.supervisor.view.models == it.kind.models
+    assert it.supervisor.view.reason is None
+
+
+async def test_a_first_sign_that_proves_true_ends_it(stage, clock):
+    it = stage()
+    await clock.advance(1)
+    it.kind.is_well = False
+    it.supervisor.suspect("stream broke")
+    await clock.advance(0)
+    assert it.states[-3:] == ["suspect", "backing_off", "backing_off"]
+    assert it.runs[0].orders == ["kill", "gone"]
+
+
+async def test_an_engine_that_listens_to_a_network_is_ended_and_not_started_again(stage, clock):
+    it = stage(addresses=("0.0.0.0:8000",))
+    await clock.advance(1000)
+    assert it.supervisor.view.state == "failed"
+    assert "0.0.0.0:8000" in it.supervisor.view.reason
+    assert [run.orders for run in it.runs] == [["kill", "gone"]]
+
+
+async def test_sleep_waits_for_the_last_request_and_keeps_the_process(stage, clock, monkeypatch):
+    it = stage(can_sleep=True)
+    await clock.advance(1)
+    under_way = 1
+    client = it.supervisor.client
+    monkeypatch.setattr(type(client), "running", property(lambda _: under_way))
+    it.supervisor.sleep(within_seconds=20)
+    await clock.advance(10)
+    view = it.supervisor.view
+    assert (view.state, view.models, view.slots) == ("draining", (), 0)
+    assert not it.kind.orders
+    under_way = 0
+    await clock.advance(0.1)
+    assert it.kind.orders == ["sleep"]
+    assert it.supervisor.view.state == "asleep"
+    assert it.supervisor.view.pid == 4711
+    assert it.runs[0].orders == []
+    it.supervisor.start()
+    await clock.advance(0)
+    assert it.kind.orders == ["sleep", "wake"]
+    assert it.kind.looks[-1] == "discover"
+    assert it.supervisor.view.state == "ready"
+    assert len(it.runs) == 1
+
+
+async def test_requests_that_go_on_for_too_long_are_cut_before_it_sleeps(
+    stage, clock, serve, hearing
+):
+    async def silent(request, writer):
+        """Never an answer."""
+
+    it = stage(can_sleep=True)
+    await clock.advance(1)
+    server = await serve(silent)  # a start takes away what lies at the socket's path
+    heard = hearing()
+    await it.supervisor.client.send("POST", "/v1/chat/completions", {}, b"", heard)
+    it.supervisor.sleep(within_seconds=3)
+    await clock.advance(2.9)
+    assert not heard.over.done()
+    await clock.advance(0.2)
+    assert isinstance(heard.over.result(), EngineError)
+    assert it.supervisor.view.state == "asleep"
+    await server.gone.wait()
+
+
+async def test_where_the_kind_cannot_sleep_it_is_ended_and_waking_starts_it(stage, clock):
+    it = stage()
+    await clock.advance(1)
+    it.supervisor.sleep()
+    await clock.advance(0.1)
+    assert it.runs[0].orders == ["terminate", "gone"]
+    assert (it.supervisor.view.state, it.supervisor.view.pid) == ("asleep", None)
+    await clock.advance(3600)
+    assert len(it.runs) == 1
+    it.supervisor.start()
+    await clock.advance(1)
+    assert it.supervisor.view.state == "ready"
+    assert len(it.runs) == 2
+
+
+async def test_one_that_will_not_sleep_is_ended_as_its_memory_is_wanted(stage, clock):
+    it = stage(can_sleep=True)
+    await clock.advance(1)
+    it.kind.disobeys = True
+    it.supervisor.sleep()
+    await clock.advance(0.1)
+    assert it.runs[0].orders == ["terminate", "gone"]
+    assert it.supervisor.view.state == "asleep"
+
+
+async def test_one_that_hangs_while_it_falls_asleep_is_killed(stage, clock):
+    it = stage(can_sleep=True)
+    await clock.advance(1)
+    it.kind.obeys.clear()
+    it.supervisor.sleep()
+    await clock.advance(machine.Limits().sleep_seconds + 1)
+    assert it.runs[0].orders == ["kill", "gone"]
+    assert it.supervisor.view.state == "asleep"
+
+
+async def test_one_that_does_not_wake_is_ended_and_started_again(stage, clock):
+    it = stage(can_sleep=True)
+    await clock.advance(1)
+    it.supervisor.sleep()
+    await clock.advance(1)
+    it.kind.disobeys = True
+    it.supervisor.start()
+    await clock.advance(0)
+    assert it.runs[0].orders == ["kill", "gone"]
+    assert "did not wake" in it.supervisor.view.reason
+    await clock.advance(2)
+    assert it.supervisor.view.state == "ready"
+
+
+async def test_one_that_dies_in_its_sleep_stays_asleep_and_waking_starts_it(stage, clock):
+    it = stage(can_sleep=True)
+    await clock.advance(1)
+    it.supervisor.sleep()
+    await clock.advance(1)
+    it.runs[0].end(-9)
+    await clock.advance(60)
+    assert (it.supervisor.view.state, it.supervisor.view.pid) == ("asleep", None)
+    it.supervisor.start()
+    await clock.advance(1)
+    assert it.supervisor.view.state == "ready"
+
+
+async def test_woken_while_it_falls_asleep_it_wakes_once_it_has(stage, clock):
+    it = stage(can_sleep=True)
+    await clock.advance(1)
+    it.kind.obeys.clear()
+    it.supervisor.sleep()
+    await clock.advance(0.1)
+    it.supervisor.start()
+    await clock.advance(0)
+    assert it.kind.orders == ["sleep"]
+    it.kind.obeys.set()
+    await clock.advance(0)
+    assert it.kind.orders == ["sleep", "wake"]
+    assert it.supervisor.view.state == "ready"
+
+
+async def test_its_own_numbers_are_on_the_view_while_it_is_ready(stage, clock):
+    it = stage(can_sleep=True, numbers=EngineLoad(running=2))
+    await clock.advance(1)
+    assert it.supervisor.view.load == EngineLoad(running=2)
+    it.kind.numbers = EngineLoad(running=3)
+    await clock.advance(5)
+    assert it.supervisor.view.load == EngineLoad(running=3)
+    it.supervisor.sleep()
+    await clock.advance(1)
+    assert it.supervisor.view.load is None
+
+
+async def test_a_socket_that_a_killed_engine_left_is_taken_away_before_the_start(stage, clock):
+    it = stage(start=False)
+    left = Path(it.kind.address.socket_path)
+    left.touch()
+    it.run()
+    await clock.advance(1)
+    assert it.supervisor.view.state == "ready"
+    assert not left.exists()
