@@ -7,6 +7,7 @@ import logging
 import random
 import signal
 import socket
+import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,10 +18,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from byoi_console.accounts.audit import AuditLog
 from byoi_console.accounts.keys import ApiKeys
+from byoi_console.accounts.one_time_links import OneTimeLinks
 from byoi_console.accounts.people import People
+from byoi_console.accounts.sign_ins import SignIns
 from byoi_console.api.app import build_api
 from byoi_console.api.services import Services
 from byoi_console.catalogue.models import Catalogue
+from byoi_console.clock import wall_ms
 from byoi_console.errors import ConfigError
 from byoi_console.gateway.forwarded import Proxies
 from byoi_console.gateway.front import Front
@@ -30,15 +34,22 @@ from byoi_console.ledger.postings import Ledger
 from byoi_console.ledger.tickets import Tickets
 from byoi_console.ledger.usage import UsageQueries
 from byoi_console.nodes.census import census
+from byoi_console.nodes.administration import NodeAdministration
 from byoi_console.nodes.devices import Devices
 from byoi_console.nodes.endpoint import AgentsDoor
 from byoi_console.nodes.enrolment import Enrolment
 from byoi_console.nodes.join_tokens import JoinTokens
 from byoi_console.nodes.keys import ConsoleKeys, load_console_keys
+from byoi_console.nodes.node_requests import NodeRequests
 from byoi_console.nodes.records import NodeRecords
 from byoi_console.nodes.session import Sessions
+from byoi_console.pages.app import build_pages
+from byoi_console.pages.pictures import NodePictures
+from byoi_console.pages.services import PageServices
+from byoi_console.pages.viewers import Viewers
 from byoi_console.policy.enforcement import Enforcement
 from byoi_console.routing.registry import Registry
+from byoi_console.routing.throughput import Throughput
 from byoi_console.store.database import Database
 from byoi_console.store.lock import serving_from
 from byoi_console.store.migrate import migrate
@@ -48,8 +59,11 @@ from byoi_wire.version import GRACE_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
     from byoi_console.config import Settings
     from byoi_console.ledger.postings import Posting
+    from byoi_console.pages.node_views import NodeView
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +72,7 @@ _RETURNS_PER_SECOND: Final = 100
 """How many nodes come back within a second of each other after a restart."""
 
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - shown, not bound
+_API_PATHS: Final = ("/api", "/agent", "/healthz", "/readyz", "/metrics")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -80,12 +95,24 @@ class Stop:
         self.is_urgent.set()
 
 
-async def serve_console(settings: Settings, ready: Callable[[str, Stop], None]) -> None:
+@dataclass(frozen=True)
+class Serving:
+    """A console that takes requests.
+
+    `set_up_url` is where its first administrator comes in, once; None: there is a person already.
+    """
+
+    url: str
+    set_up_url: str | None
+    stop: Stop
+
+
+async def serve_console(settings: Settings, ready: Callable[[Serving], None]) -> None:
     """Serve until SIGTERM or SIGINT; SIGHUP takes a renewed certificate into use.
 
     Args:
         settings: what the operator chose.
-        ready: told the URL once requests are taken, with a way to stop.
+        ready: told once requests are taken.
 
     Raises:
         ConfigError: the address cannot be listened on, the certificate not be used, or the data
@@ -106,8 +133,11 @@ async def serve_console(settings: Settings, ready: Callable[[str, Stop], None]) 
             with nullcontext() if database.file is None else serving_from(database.file):
                 await migrate(database)
                 keys = await load_console_keys(database, origin=settings.origin, first_origin=url)
-                rooms = _build(settings, database, keys, stop)
-                await _run(rooms, settings, (listener, tls), stop, lambda: ready(url, stop))
+                public_url = settings.origin or url
+                rooms = _build(settings, database, keys, stop, public_url)
+                path = await rooms.links.for_first_admin()
+                serving = Serving(url, None if path is None else public_url + path, stop)
+                await _run(rooms, settings, (listener, tls), stop, lambda: ready(serving))
         finally:
             await database.close()
 
@@ -121,6 +151,8 @@ class _Rooms:
     sessions: Sessions
     registry: Registry
     ledger: Ledger
+    links: OneTimeLinks
+    viewers: Viewers[tuple[NodeView, ...]]
 
 
 async def _run(
@@ -140,6 +172,7 @@ async def _run(
     async with asyncio.TaskGroup() as tasks:
         ledger = tasks.create_task(rooms.ledger.run(), name="ledger")
         door = tasks.create_task(rooms.door.run(), name="agents' door")
+        viewers = tasks.create_task(rooms.viewers.run(), name="live pages")
         front = tasks.create_task(
             rooms.front.run(listener, tls=context, started=ready), name="front"
         )
@@ -147,17 +180,20 @@ async def _run(
         logger.info("console stops", extra={"requests": rooms.front.active})
         window = max(1.0, len(rooms.registry.live()) / _RETURNS_PER_SECOND)
         rooms.sessions.drain(lambda: random.uniform(0.0, window), settings.drain_seconds)  # noqa: S311
+        rooms.viewers.close()  # a page that stays open is no answer to wait for
         drain = tasks.create_task(rooms.front.drain(settings.drain_seconds), name="drain")
         urgent = tasks.create_task(stop.is_urgent.wait(), name="second signal")
         await asyncio.wait({drain, urgent}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (drain, urgent, front, door, ledger):
+        for task in (drain, urgent, front, viewers, door, ledger):
             # One turn, so that what the room before has just handed over is under way.
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait({task})
 
 
-def _build(settings: Settings, database: Database, keys: ConsoleKeys, stop: Stop) -> _Rooms:
+def _build(
+    settings: Settings, database: Database, keys: ConsoleKeys, stop: Stop, public_url: str
+) -> _Rooms:
     audit = AuditLog(database)
     tickets = Tickets(keys.ticket_secret)
     ledger = Ledger(database, audit, tickets)
@@ -165,8 +201,13 @@ def _build(settings: Settings, database: Database, keys: ConsoleKeys, stop: Stop
     records = NodeRecords(database, audit)
     api_keys = ApiKeys(database, audit)
     people = People(database, audit)
+    sign_ins = SignIns(database, audit)
+    links = OneTimeLinks(database, audit, people)
+    usage = UsageQueries(database)
     tally = Tally()
     sessions = Sessions(registry, GRACE_SECONDS)
+    devices = Devices(database, audit, keys, sessions.disconnect)
+    administration = NodeAdministration(records, sessions, registry)
     join_tokens = JoinTokens(database, audit)
     enrolment = Enrolment(database, audit, join_tokens, keys)
     door = AgentsDoor(
@@ -187,13 +228,13 @@ def _build(settings: Settings, database: Database, keys: ConsoleKeys, stop: Stop
 
     async def metrics(accept: str | None) -> tuple[bytes, str]:
         booked = ledger.booked
-        live = [facts for node in registry.live() if (facts := registry.facts(node)) is not None]
+        live = [found for node in registry.live() if (found := registry.facts(node)) is not None]
         facts = Facts(
             version=version("byoi-console"),
             is_ready=await why_not_ready() is None,
             requests_open=front.active,
-            streams_open=sum(facts.in_flight for facts in live),
-            links=sum(1 for facts in live if facts.connected),
+            streams_open=sum(node.in_flight for node in live),
+            links=sum(1 for node in live if node.connected),
             nodes=await census(database, registry),
             postings_pending=gateway.pending,
             ledger_waiting=ledger.waiting,
@@ -214,17 +255,45 @@ def _build(settings: Settings, database: Database, keys: ConsoleKeys, stop: Stop
         Services(
             keys=api_keys,
             people=people,
+            sign_ins=sign_ins,
+            url=public_url,
             join_tokens=join_tokens,
             enrolment=enrolment,
-            devices=Devices(database, audit, keys, sessions.disconnect),
+            devices=devices,
+            node_requests=NodeRequests(database, audit, keys.origin, sessions.disconnect),
             records=records,
+            administration=administration,
             registry=registry,
-            usage=UsageQueries(database),
+            usage=usage,
             caught_up=ledger.caught_up,
-            disconnect=sessions.disconnect,
             why_not_ready=why_not_ready,
             metrics=metrics,
             metrics_are_public=settings.metrics_public,
+        )
+    )
+    throughput = Throughput()
+    pictures = NodePictures(
+        records, registry, lambda node: throughput.per_second(node, time.monotonic()), wall_ms
+    )
+    viewers = Viewers(pictures.look, sign_ins.living)
+    pages = build_pages(
+        PageServices(
+            url=public_url,
+            people=people,
+            sign_ins=sign_ins,
+            links=links,
+            keys=api_keys,
+            join_tokens=join_tokens,
+            devices=devices,
+            records=records,
+            administration=administration,
+            registry=registry,
+            pictures=pictures,
+            viewers=viewers,
+            usage=usage,
+            caught_up=ledger.caught_up,
+            disconnect=sessions.disconnect,
+            now_ms=wall_ms,
         )
     )
     gateway = Gateway(
@@ -234,15 +303,27 @@ def _build(settings: Settings, database: Database, keys: ConsoleKeys, stop: Stop
         catalogue=Catalogue(registry),
         tickets=tickets,
         books=ledger,
-        ended=lambda posting: _count_attempt(tally, posting),
+        ended=lambda posting: _count_attempt(tally, throughput, posting),
         answered=lambda answered: tally.request_ended(**answered._asdict()),
     )
     proxies = Proxies(settings.trusted_proxies)
-    front = Front(gateway=gateway, app=api, agents_door=door, proxies=proxies)
-    return _Rooms(front, door, sessions, registry, ledger)
+    front = Front(gateway=gateway, app=_side_by_side(api, pages), agents_door=door, proxies=proxies)
+    return _Rooms(front, door, sessions, registry, ledger, links, viewers)
 
 
-def _count_attempt(tally: Tally, posting: Posting) -> None:
+def _side_by_side(api: ASGIApp, pages: ASGIApp) -> ASGIApp:
+    """What programs call, and for every other path what people see."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        is_api = any(path == own or path.startswith(f"{own}/") for own in _API_PATHS)
+        await (api if is_api else pages)(scope, receive, send)
+
+    return answer
+
+
+def _count_attempt(tally: Tally, throughput: Throughput, posting: Posting) -> None:
+    throughput.add(posting.node_id, posting.usage.completion_tokens, time.monotonic())
     first_ms = posting.first_token_ms
     tally.attempt_ended(
         number=posting.attempt,

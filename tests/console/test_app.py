@@ -23,15 +23,15 @@ def serving(tmp_path):
     async def serving(**settings):
         started = asyncio.get_running_loop().create_future()
         chosen = Settings(port=0, data_dir=tmp_path / "state", **settings)
-        console = serve_console(chosen, lambda *told: started.set_result(told))
+        console = serve_console(chosen, started.set_result)
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
             running = tasks.create_task(console)
             await asyncio.wait({started, running}, return_when=asyncio.FIRST_COMPLETED)
-            url, stop = await started
+            serving = await started
             try:
-                yield url, stop
+                yield serving.url, serving.stop
             finally:
-                stop.at_once()
+                serving.stop.at_once()
 
     return serving
 

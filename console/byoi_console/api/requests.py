@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from byoi_console.errors import Forbidden, InputInvalid
+from byoi_console.accounts.cross_site import SAFE_METHODS, check_origin, check_token
+from byoi_console.accounts.sign_ins import COOKIE, CSRF_HEADER
+from byoi_console.errors import Forbidden, InputInvalid, Unauthenticated
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,16 +23,29 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 async def principal_of(request: Request, services: Services) -> Principal:
-    """Who sent it: an API key as bearer, or an administrator's email and password.
+    """Who sent it: an API key as bearer, an administrator's email and password, or their browser.
 
     Raises:
-        Unauthenticated: neither, or a wrong one.
+        Unauthenticated: none of them, or a wrong one.
+        Forbidden: a browser's request that another site's page may have made.
         TooManyAttempts: too many wrong ones from this peer.
     """
     authorization = request.headers.get("authorization")
+    if authorization is None and (cookie := request.cookies.get(COOKIE)) is not None:
+        return await _signed_in(request, services, cookie)
     if authorization and authorization[:6].lower() == "basic ":
         return await services.people.authenticate(authorization, peer=peer_of(request))
     return await services.keys.authenticate(authorization, peer=peer_of(request))
+
+
+async def _signed_in(request: Request, services: Services, cookie: str) -> Principal:
+    sign_in = await services.sign_ins.look(cookie)
+    if sign_in is None:
+        raise Unauthenticated("This sign-in has ended. Sign in again.")
+    if request.method not in SAFE_METHODS:
+        check_origin(request.headers, services.url)
+        check_token(sign_in, request.headers.get(CSRF_HEADER, ""))
+    return sign_in.principal
 
 
 async def admin_of(request: Request, services: Services) -> Principal:

@@ -10,34 +10,40 @@ if TYPE_CHECKING:
 
     from byoi_console.accounts.keys import ApiKeys
     from byoi_console.accounts.people import People
+    from byoi_console.accounts.sign_ins import SignIns
     from byoi_console.ledger.usage import UsageQueries
+    from byoi_console.nodes.administration import NodeAdministration
     from byoi_console.nodes.devices import Devices
     from byoi_console.nodes.enrolment import Enrolment
     from byoi_console.nodes.join_tokens import JoinTokens
+    from byoi_console.nodes.node_requests import NodeRequests
     from byoi_console.nodes.records import NodeRecords
     from byoi_console.routing.registry import Registry
-    from byoi_wire.ids import NodeId
 
 
 @dataclass(frozen=True)
 class Services:
     """The rooms, and callables of those that the API may not know.
 
-    `caught_up` returns once the ledger has what it was told so far. `disconnect` ends a node's
-    session at once. `why_not_ready` is None when requests can be served, else the reason in a few
-    words. `metrics` makes a scrape's answer and its content type from an Accept header.
+    `url` is where browsers reach this console. `caught_up` returns once the ledger has what it was
+    told so far. `why_not_ready` is None when requests
+    can be served, else the reason in a few words. `metrics` makes a scrape's answer and its content
+    type from an Accept header.
     """
 
+    url: str
     keys: ApiKeys
     people: People
+    sign_ins: SignIns
     join_tokens: JoinTokens
     enrolment: Enrolment
     devices: Devices
+    node_requests: NodeRequests
     records: NodeRecords
+    administration: NodeAdministration
     registry: Registry
     usage: UsageQueries
     caught_up: Callable[[], Awaitable[None]]
-    disconnect: Callable[[NodeId], None]
     why_not_ready: Callable[[], Awaitable[str | None]]
     metrics: Callable[[str | None], Awaitable[tuple[bytes, str]]]
     metrics_are_public: bool

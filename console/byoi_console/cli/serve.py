@@ -22,7 +22,7 @@ from byoi_console.telemetry.logs import configure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from byoi_console.app import Stop
+    from byoi_console.app import Serving
 
 if sys.platform == "win32":
     _new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -38,7 +38,7 @@ _COLLECT_AFTER: Final = 10_000
 @click.option(
     "--ready-file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Written once it serves: {url, pid} as JSON.",
+    help="Written once it serves: {url, pid, setup_url} as JSON.",
 )
 @click.option("--exit-with-stdin", is_flag=True, help="End when standard input ends.")
 @click.option("--exit-with-parent", is_flag=True, help="End when the parent process ends (Linux).")
@@ -53,12 +53,17 @@ def serve(
     if exit_with_parent:
         end_with_parent()
 
-    def ready(url: str, stop: Stop) -> None:
+    def ready(serving: Serving) -> None:
         if exit_with_stdin:
-            when_stdin_ends(asyncio.get_running_loop(), stop.at_once)
-        click.echo(f"byoi console serves at {url}")
+            when_stdin_ends(asyncio.get_running_loop(), serving.stop.at_once)
+        click.echo(f"byoi console serves at {serving.url}")
+        told: dict[str, object] = {"url": serving.url, "pid": os.getpid()}
+        if serving.set_up_url is not None:
+            click.echo("nobody administers it yet; open this link once, within a day, to do so:")
+            click.echo(f"  {serving.set_up_url}")
+            told["setup_url"] = serving.set_up_url
         if ready_file is not None:
-            _write_whole(ready_file, json.dumps({"url": url, "pid": os.getpid()}))
+            _write_whole(ready_file, json.dumps(told))
 
     # What is imported by now stays: a collector that looks through it again and again would cost
     # requests whole milliseconds.
@@ -71,5 +76,7 @@ def serve(
 def _write_whole(path: Path, text: str) -> None:
     """A reader finds the whole file or none."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text)
+    # Readable by its owner only: a set-up link makes whoever opens it the administrator.
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
     part.replace(path)

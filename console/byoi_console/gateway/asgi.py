@@ -31,10 +31,13 @@ _OWN_HEADERS: Final = frozenset({b"transfer-encoding", b"connection", b"content-
 class AppAnswer:
     """Sole owner of one request's way through the app."""
 
-    def __init__(self, exchange: Exchange, server: tuple[str, int] | None, scheme: str) -> None:
+    def __init__(
+        self, exchange: Exchange, server: tuple[str, int] | None, scheme: str, request_id: str
+    ) -> None:
         self._exchange = exchange
         self._server = server
         self._scheme = scheme
+        self._request_id = request_id
         self._is_body_read = False
         self._gone = asyncio.Event()
         self._room = asyncio.Event()
@@ -61,6 +64,7 @@ class AppAnswer:
             "headers": list(request.headers),
             "client": (self._exchange.peer, 0) if self._exchange.peer else None,
             "server": self._server,
+            "state": {"request_id": self._request_id},
         }
 
     async def _receive(self) -> Message:
@@ -80,6 +84,7 @@ class AppAnswer:
             headers = [(bytes(n).lower(), bytes(v)) for n, v in message.get("headers", ())]
             length = next((int(v) for n, v in headers if n == b"content-length"), None)
             own = [(n, v) for n, v in headers if n not in _OWN_HEADERS]
+            own.append((b"x-request-id", self._request_id.encode()))
             exchange.begin(message["status"], own, length)
         elif message["type"] == "http.response.body":
             await self._send_body(message)

@@ -143,10 +143,12 @@ class Front:
                 await self._gateway.answer(exchange, request_id)
             else:
                 scheme = exchange.scheme or ("http" if self._tls is None else "https")
-                await AppAnswer(exchange, self._address, scheme).run(self._app)
+                answer = AppAnswer(exchange, self._address, scheme, request_id)
+                await answer.run(self._app)
         except Exception:
-            if exchange.is_open:
+            if not exchange.has_left:
                 logger.exception("request failed", extra={"request": request_id})
+            if exchange.is_open:
                 _give_up(exchange, request_id)
         finally:
             self._active -= 1

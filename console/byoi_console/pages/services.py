@@ -9,11 +9,17 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from byoi_console.accounts.keys import ApiKeys
+    from byoi_console.accounts.one_time_links import OneTimeLinks
     from byoi_console.accounts.people import People
     from byoi_console.accounts.sign_ins import SignIns
     from byoi_console.ledger.usage import UsageQueries
+    from byoi_console.nodes.administration import NodeAdministration
+    from byoi_console.nodes.devices import Devices
     from byoi_console.nodes.join_tokens import JoinTokens
     from byoi_console.nodes.records import NodeRecords
+    from byoi_console.pages.node_views import NodeView
+    from byoi_console.pages.pictures import NodePictures
+    from byoi_console.pages.viewers import Viewers
     from byoi_console.routing.registry import Registry
     from byoi_wire.ids import NodeId
 
@@ -30,10 +36,15 @@ class PageServices:
     url: str
     people: People
     sign_ins: SignIns
+    links: OneTimeLinks
     keys: ApiKeys
     join_tokens: JoinTokens
+    devices: Devices
     records: NodeRecords
+    administration: NodeAdministration
     registry: Registry
+    pictures: NodePictures
+    viewers: Viewers[tuple[NodeView, ...]]
     usage: UsageQueries
     caught_up: Callable[[], Awaitable[None]]
     disconnect: Callable[[NodeId], None]

@@ -9,9 +9,11 @@ import pytest
 
 from byoi_console.accounts.keys import ApiKeys, KeyRequest
 from byoi_console.accounts.people import People
+from byoi_console.accounts.sign_ins import SignIns
 from byoi_console.api.app import build_api
 from byoi_console.api.services import Services
 from byoi_console.ledger.usage import UsageQueries
+from byoi_console.nodes.administration import NodeAdministration
 from byoi_console.routing.registry import Registry
 
 
@@ -31,6 +33,25 @@ class Answer:
         error = self.json["error"]
         assert set(error) == {"message", "type", "param", "code"}
         return error["code"]
+
+
+class Links:
+    """Stands for the live sessions: remembers what was done to them."""
+
+    def __init__(self, disconnected):
+        self.disconnected = disconnected
+        self.addresses = {}
+        self.asked_for_new_keys = []
+
+    def disconnect(self, node_id):
+        self.disconnected.append(node_id)
+
+    def ask_for_new_key(self, node_id):
+        self.asked_for_new_keys.append(node_id)
+        return node_id in self.addresses
+
+    def address(self, node_id):
+        return self.addresses.get(node_id)
 
 
 class Api:
@@ -77,8 +98,14 @@ class Api:
 
 
 @pytest.fixture
-def rooms(database, audit, join_tokens, enrolment, devices, records, clock, disconnected):
+def arrivals(devices, node_requests, disconnected):
+    return SimpleNamespace(devices=devices, node_requests=node_requests, disconnected=disconnected)
+
+
+@pytest.fixture
+def rooms(database, audit, join_tokens, enrolment, arrivals, records, clock):
     state = SimpleNamespace(why_not_ready=None, caught_up=0)
+    registry, sessions = Registry(), Links(arrivals.disconnected)
 
     async def why_not_ready():
         return state.why_not_ready
@@ -86,20 +113,30 @@ def rooms(database, audit, join_tokens, enrolment, devices, records, clock, disc
     async def caught_up():
         state.caught_up += 1
 
+    async def metrics(accept):
+        return f"for {accept}\n".encode(), "text/plain; version=0.0.4"
+
     services = Services(
+        url="http://console",
+        sign_ins=SignIns(database, audit, now_ms=clock.now_ms),
         keys=ApiKeys(database, audit, now_ms=clock.now_ms, monotonic=clock.monotonic),
         people=People(database, audit, now_ms=clock.now_ms, monotonic=clock.monotonic),
         join_tokens=join_tokens,
         enrolment=enrolment,
-        devices=devices,
+        devices=arrivals.devices,
+        node_requests=arrivals.node_requests,
         records=records,
-        registry=Registry(),
+        administration=NodeAdministration(records, sessions, registry),
+        registry=registry,
         usage=UsageQueries(database),
         caught_up=caught_up,
-        disconnect=disconnected.append,
         why_not_ready=why_not_ready,
+        metrics=metrics,
+        metrics_are_public=False,
     )
-    return SimpleNamespace(services=services, disconnected=disconnected, state=state)
+    return SimpleNamespace(
+        services=services, disconnected=disconnected, state=state, links=sessions
+    )
 
 
 @pytest.fixture

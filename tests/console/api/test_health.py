@@ -1,14 +1,6 @@
 from __future__ import annotations
 
 
-async def test_the_first_page_says_what_this_is(api):
-    answer = await api("GET", "/", authorization=None)
-    assert answer.status == 200
-    assert answer.headers["content-type"].startswith("text/html")
-    assert b"/v1" in answer.body
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-
-
 async def test_health_and_readiness_are_different_questions(api, rooms):
     assert (await api("GET", "/healthz", authorization=None)).status == 200
     assert (await api("GET", "/readyz", authorization=None)).status == 200

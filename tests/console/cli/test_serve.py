@@ -19,10 +19,35 @@ async def test_the_ready_file_says_where_it_serves_and_sigterm_ends_it(console, 
     async with asyncio.timeout(10):
         while not ready.exists():
             await asyncio.sleep(0.01)
-    assert json.loads(ready.read_text()) == {"url": url, "pid": process.pid}
+    told = json.loads(ready.read_text())
+    assert (told["url"], told["pid"]) == (url, process.pid)
+    assert ready.stat().st_mode & 0o077 == 0, "it may hold the link to become administrator"
     assert (await console.call(url, "GET", "/readyz"))[0] == 200
     process.send_signal(signal.SIGTERM)
     assert await ended(process) == 0
+
+
+async def test_each_start_offers_one_set_up_link_until_somebody_administers(console, tmp_path):
+    ready, links = tmp_path / "ready.json", []
+    for _ in range(2):
+        process, url = await console.serve(
+            "--origin", "https://byoi.example", "--ready-file", ready
+        )
+        await asyncio.wait_for(process.stdout.readline(), 30)
+        links.append((await asyncio.wait_for(process.stdout.readline(), 30)).strip().decode())
+        assert links[-1].startswith("https://byoi.example/setup/")
+        paths = [link.removeprefix("https://byoi.example") for link in links]
+        answers = [(await console.call(url, "GET", path))[0] for path in paths]
+        assert answers == [404] * (len(links) - 1) + [200], "a newer link ends the older ones"
+        process.send_signal(signal.SIGTERM)
+        await ended(process)
+    assert json.loads(ready.read_text())["setup_url"] == links[-1]
+    await console.admin()
+    process, _ = await console.serve("--ready-file", ready)
+    process.send_signal(signal.SIGTERM)
+    rest, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert rest == b"", "whoever administers makes further people"
+    assert "setup_url" not in json.loads(ready.read_text())
 
 
 async def test_a_console_that_starts_again_knows_its_keys_and_itself(console, machine):
@@ -63,7 +88,7 @@ async def test_it_ends_when_its_parent_is_killed(console):
     assert b"serves at" in line
     parent.kill()
     # Its standard output ends when the last process that holds it is gone.
-    assert await asyncio.wait_for(parent.stdout.read(), 30) == b""
+    await asyncio.wait_for(parent.stdout.read(), 30)
 
 
 async def test_a_port_that_is_taken_is_told_with_the_mend(console):
