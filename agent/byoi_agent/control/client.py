@@ -65,6 +65,22 @@ class ControlClient:
         asked = {name: value for name, value in chosen._asdict().items() if value is not None}
         return self._get(f"/api/usage?{urlencode(asked)}", UsageTable)
 
+    def sleep(self, within_seconds: float) -> None:
+        """Have the engine give its memory back; requests under way get so long. Raises as `status`.
+
+        It is an order: `status` tells what comes of it.
+        """
+        self._post("/api/engine/sleep", {"within_seconds": within_seconds})
+
+    def wake(self) -> None:
+        """Have the engine serve again. Raises as `status`."""
+        self._post("/api/engine/wake", {})
+
+    def _post(self, target: str, order: object) -> None:
+        status, body = self._exchange(target, "POST", json.dumps(order).encode())
+        if status != http.client.ACCEPTED:
+            raise AgentError(f"the node refused: {_message(body) or status}")
+
     def _get(self, target: str, answer: type[_Model]) -> _Model:
         status, body = self._exchange(target)
         if status != http.client.OK:
@@ -74,11 +90,13 @@ class ControlClient:
         except ValidationError as error:
             raise AgentError(f"{self._where} does not answer like a byoi node") from error
 
-    def _exchange(self, target: str) -> tuple[int, bytes]:
+    def _exchange(
+        self, target: str, method: str = "GET", content: bytes | None = None
+    ) -> tuple[int, bytes]:
         connection = self._connection()
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            connection.request("GET", target, headers=headers)
+            connection.request(method, target, content, headers)
             response = connection.getresponse()
             return response.status, response.read(_ANSWER_LIMIT_BYTES)
         except PermissionError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from byoi_wire.messages import Host
 
@@ -31,6 +31,14 @@ class EngineStatus(_Answer):
     slots: int = 0
     restarts: int = 0
     reason: str | None = None
+
+
+class EngineOrder(BaseModel):
+    """What comes with the order to sleep: what requests under way get."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    within_seconds: float = Field(default=30.0, ge=0, le=3600)
 
 
 class LinkStatus(_Answer):

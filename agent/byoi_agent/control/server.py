@@ -9,12 +9,20 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from aiohttp import web
+from pydantic import ValidationError
 
 from byoi_agent.control.guard import judge
-from byoi_agent.control.schema import NodePlace, StatusReport, UsageTable, usage_table
+from byoi_agent.control.schema import (
+    EngineOrder,
+    NodePlace,
+    StatusReport,
+    UsageTable,
+    usage_table,
+)
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.usage.report import UsageFilter
 
@@ -32,6 +40,13 @@ _CLOSE_SECONDS: Final = 1.0
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class EngineOrders(Protocol):
+    """What the owner may have the engine do; what comes of it is told by the status."""
+
+    def sleep(self, within_seconds: float) -> None: ...  # noqa: D102
+    def wake(self) -> None: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class ControlServices:
     """What the API can be asked, given by the daemon: each answers from the node's own rooms."""
@@ -39,6 +54,7 @@ class ControlServices:
     status: Callable[[], Awaitable[StatusReport]]
     offer: Callable[[], Advertise]
     usage: Callable[[UsageFilter], Awaitable[UsageReport]]
+    engine: EngineOrders | None = None
 
 
 @dataclass
@@ -110,6 +126,9 @@ class ControlServer:
         app.router.add_get("/api/status", self._status)
         app.router.add_get("/api/offer", self._offer)
         app.router.add_get("/api/usage", self._usage)
+        if (engine := self.services.engine) is not None:
+            app.router.add_post("/api/engine/sleep", partial(_sleep, engine))
+            app.router.add_post("/api/engine/wake", partial(_wake, engine))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_SECONDS)
         self._runners.append(runner)
         await runner.setup()
@@ -139,6 +158,20 @@ class ControlServer:
         asked = {name: request.query[name] for name in UsageFilter._fields if name in request.query}
         report: UsageTable = usage_table([await self.services.usage(UsageFilter(**asked))])
         return _json(report.model_dump_json())
+
+
+async def _sleep(engine: EngineOrders, request: web.Request) -> web.Response:
+    try:
+        order = EngineOrder.model_validate_json(await request.read() or b"{}")
+    except ValidationError as error:
+        raise web.HTTPBadRequest(reason="within_seconds is a number from 0 to 3600") from error
+    engine.sleep(order.within_seconds)
+    return _json("{}", status=202)
+
+
+async def _wake(engine: EngineOrders, _request: web.Request) -> web.Response:
+    engine.wake()
+    return _json("{}", status=202)
 
 
 @web.middleware

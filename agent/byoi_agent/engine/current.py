@@ -67,6 +67,14 @@ class CurrentEngine:
         """A request saw it fail."""
         self._now.suspect(reason)
 
+    def sleep(self, within_seconds: float) -> None:
+        """Have the present one give its memory back; requests under way get so long."""
+        self._now.sleep(within_seconds)
+
+    def wake(self) -> None:
+        """Have it serve again."""
+        self._now.start()
+
     def change_to(self, kind: EngineKind) -> None:
         """Serve with this one as soon as the old one's requests have ended; the last call wins."""
         logger.info("engine changes", extra={"engine": kind.name})

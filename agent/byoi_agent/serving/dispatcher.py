@@ -10,15 +10,17 @@ from byoi_agent.errors import RequestRefused
 from byoi_agent.node import advertise
 from byoi_agent.node.view import Load
 from byoi_agent.serving.admission import Admission
+from byoi_agent.serving.refusals import Refusals
 from byoi_agent.serving.relay import Relay
 from byoi_agent.serving.request import model_for
 from byoi_wire.ids import RecordId
 from byoi_wire.messages import ResetCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from byoi_agent.node.board import Board
+    from byoi_agent.node.view import NodeView
     from byoi_agent.serving.neighbours import StreamSession, Surroundings
     from byoi_wire.aio.session import StreamHandler
     from byoi_wire.ids import StreamId
@@ -39,10 +41,12 @@ class Dispatcher:
     def __init__(self, around: Surroundings, board: Board) -> None:
         self._around = around
         self._board = board
+        self._refusals = Refusals(around.clock)
         self._admission: Admission[RecordId] = Admission()
         self._relays: dict[RecordId, Relay] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._drain_at: float | None = None
+        self._slots = 0
         self._busy = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -53,12 +57,17 @@ class Dispatcher:
         """Requests that run, and requests that wait."""
         return self._admission.running, self._admission.waiting
 
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Requests sent back at the door since the start, by reason."""
+        return self._refusals.counts
+
     def accept(self, session: StreamSession, stream: StreamId, head: OpenHead) -> StreamHandler:
         """A request begins; called for each stream that the console opens."""
         try:
             return self._admit(session, stream, head)
         except RequestRefused as refusal:
-            logger.info("request refused", extra={"reason": refusal.reason})
+            self._refusals.note(refusal.reason)
             session.reset(stream, ResetCode.REFUSED, refusal.reason)
             return _Deaf()
 
@@ -66,16 +75,12 @@ class Dispatcher:
         """Until no request is left here, not even one whose record is being written."""
         await self._idle.wait()
 
-    def resized(self) -> None:
-        """The board's slots may have changed: start whoever can run now."""
-        self._resize()
-        self._publish()
-
     async def run(self) -> None:
         """Until drained or cancelled; no request is left when this returns, and each has a record.
 
         Cancelled, it cuts what runs.
         """
+        unsubscribe = self._board.subscribe(self._look_at_engine)
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             try:
@@ -84,6 +89,7 @@ class Dispatcher:
                 watcher.cancel()
             finally:
                 self._tasks = None
+                unsubscribe()
 
     async def drain(self, deadline_seconds: float) -> None:
         """Refuse new requests, give those that are here this long, then cut the rest."""
@@ -142,6 +148,13 @@ class Dispatcher:
         if not slots:  # the engine is gone: those who wait for it may be served elsewhere
             for relay in tuple(self._relays.values()):
                 relay.give_back("engine_not_ready")
+
+    def _look_at_engine(self, view: NodeView) -> None:
+        """Whoever waits for an engine that sleeps or is gone must not wait until another ends."""
+        slots = advertise.slots_of(view)
+        if slots != self._slots:
+            self._slots = slots
+            self._resize()
 
     def _start(self, record_ids: Iterable[RecordId]) -> None:
         for record_id in record_ids:

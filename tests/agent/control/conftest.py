@@ -20,6 +20,7 @@ class Node:
     def __init__(self):
         self.asked = []
         self.failure = None
+        self.orders = []
         self.report = UsageReport((ROW,), UsageTotals(2, 10, 20, 4, 30))
 
     async def status(self):
@@ -44,6 +45,12 @@ class Node:
             version=3, agent_version="0.1.0", host=Host(os="x", architecture="y"), slots=4
         )
 
+    def sleep(self, within_seconds):
+        self.orders.append(("sleep", within_seconds))
+
+    def wake(self):
+        self.orders.append(("wake",))
+
     async def usage(self, chosen):
         self.asked.append(chosen)
         if self.failure is not None:
@@ -58,7 +65,7 @@ def node():
 
 @pytest.fixture
 async def server(node, tmp_path):
-    services = ControlServices(status=node.status, offer=node.offer, usage=node.usage)
+    services = ControlServices(status=node.status, offer=node.offer, usage=node.usage, engine=node)
     async with ControlServer(services, tmp_path / "control.sock") as running:
         yield running
 

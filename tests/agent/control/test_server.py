@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from functools import partial
 
 import aiohttp
 import pytest
@@ -11,13 +12,17 @@ from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.usage.report import UsageFilter
 
 
-async def get(server, path, **headers):
+async def ask_for(method, server, path, body=None, **headers):
     headers = {"authorization": f"Bearer {server.token}", **headers}
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"{server.url}{path}", headers=headers) as response,
+        session.request(method, f"{server.url}{path}", data=body, headers=headers) as response,
     ):
         return response.status, await response.json()
+
+
+get = partial(ask_for, "GET")
+post = partial(ask_for, "POST")
 
 
 async def test_the_socket_is_for_its_owner_and_group_and_needs_no_token(client, ask, tmp_path):
@@ -95,3 +100,36 @@ async def test_the_place_of_a_node_is_all_that_a_client_needs(server, ask, tmp_p
     report = await ask(ControlClient(url=place.control_url, token=place.control_token).status)
     assert report.node_id == place.node_id
     assert server.token not in repr(server)
+
+
+async def test_the_engine_is_told_to_sleep_and_to_wake(client, node, ask):
+    await ask(client.sleep, 0.5)
+    await ask(client.wake)
+    assert node.orders == [("sleep", 0.5), ("wake",)]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}"])
+async def test_sleep_without_a_time_gives_requests_half_a_minute(server, node, body):
+    assert (await post(server, "/api/engine/sleep", body))[0] == 202
+    assert node.orders == [("sleep", 30.0)]
+
+
+@pytest.mark.parametrize("body", [b"[", b'{"within_seconds": -1}', b'{"now": true}', b"[1]"])
+async def test_an_order_that_is_none_is_refused_with_what_it_may_be(server, node, body):
+    status, answer = await post(server, "/api/engine/sleep", body)
+    assert status == 400
+    assert "within_seconds is a number" in answer["error"]["message"]
+    assert not node.orders
+
+
+async def test_a_stranger_cannot_put_the_engine_to_sleep(server, node):
+    for path in ("/api/engine/sleep", "/api/engine/wake"):
+        assert (await post(server, path, b"", authorization="Bearer wrong"))[0] == 401
+        assert (await post(server, path, b"", origin="https://evil.example"))[0] == 403
+    assert not node.orders
+
+
+async def test_a_refused_order_is_told(server, ask):
+    refused = ControlClient(url=server.url, token="wrong")
+    with pytest.raises(AgentError, match="control token"):
+        await ask(refused.wake)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byoi_agent.engine.view import EngineView
+from byoi_agent.engine.view import EngineState, EngineView
 from byoi_agent.node.advertise import build, is_news, queue_of, slots_of, status, unoffered
 from byoi_agent.node.view import Load
 from byoi_wire.codec import encode_control
@@ -47,7 +47,7 @@ def test_where_all_are_offered_or_none_can_be_nothing_is_left_out(ready_view):
     assert unoffered(starting, build(starting)) == 0
 
 
-@pytest.mark.parametrize("state", ["stopped", "starting", "draining", "backing_off", "failed"])
+@pytest.mark.parametrize("state", sorted(set(EngineState.__args__) - {"ready"}))
 def test_without_a_ready_engine_nothing_is_offered(ready_view, state):
     engine = replace(ready_view.engine, state=state)
     offer = build(replace(ready_view, engine=engine))

@@ -137,6 +137,28 @@ async def test_those_who_wait_for_an_engine_that_is_gone_go_back(node, say):
     assert node.dispatcher.load == (0, 0)
 
 
+@pytest.mark.parametrize("state", ["draining", "asleep", "suspect"])
+async def test_who_waits_or_comes_while_the_engine_gives_way_may_try_elsewhere_at_once(
+    node, say, state
+):
+    for _ in range(3):
+        node.open(say.chat())
+    await say.turns()
+    node.set_engine(state=state)
+    await say.turns()
+    assert node.resets == [("REFUSED", "engine_not_ready")]
+    node.open(say.chat())
+    assert node.resets == [("REFUSED", "engine_not_ready")] * 2
+    assert node.dispatcher.load == (2, 0)
+    assert len(node.engine.requests) == 2
+    assert not any(request.exchange.is_aborted for request in node.engine.requests)
+    node.set_engine(state="ready")
+    for _ in range(3):
+        node.open(say.chat())
+    await say.turns()
+    assert node.dispatcher.load == (2, 1)
+
+
 async def test_a_model_that_went_while_its_request_came_is_refused(node, say):
     handler = node.open(say.chat(), send=False)
     node.set_engine(models=())
