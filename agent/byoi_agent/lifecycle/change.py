@@ -10,7 +10,9 @@ from byoi_agent.config.settings import LIVE, Settings
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_ENGINE = frozenset({"engine", "engine_api_key", "model"})
+_NOT_THE_ENGINES = frozenset(
+    {"slots", "queue", "drain_seconds", "probe_seconds", "log_format", "log_level", "log_file"}
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Change:
     @property
     def needs_engine(self) -> bool:
         """Whether another engine, or the same one with other arguments, has to be started."""
-        return bool(_ENGINE.intersection(self.now))
+        return bool(set(self.now) - _NOT_THE_ENGINES)
 
 
 def change(started: Settings, held: Settings, wanted: Settings) -> Change:

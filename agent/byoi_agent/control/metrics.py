@@ -1,0 +1,190 @@
+"""The node in Prometheus' words, written from frozen views when somebody asks; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, get_args
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+
+from byoi_agent.engine.view import EngineState
+from byoi_agent.link.view import LinkState
+from byoi_agent.node import advertise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from prometheus_client.core import Metric
+
+    from byoi_agent.engine.view import EngineView
+    from byoi_agent.hardware.devices import DeviceReading
+    from byoi_agent.node.view import NodeView
+    from byoi_agent.usage.tally import TallyView, Times
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_DEVICE_LABELS: Final = ("device", "name")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All that the figures are made of, at one moment."""
+
+    view: NodeView
+    tally: TallyView
+    refused: Mapping[str, int]
+    unacknowledged_records: int
+    uptime_seconds: float
+    protocol: str
+
+
+def exposition(reading: Reading) -> bytes:
+    """The page that Prometheus reads."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(reading))
+    return generate_latest(registry)
+
+
+def families(reading: Reading) -> Iterator[Metric]:
+    """Every figure, in the order of the documentation."""
+    yield from _node(reading)
+    yield from _requests(reading)
+    if reading.view.engine is not None:
+        yield from _engine(reading.view.engine)
+    yield from _devices(reading.view.devices)
+
+
+@dataclass(eq=False)
+class _Collector:
+    reading: Reading
+
+    def collect(self) -> Iterable[Metric]:
+        return families(self.reading)
+
+
+def _node(reading: Reading) -> Iterator[Metric]:
+    view = reading.view
+    build = InfoMetricFamily("byoi_build", "The agent and the link's protocol")
+    build.add_metric([], {"version": view.agent_version, "protocol": reading.protocol})
+    yield build
+    yield _gauge("byoi_uptime_seconds", "Time since the agent's start", reading.uptime_seconds)
+    yield _gauge("byoi_serving", "1 while a request would be answered", view.is_serving)
+    yield _gauge("byoi_draining", "1 while the node stops", view.is_draining)
+    yield _one_of("byoi_link_state", "The link to the console", view.link.state, LinkState)
+    yield _counter("byoi_link_connects", "Links that the console welcomed", view.link.connects)
+    yield _counter("byoi_link_resumes", "Links that went on with a session", view.link.resumes)
+    warnings = GaugeMetricFamily(
+        "byoi_health_warning", "1 for each warning of byoi status", labels=["code"]
+    )
+    for warning in view.warnings:
+        warnings.add_metric([warning.name], 1)
+    yield warnings
+    yield _gauge(
+        "byoi_outbox_records", "Usage records not yet booked", reading.unacknowledged_records
+    )
+
+
+def _requests(reading: Reading) -> Iterator[Metric]:
+    view, tally = reading.view, reading.tally
+    yield _gauge("byoi_requests_running", "Requests with the engine", view.load.running)
+    yield _gauge("byoi_requests_waiting", "Requests that wait for a slot", view.load.waiting)
+    yield _gauge("byoi_slots", "Requests that can run at once", advertise.slots_of(view))
+    ended = CounterMetricFamily("byoi_requests", "Requests that ended", labels=["model", "outcome"])
+    for (model, outcome), count in sorted(tally.requests.items()):
+        ended.add_metric([model, outcome], count)
+    yield ended
+    yield _by("byoi_requests_refused", "Requests sent back", "reason", reading.refused)
+    yield _by("byoi_prompt_tokens", "Tokens of prompts", "model", tally.prompt_tokens)
+    yield _by("byoi_completion_tokens", "Tokens of answers", "model", tally.completion_tokens)
+    yield _by("byoi_cached_tokens", "Tokens of prompts from a cache", "model", tally.cached_tokens)
+    yield _histogram(
+        "byoi_first_token_seconds", "From a request's arrival to its first token", tally.first_token
+    )
+    yield _histogram(
+        "byoi_request_duration_seconds", "From a request's arrival to its end", tally.duration
+    )
+
+
+def _engine(engine: EngineView) -> Iterator[Metric]:
+    info = InfoMetricFamily("byoi_engine", "Which engine serves")
+    info.add_metric([], {"kind": engine.kind, "version": engine.version or ""})
+    yield info
+    yield _one_of("byoi_engine_state", "The engine's life", engine.state, EngineState)
+    yield _counter("byoi_engine_restarts", "Starts of the engine after the first", engine.restarts)
+    if (load := engine.load) is None:
+        return
+    figures = (
+        ("byoi_engine_requests_running", "Requests that the engine computes", load.running),
+        ("byoi_engine_requests_waiting", "Requests that the engine keeps waiting", load.waiting),
+        ("byoi_engine_kv_cache_used_ratio", "Part of its KV cache in use", load.kv_used),
+    )
+    for name, text, value in figures:
+        if value is not None:
+            yield _gauge(name, text, value)
+    if load.prompt_tokens is not None:
+        yield _counter("byoi_engine_prompt_tokens", "By the engine's own count", load.prompt_tokens)
+    if load.generated_tokens is not None:
+        yield _counter(
+            "byoi_engine_completion_tokens", "By the engine's own count", load.generated_tokens
+        )
+
+
+def _devices(devices: tuple[DeviceReading, ...]) -> Iterator[Metric]:
+    figures = {
+        "byoi_device_memory_total_bytes": ("Memory of the device", "memory_total_bytes", 1.0),
+        "byoi_device_memory_used_bytes": ("Memory in use", "memory_used_bytes", 1.0),
+        "byoi_device_utilisation_ratio": ("Part of the time in use", "utilisation_percent", 0.01),
+        "byoi_device_power_watts": ("Power drawn now", "power_watts", 1.0),
+        "byoi_device_temperature_celsius": ("Temperature", "temperature_celsius", 1.0),
+    }
+    for name, (text, field, factor) in figures.items():
+        family = GaugeMetricFamily(name, text, labels=_DEVICE_LABELS)
+        for device in devices:
+            if (value := getattr(device, field)) is not None:
+                family.add_metric([str(device.index), device.name], value * factor)
+        if family.samples:
+            yield family
+    energy = CounterMetricFamily(
+        "byoi_device_energy_joules", "Energy since the driver was loaded", labels=_DEVICE_LABELS
+    )
+    for device in devices:
+        if device.energy_joules is not None:
+            energy.add_metric([str(device.index), device.name], device.energy_joules)
+    if energy.samples:
+        yield energy
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=float(value))
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _by(name: str, text: str, label: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for key, count in sorted(counts.items()):
+        family.add_metric([key], count)
+    return family
+
+
+def _one_of(name: str, text: str, now: str, states: object) -> Metric:
+    """One sample per state, 1 for the one that holds: a graph shows when each began and ended."""
+    family = GaugeMetricFamily(name, text, labels=["state"])
+    for state in get_args(states):
+        family.add_metric([state], float(state == now))
+    return family
+
+
+def _histogram(name: str, text: str, times: Times) -> Metric:
+    bounds = (*map(str, times.bounds), "+Inf")
+    buckets = list(zip(bounds, map(float, accumulate(times.counts)), strict=True))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=times.sum_seconds)
