@@ -294,7 +294,6 @@ class Daemon:
         configure(settings.log_format, settings.log_level)
         if is_other:
             self._engine.change_to(kind)
-        self._dispatcher.resized()
 
     # The end.
 
