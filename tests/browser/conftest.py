@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -55,11 +55,22 @@ def pictures(pytestconfig) -> Path:
     return Path(pytestconfig.getoption("--screenshots") or HERE / ".artefacts").absolute()
 
 
+async def make_keys(deployment: Any) -> None:
+    """An administrator's and a client's, by the email and the password of the person."""
+    person = aiohttp.BasicAuth(EMAIL, PASSWORD)
+    body = {"name": "administration", "scope": "admin"}
+    place = f"{deployment.url}/api/keys"
+    async with deployment.http.post(place, json=body, auth=person) as response:
+        deployment.admin_key = (await response.json())["key"]
+    deployment.api_key = (await deployment.admin("POST", "/api/keys", {"name": "tests"}))["key"]
+
+
 @dataclass
 class Site:
     """A console that somebody has set up, and the browser state of that person."""
 
     deployment: Any
+    programs: Path
     chromium: Any
     visiting: Any
     storage: dict[str, Any]
@@ -99,20 +110,27 @@ async def fresh(helper, tmp_path_factory):
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def site(fresh, chromium, visiting):
+async def site(fresh, chromium, visiting, helper):
     """The console that all tests share: an administrator, and a node with a stand-in engine."""
     deployment = await fresh()
     setup_url = deployment.console.ready["setup_url"]
     async with visiting.visit(chromium, deployment.url) as first:
         await visiting.set_up(first, setup_url, email=EMAIL, password=PASSWORD)
         storage = await first.context.storage_state()
-    made = await deployment.program(
-        *("byoi-console", "admin", "create", "--data-dir", deployment.folder / "console"),
-        *("--email", "program@example.org", "--json"),
-    )
-    deployment.admin_key = json.loads(made)["api_key"]
-    deployment.api_key = (await deployment.admin("POST", "/api/keys", {"name": "tests"}))["key"]
+    await make_keys(deployment)
     engine = await deployment.start_fake_engine()
     deployment.engine = engine
     await deployment.start_node("workstation", "--engine", engine.ready["url"])
-    return Site(deployment, chromium, visiting, storage)
+    return Site(deployment, helper("deployment").BIN, chromium, visiting, storage)
+
+
+@pytest.fixture
+def enrolling(site) -> Any:
+    """`byoi enroll` at a terminal, in a state folder of its own."""
+
+    def start(name: str, *flags: str) -> Any:
+        argv = ("--console", site.url, "--data-dir", site.deployment.folder / name, "--no-browser")
+        program = site.programs / "byoi"
+        return load("terminal").Terminal(program, "enroll", *argv, *flags, env=site.deployment.env)
+
+    return start

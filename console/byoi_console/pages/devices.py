@@ -57,9 +57,7 @@ class DevicePages:
             device = await self._look(request, form, who)
         except (NotFound, TooManyAttempts) as error:
             return self._asked(request, text_of(form, "code"), error)
-        take_over = device.previous[0].node_id if device.previous else ""
-        first = {"name": device.name, "take_over": take_over, "organisation": who.org_id}
-        return self._shown(request, device, first)
+        return self._shown(request, device, {"organisation": who.org_id})
 
     async def approve(self, request: Request) -> Response:
         """Let it in, as chosen."""
