@@ -2,6 +2,7 @@
 
 ConsoleError
 ├── ConfigError          a setting is wrong: say which, and stop before anything starts
+├── BackupFailed         a backup cannot be made or used: say why, nothing was changed
 ├── StateInUse           another console serves from this database: stop, trying later may help
 ├── Unauthenticated      no credential, or none that is known: 401
 ├── Forbidden            known, but not allowed this: 403
@@ -30,6 +31,10 @@ class ConsoleError(Exception):
 
 class ConfigError(ConsoleError):
     """A setting is unknown or has a value that cannot be used."""
+
+
+class BackupFailed(ConsoleError):
+    """A backup cannot be written, or what was given is none, or is damaged."""
 
 
 class StateInUse(ConsoleError):
@@ -61,14 +66,18 @@ class InputInvalid(ConsoleError):
 
 
 class TooManyAttempts(ConsoleError):
-    """Wrong credentials came too often from one place.
+    """Wrong credentials came too often from one place, or something else that is counted did.
 
     Attributes:
         retry_after_seconds: when the next attempt is looked at.
     """
 
-    def __init__(self, retry_after_seconds: float) -> None:
-        super().__init__("Too many attempts with a wrong credential.")
+    def __init__(
+        self,
+        retry_after_seconds: float,
+        message: str = "Too many attempts with a wrong credential.",
+    ) -> None:
+        super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -13,6 +13,7 @@ from byoi_console.nodes.devices import Devices
 from byoi_console.nodes.enrolment import Enrolment
 from byoi_console.nodes.join_tokens import JoinTokens
 from byoi_console.nodes.keys import load_console_keys
+from byoi_console.nodes.node_requests import NodeRequests
 from byoi_console.nodes.proofs import DEVICE_TAG, PROOF_TAG
 from byoi_console.nodes.records import NodeRecords
 from byoi_console.store.database import Database
@@ -124,6 +125,18 @@ def machine():
         return {**body, **changes}
 
     return make
+
+
+@pytest.fixture
+def node_requests(database, audit, console_keys, clock, disconnected):
+    return NodeRequests(
+        database,
+        audit,
+        console_keys.origin,
+        disconnected.append,
+        now_ms=clock.now_ms,
+        monotonic=clock.monotonic,
+    )
 
 
 class Device:

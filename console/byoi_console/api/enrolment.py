@@ -1,8 +1,8 @@
-"""Join tokens for administrators, and the door at which machines show them."""
+"""Join tokens for administrators, and the doors at which machines enrol, change keys and leave."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
@@ -14,11 +14,13 @@ from byoi_console.nodes.admission import MACHINE_PATTERN, HostFacts
 from byoi_console.nodes.device_flow.requests import DeviceRequest, GrantRequest
 from byoi_console.nodes.enrolment import JoinRequest
 from byoi_console.nodes.join_tokens import DEFAULT_SECONDS
+from byoi_console.nodes.node_requests import KeyRequest, UnenrolRequest
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from byoi_console.api.services import Services
+    from byoi_console.nodes.join_tokens import TokenFacts
 
 _UNCACHED = {"cache-control": "no-store"}
 _YEAR_SECONDS = 366 * 24 * 3600
@@ -57,8 +59,12 @@ class EnrolmentRoutes:
         """For Starlette."""
         return [
             Route("/api/join-tokens", self.create_token, methods=["POST"]),
+            Route("/api/join-tokens", self.list_tokens, methods=["GET"]),
+            Route("/api/join-tokens/{token_id}", self.revoke_token, methods=["DELETE"]),
             Route("/agent/v1/device", self.start, methods=["POST"]),
             Route("/agent/v1/token", self.redeem, methods=["POST"]),
+            Route("/agent/v1/keys", self.rotate, methods=["POST"]),
+            Route("/agent/v1/unenroll", self.unenrol, methods=["POST"]),
         ]
 
     async def create_token(self, request: Request) -> Response:
@@ -73,6 +79,19 @@ class EnrolmentRoutes:
         )
         shown = {"id": new.id, "token": new.token, "uses": body.uses}
         return JSONResponse({**shown, "expires_at": moment(new.expires_at_ms)}, 201)
+
+    async def list_tokens(self, request: Request) -> Response:
+        """Every token that was ever made, without its text."""
+        admin = await admin_of(request, self._services)
+        tokens = await self._services.join_tokens.list(admin.org_id)
+        return JSONResponse({"object": "list", "data": [_shown(token) for token in tokens]})
+
+    async def revoke_token(self, request: Request) -> Response:
+        """The next machine that shows it is refused."""
+        admin = await admin_of(request, self._services)
+        token_id = request.path_params["token_id"]
+        await self._services.join_tokens.revoke(admin.org_id, token_id, admin.key_id)
+        return JSONResponse({"id": token_id, "deleted": True})
 
     async def start(self, request: Request) -> Response:
         """A machine wants to become a node, and a person shall say of whom."""
@@ -94,3 +113,26 @@ class EnrolmentRoutes:
         else:
             raise InputInvalid("Give either join_token or device_code.", "join_token")
         return JSONResponse(enrolled.model_dump(), headers=_UNCACHED)
+
+    async def rotate(self, request: Request) -> Response:
+        """A node's next key, signed by the one it has."""
+        body = await body_of(request, KeyRequest)
+        key_id = await self._services.node_requests.rotate(body, peer=peer_of(request))
+        return JSONResponse({"key_id": key_id})
+
+    async def unenrol(self, request: Request) -> Response:
+        """A node gives its place back."""
+        body = await body_of(request, UnenrolRequest)
+        await self._services.node_requests.unenrol(body, peer=peer_of(request))
+        return JSONResponse({"unenrolled": True})
+
+
+def _shown(token: TokenFacts) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "uses": token.uses,
+        "uses_left": token.uses_left,
+        "created_at": moment(token.created_at_ms),
+        "expires_at": moment(token.expires_at_ms),
+        "revoked_at": moment(token.revoked_at_ms),
+    }

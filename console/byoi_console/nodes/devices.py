@@ -300,7 +300,7 @@ class Devices:
         places = _places(approver, peer)
         wait = max(self._wrong_codes.wait_seconds(place, now) for place in places)
         if wait > 0:
-            raise TooManyAttempts(wait)
+            raise TooManyAttempts(wait, "Too many wrong codes.")
 
     async def _waiting(
         self, connection: AsyncConnection, user_code: str, approver: Approver, peer: str

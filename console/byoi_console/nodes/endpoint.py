@@ -14,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from byoi_console.clock import wall_ms
 from byoi_console.errors import LedgerUnavailable
 from byoi_console.ledger.entries import Claim
+from byoi_console.nodes.link import BUSY_CLOSE, Link
+from byoi_console.nodes.offers import Offers
 from byoi_wire import codec
 from byoi_wire.aio.connection import ABNORMAL_CLOSE, Closed, Connection
 from byoi_wire.aio.inbox import ChannelLost, Inbox
@@ -28,7 +30,6 @@ from byoi_wire.messages import (
     Limits,
     RecordName,
     Reject,
-    Renew,
     Status,
     UsageAck,
     UsageBatch,
@@ -50,7 +51,7 @@ from byoi_wire.version import (
 if TYPE_CHECKING:
     from byoi_console.ledger.postings import Ledger
     from byoi_console.nodes.keys import ConsoleKeys
-    from byoi_console.nodes.records import NodeKey, NodeRecords
+    from byoi_console.nodes.records import Begun, NodeKey, NodeRecords
     from byoi_console.nodes.session import LiveSession, Sessions
     from byoi_console.routing.registry import Registry
     from byoi_wire.aio.websocket import WebSocketChannel
@@ -67,14 +68,12 @@ RETURN_SECONDS: Final = (0.5, 4.0)
 """Each node that comes while too many do is told its own moment within this time to come again;
 by their own back-off some of a large crowd would wait for a minute."""
 
-BATCHES_WAITING: Final = 8
 PROOFS_LIMIT: Final = 4096
 """Nodes' keys kept to prove their usage records."""
 
 UNREADABLE_SECONDS: Final = 5.0
 """When a node may try again that came while the database refused."""
 
-_BUSY_CLOSE: Final = 1013
 _POLICY_CLOSE: Final = 1008
 _LIMITS: Final = Limits(
     window_bytes=WINDOW_BYTES, data_bytes=DATA_LIMIT_BYTES, message_bytes=MESSAGE_LIMIT_BYTES
@@ -84,7 +83,7 @@ _LIMITS: Final = Limits(
 class _Proven(NamedTuple):
     hello: Hello
     org_id: OrgId
-    epoch: int
+    begun: Begun
 
 
 class AgentsDoor:
@@ -106,6 +105,7 @@ class AgentsDoor:
         self._ledger = ledger
         self._unproven: Counter[str] = Counter()
         self._notes_life = True
+        self._offers = Offers(records)
         # A key's name stands for the same key for ever, and old records outlive its revocation.
         self._proofs: dict[KeyId, NodeKey] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -115,6 +115,7 @@ class AgentsDoor:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
+                tasks.create_task(self._offers.run(), name="offers of nodes")
                 while True:
                     await asyncio.sleep(RENEW_SECONDS)
                     self._sessions.renew_exhausted()
@@ -142,7 +143,7 @@ class AgentsDoor:
         if self._tasks is None or self._unproven[peer] >= UNPROVEN_PER_ADDRESS:
             wait = random.uniform(*RETURN_SECONDS)  # noqa: S311 (keeps them apart, no secret)
             busy = HandshakeRefused("retry", "too many handshakes from this address", wait)
-            self._reject(channel, busy, _BUSY_CLOSE)
+            self._reject(channel, busy, BUSY_CLOSE)
             return
         self._tasks.create_task(self._serve(channel, peer), name=f"link from {peer}")
 
@@ -150,7 +151,7 @@ class AgentsDoor:
         try:
             proven = await self._admit_one(channel, peer)
             if proven is not None:
-                await self._carry(channel, proven)
+                await self._carry(channel, proven, peer)
         except Exception:  # one link's fault must not end the others; told once, here
             logger.exception("link failed", extra={"peer": peer})
             channel.abort()
@@ -203,12 +204,15 @@ class AgentsDoor:
         except SignatureInvalid as error:
             raise HandshakeRefused("reauth", "the proof does not verify") from error
         node = await self._records.get(hello.node_id)
-        if key.is_revoked or node is None or node.is_revoked:
+        if node is None or node.is_revoked:
             raise HandshakeRefused("revoked", "this node was revoked")
-        epoch = await self._records.begin_session(hello.node_id)
-        if epoch is None:
-            raise HandshakeRefused("revoked", "this node was revoked")
-        return _Proven(hello, node.org_id, epoch)
+        if key.is_revoked:
+            raise HandshakeRefused("reauth", "this key was replaced by a newer one of this node")
+        begun = await self._records.begin_session(hello.node_id, hello.key_id)
+        if begun is None:
+            # Revoked or replaced at this very moment: the next try is told which.
+            raise HandshakeRefused("retry", "this node's key has just been changed", 1.0)
+        return _Proven(hello, node.org_id, begun)
 
     def _reject(
         self, channel: WebSocketChannel, refusal: HandshakeRefused, close_code: int = _POLICY_CLOSE
@@ -224,17 +228,21 @@ class AgentsDoor:
 
     # While it lasts
 
-    async def _carry(self, channel: WebSocketChannel, proven: _Proven) -> None:
-        admission = self._sessions.admit(proven.hello, proven.org_id, proven.epoch)
+    async def _carry(self, channel: WebSocketChannel, proven: _Proven, peer: str) -> None:
+        epoch, shall_rotate = proven.begun
+        admission = self._sessions.admit(proven.hello, proven.org_id, epoch)
         if admission is None:
             self._reject(channel, HandshakeRefused("retry", "a later link was faster", 1.0))
             return
         live = admission.live
-        link = _Link(self, live)
-        connection = Connection(channel, live.session, link.control_received)
-        channel.send(codec.encode_control(_welcome(live, proven.epoch, admission.resumed)))
-        self._sessions.carried(live, connection, proven.epoch)
-        link.connection = connection
+        link = Link(self, live)
+        connection = Connection(
+            channel, live.session, link.control_received, on_text=link.text_received
+        )
+        channel.send(codec.encode_control(_welcome(live, epoch, admission.resumed)))
+        if shall_rotate:
+            self._sessions.ask_for_new_key(live.node_id)  # as soon as this link carries it
+        self._sessions.carried(live, connection, epoch, peer)
         resumed = admission.resumed is not None
         logger.info(
             "node online", extra={"node": live.node_id, "epoch": live.epoch, "resumed": resumed}
@@ -243,7 +251,7 @@ class AgentsDoor:
         closed, has_left = Closed(ABNORMAL_CLOSE, "the link's task failed"), False
         try:
             async with asyncio.TaskGroup() as tasks:
-                booking = tasks.create_task(link.book(), name=f"usage of {live.node_id}")
+                booking = tasks.create_task(link.book(connection), name=f"usage of {live.node_id}")
                 closed = await connection.run()
                 booking.cancel()
         finally:
@@ -270,6 +278,7 @@ class AgentsDoor:
         if len(message.models) > MODELS_LIMIT:
             raise ProtocolViolation(f"{len(message.models)} models advertised", 1009)
         self._sessions.advertised(live, message)
+        self._offers.heard(live.node_id, [offer.id for offer in message.models])
 
     def told(self, live: LiveSession, message: ControlMessage) -> None:
         """What routing should know."""
@@ -306,49 +315,6 @@ class AgentsDoor:
             self._proofs.clear()
         self._proofs[signed.key_id] = key
         return Claim(record, signed)
-
-
-class _Link:
-    """One link's control messages, usage in a task of its own so that the rest never waits."""
-
-    def __init__(self, door: AgentsDoor, live: LiveSession) -> None:
-        self._door = door
-        self._live = live
-        self._batches: asyncio.Queue[UsageBatch] = asyncio.Queue(BATCHES_WAITING)
-        self.connection: Connection | None = None
-
-    def control_received(self, message: ControlMessage) -> None:
-        """Pass it to its owner; a full queue of usage ends the link: the records come again."""
-        match message:
-            case Advertise():
-                self._door.advertised(self._live, message)
-            case UsageBatch():
-                if self._batches.full():
-                    raise ProtocolViolation("more usage than was acknowledged", _BUSY_CLOSE)
-                self._batches.put_nowait(message)
-            case Renew():
-                pass
-            case _:
-                self._door.told(self._live, message)
-
-    async def book(self) -> None:
-        """Until cancelled, batch by batch."""
-        while True:
-            batch = await self._batches.get()
-            assert self.connection is not None
-            try:
-                ack = await self._door.book(self._live, batch)
-            except ProtocolViolation as violation:
-                logger.warning(
-                    "usage refused", extra={"node": self._live.node_id, "reason": str(violation)}
-                )
-                self.connection.close(violation.close_code, str(violation))
-                return
-            if ack is None:
-                # The link stays: the node asks again when its next record or link comes.
-                logger.error("usage not booked", extra={"node": self._live.node_id})
-            else:
-                self.connection.control(ack)
 
 
 def _welcome(live: LiveSession, epoch: int, resumed: tuple[StreamOffset, ...] | None) -> Welcome:

@@ -9,12 +9,13 @@ from sqlalchemy import insert, select, update
 
 from byoi_console.accounts.audit import Change
 from byoi_console.clock import wall_ms
+from byoi_console.errors import NotFound
 from byoi_console.store.identifiers import new_id, secret_hash
 from byoi_console.store.tables import join_tokens
 from byoi_wire.ids import OrgId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,6 +32,17 @@ class NewJoinToken(NamedTuple):
     id: str
     token: str
     expires_at_ms: int
+
+
+class TokenFacts(NamedTuple):
+    """A join token as people may see it; times are Unix milliseconds."""
+
+    id: str
+    uses: int
+    uses_left: int
+    created_at_ms: int
+    expires_at_ms: int
+    revoked_at_ms: int | None
 
 
 class Leave(NamedTuple):
@@ -78,8 +90,42 @@ class JoinTokens:
             await self._audit.record(connection, change)
         return new
 
+    async def list(self, org_id: OrgId) -> Sequence[TokenFacts]:
+        """The organisation's tokens, newest first."""
+        query = select(join_tokens).where(join_tokens.c.org_id == org_id)
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                query.order_by(join_tokens.c.created_at_ms.desc(), join_tokens.c.id)
+            )
+            return [
+                TokenFacts(
+                    id=row.id,
+                    uses=row.uses,
+                    uses_left=row.uses_left,
+                    created_at_ms=row.created_at_ms,
+                    expires_at_ms=row.expires_at_ms,
+                    revoked_at_ms=row.revoked_at_ms,
+                )
+                for row in rows
+            ]
+
+    async def revoke(self, org_id: OrgId, token_id: str, actor: str) -> None:
+        """End a token; the next machine that shows it is refused, those admitted stay.
+
+        Raises:
+            NotFound: the organisation has no such token, or it is revoked already.
+        """
+        live = join_tokens.c.id == token_id, join_tokens.c.org_id == org_id
+        query = update(join_tokens).where(*live, join_tokens.c.revoked_at_ms.is_(None))
+        async with self._database.write() as connection:
+            done = await connection.execute(query.values(revoked_at_ms=self._now_ms()))
+            if not done.rowcount:
+                raise NotFound("There is no such join token.")
+            change = Change(actor, "join_token.revoked", token_id, org_id, {})
+            await self._audit.record(connection, change)
+
     async def take(self, connection: AsyncConnection, token: str) -> Leave | None:
-        """Take one use within the caller's transaction; None: unknown, used up or expired.
+        """Take one use within the caller's transaction; None: unknown, used up or over.
 
         The count is checked and lowered by one statement, so that no two transactions can take
         the same use.
@@ -89,6 +135,7 @@ class JoinTokens:
             update(join_tokens)
             .where(named, join_tokens.c.uses_left > 0)
             .where(join_tokens.c.expires_at_ms > self._now_ms())
+            .where(join_tokens.c.revoked_at_ms.is_(None))
             .values(uses_left=join_tokens.c.uses_left - 1)
         )
         if not taken.rowcount:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from byoi_wire.aio.session import Session
 from byoi_wire.errors import ProtocolViolation
 from byoi_wire.ids import SessionId
-from byoi_wire.messages import Goaway
+from byoi_wire.messages import Goaway, RotateKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,15 +41,17 @@ class LiveSession:
         self.session = Session()
         self.advertise: Advertise | None = None
         self.connection: Connection | None = None
+        self.address = ""
         self.grace: asyncio.TimerHandle | None = None
 
-    def carry(self, connection: Connection, epoch: int) -> None:
-        """This link carries the session from now on."""
+    def carry(self, connection: Connection, epoch: int, address: str) -> None:
+        """This link, from that address, carries the session from now on."""
         if self.grace is not None:
             self.grace.cancel()
             self.grace = None
         self.epoch = epoch
         self.connection = connection
+        self.address = address
 
     def drop_link(self) -> None:
         """The link is not to be trusted any more: close it without a word."""
@@ -84,6 +86,7 @@ class Sessions:
         self._registry = registry
         self._grace_seconds = grace_seconds
         self._live: dict[NodeId, LiveSession] = {}
+        self._orders: set[NodeId] = set()
 
     def admit(self, hello: Hello, org_id: OrgId, epoch: int) -> Admission | None:
         """Decide what a proven hello becomes; None where a later link of the node was faster."""
@@ -120,9 +123,13 @@ class Sessions:
             self._registry.update(live.node_id, advertise)
         live.advertise = advertise
 
-    def carried(self, live: LiveSession, connection: Connection, epoch: int) -> None:
+    def carried(
+        self, live: LiveSession, connection: Connection, epoch: int, address: str = ""
+    ) -> None:
         """A link carries the session again, or for the first time."""
-        live.carry(connection, epoch)
+        live.carry(connection, epoch, address)
+        if live.node_id in self._orders:
+            self.ask_for_new_key(live.node_id)
         self._registry.changed()
 
     def lost(self, live: LiveSession, connection: Connection, closed: Closed) -> bool:
@@ -139,10 +146,29 @@ class Sessions:
         return False
 
     def disconnect(self, node_id: NodeId) -> None:
-        """The node is revoked: its session ends now."""
+        """The node is revoked, or its key is another machine's now: its session ends at once."""
         if (live := self._live.get(node_id)) is not None:
             live.dismiss("revoked", POLICY_CLOSE)
             self._end(live, "the node was revoked")
+
+    def ask_for_new_key(self, node_id: NodeId) -> bool:
+        """Pass on the order to make a new key; False: no link leads there now.
+
+        The record keeps the order for the next link; one that comes up at this very moment may
+        have been read before it was written, so it is kept here as well.
+        """
+        live = self._live.get(node_id)
+        if live is None or live.connection is None:
+            self._orders.add(node_id)
+            return False
+        self._orders.discard(node_id)
+        live.connection.control(RotateKey(reason="ordered by an administrator"))
+        return True
+
+    def address(self, node_id: NodeId) -> str | None:
+        """Where the node's link comes from; None: no link leads there now."""
+        live = self._live.get(node_id)
+        return live.address if live is not None and live.connection is not None else None
 
     def drain(self, reconnect_in_seconds: Callable[[], float], try_for_seconds: float) -> None:
         """Ask every node to come back later, each at a time of its own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from byoi_console.routing.choose import Candidate
 
@@ -65,6 +65,7 @@ class LiveFacts:
     advertise: Advertise
     status: Status | None
     in_flight: int
+    is_drained: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ class _Entry:
     status: Status | None = None
     is_serving: bool = True
     reason: str = ""
+
+
+DRAINED: Final = "drained by an administrator"
+"""Why a node gets nothing new, whatever it says of itself."""
 
 
 class Registry:
@@ -86,6 +91,8 @@ class Registry:
         self._entries: dict[NodeId, _Entry] = {}
         # Beside the entries: a request's place outlives the session that it was opened through.
         self._in_flight: dict[NodeId, int] = {}
+        # An administrator's wish stands whether or not the node is here.
+        self._drained: set[NodeId] = set()
         self._changed = asyncio.Event()
 
     # What the agents' door tells
@@ -107,6 +114,14 @@ class Registry:
     def set_serving(self, node_id: NodeId, is_serving: bool, reason: str = "") -> None:
         """Whether new requests may go there (its owner's wish, or it is draining)."""
         self._replace(node_id, is_serving=is_serving, reason=reason)
+
+    def set_drained(self, node_id: NodeId, is_drained: bool) -> None:
+        """An administrator's wish that nothing new goes there; what runs there ends by itself."""
+        if is_drained:
+            self._drained.add(node_id)
+        else:
+            self._drained.discard(node_id)
+        self.changed()
 
     def remove(self, node_id: NodeId, node: LiveNode) -> None:
         """`node`'s session is over; no news where another session has taken its place."""
@@ -139,7 +154,7 @@ class Registry:
                 connected=entry.node.session.connected,
             )
             for node_id, entry in self._entries.items()
-            if entry.is_serving and entry.node.org_id == org_id
+            if self._takes(node_id, entry) and entry.node.org_id == org_id
             for offer in entry.advertise.models
             if offer.id == model
         ]
@@ -147,8 +162,8 @@ class Registry:
     def models(self, org_id: OrgId) -> tuple[ModelOffer, ...]:
         """What the organisation's nodes offer, one entry per model, by name."""
         found: dict[ModelId, ModelOffer] = {}
-        for entry in self._entries.values():
-            if entry.is_serving and entry.node.org_id == org_id:
+        for node_id, entry in self._entries.items():
+            if self._takes(node_id, entry) and entry.node.org_id == org_id:
                 for offer in entry.advertise.models:
                     found.setdefault(offer.id, offer)
         return tuple(found[name] for name in sorted(found))
@@ -181,20 +196,25 @@ class Registry:
         entry = self._entries.get(node_id)
         if entry is None:
             return None
+        is_drained = node_id in self._drained
         return LiveFacts(
             node_id=node_id,
             org_id=entry.node.org_id,
             connected=entry.node.session.connected,
-            is_serving=entry.is_serving,
-            reason=entry.reason,
+            is_serving=self._takes(node_id, entry),
+            reason=DRAINED if is_drained else entry.reason,
             advertise=entry.advertise,
             status=entry.status,
             in_flight=self._in_flight.get(node_id, 0),
+            is_drained=is_drained,
         )
 
     def live(self) -> tuple[NodeId, ...]:
         """Every node that has a session."""
         return tuple(self._entries)
+
+    def _takes(self, node_id: NodeId, entry: _Entry) -> bool:
+        return entry.is_serving and node_id not in self._drained
 
     def _replace(self, node_id: NodeId, **changes: object) -> None:
         if entry := self._entries.get(node_id):

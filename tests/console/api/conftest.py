@@ -135,7 +135,7 @@ def rooms(database, audit, join_tokens, enrolment, arrivals, records, clock):
         metrics_are_public=False,
     )
     return SimpleNamespace(
-        services=services, disconnected=disconnected, state=state, links=sessions
+        services=services, disconnected=arrivals.disconnected, state=state, links=sessions
     )
 
 

@@ -11,9 +11,14 @@ from byoi_wire.messages import Advertise, Device, Host, ModelOffer, Status
 
 
 @pytest.fixture
-async def node_id(api, machine):
+async def enrolled(api, machine):
     token = (await api("POST", "/api/join-tokens", {})).json["token"]
-    return (await api("POST", "/agent/v1/token", machine(token))).json["node_id"]
+    return (await api("POST", "/agent/v1/token", machine(token))).json
+
+
+@pytest.fixture
+def node_id(enrolled):
+    return enrolled["node_id"]
 
 
 def go_live(rooms, node_id, org_id):
@@ -37,8 +42,9 @@ async def test_a_node_that_never_came_is_offline(api, node_id):
     assert node["models"] == []
 
 
-async def test_a_live_node_is_shown_as_it_is_now(api, rooms, node_id, org_id):
-    await rooms.services.records.begin_session(node_id)
+async def test_a_live_node_is_shown_as_it_is_now(api, rooms, enrolled, org_id):
+    node_id = enrolled["node_id"]
+    await rooms.services.records.begin_session(node_id, enrolled["key_id"])
     live = go_live(rooms, node_id, org_id)
     rooms.services.registry.reserve(node_id)
     rooms.services.registry.set_status(node_id, Status(running=1, waiting=0))
@@ -56,12 +62,13 @@ async def test_a_live_node_is_shown_as_it_is_now(api, rooms, node_id, org_id):
     ("method", "path", "field"), [("POST", "/revoke", "revoked"), ("DELETE", "", "deleted")]
 )
 async def test_a_node_that_is_sent_away_loses_its_session_at_once(
-    api, rooms, node_id, method, path, field
+    api, rooms, enrolled, method, path, field
 ):
+    node_id = enrolled["node_id"]
     answer = await api(method, f"/api/nodes/{node_id}{path}")
     assert answer.json == {"id": node_id, field: True}
     assert rooms.disconnected == [node_id]
-    assert await rooms.services.records.begin_session(node_id) is None
+    assert await rooms.services.records.begin_session(node_id, enrolled["key_id"]) is None
 
 
 async def test_a_deleted_node_is_gone_a_revoked_one_is_shown_as_such(api, node_id):

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from byoi_console.ledger.postings import Ledger
 from byoi_console.ledger.tickets import Tickets
-from byoi_console.nodes import endpoint
+from byoi_console.nodes import endpoint, link
 from byoi_console.nodes.enrolment import JoinRequest
 from byoi_console.nodes.proofs import PROOF_TAG
 from byoi_console.nodes.session import Sessions
@@ -299,7 +299,7 @@ async def test_a_flood_of_usage_ends_the_link(house, monkeypatch):
     machine = await house.come_in()
     never = asyncio.Event()
     monkeypatch.setattr(house.door, "book", lambda *_: never.wait())
-    for _ in range(endpoint.BATCHES_WAITING + 2):
+    for _ in range(link.BATCHES_WAITING + 2):
         machine.say(UsageBatch(records=()))
     assert (await machine.end())[0] == 1013
 

@@ -29,7 +29,7 @@ async def test_epochs_rise_one_by_one_whoever_asks(records, enrolled):
     epochs = []
 
     async def begin():
-        epochs.append(await records.begin_session(enrolled.node_id))
+        epochs.append((await records.begin_session(enrolled.node_id, enrolled.key_id)).epoch)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(20):
@@ -39,7 +39,7 @@ async def test_epochs_rise_one_by_one_whoever_asks(records, enrolled):
 
 async def test_a_revoked_node_gets_no_session_and_its_key_is_kept_as_revoked(records, enrolled):
     await records.revoke(enrolled.node_id, "person_1")
-    assert await records.begin_session(enrolled.node_id) is None
+    assert await records.begin_session(enrolled.node_id, enrolled.key_id) is None
     assert (await records.get(enrolled.node_id)).is_revoked
     assert (await records.key(enrolled.key_id)).is_revoked
 
@@ -49,13 +49,13 @@ async def test_a_deleted_node_is_listed_no_more(records, enrolled, org_id):
     assert await records.list(org_id) == []
     assert await records.get(enrolled.node_id) is None
     assert (await records.key(enrolled.key_id)).is_revoked
-    assert await records.begin_session(enrolled.node_id) is None
+    assert await records.begin_session(enrolled.node_id, enrolled.key_id) is None
     with pytest.raises(NotFound):
         await records.revoke(enrolled.node_id, "person_1")
 
 
 async def test_comings_and_goings_are_noted(records, enrolled, clock):
-    await records.begin_session(enrolled.node_id)
+    await records.begin_session(enrolled.node_id, enrolled.key_id)
     clock.seconds += 10
     await records.seen([enrolled.node_id])
     assert (await records.get(enrolled.node_id)).last_seen_at_ms == clock.now_ms()
@@ -63,7 +63,7 @@ async def test_comings_and_goings_are_noted(records, enrolled, clock):
     await records.departed(enrolled.node_id, with_goodbye=True)
     node = await records.get(enrolled.node_id)
     assert (node.last_seen_at_ms, node.has_departed) == (clock.now_ms(), True)
-    await records.begin_session(enrolled.node_id)
+    await records.begin_session(enrolled.node_id, enrolled.key_id)
     assert not (await records.get(enrolled.node_id)).has_departed
     await records.seen([])
 

@@ -60,6 +60,9 @@ class Connection:
 
     Frames written during one turn of the event loop leave as one message; while the link is busy,
     DATA gathers a little longer, so that the cost of a chunk falls as the load grows.
+
+    `on_text` hears of every text message, pings included, before it is read; both it and
+    `on_control` may raise ProtocolViolation to end the link.
     """
 
     def __init__(
@@ -67,11 +70,14 @@ class Connection:
         channel: Channel,
         session: Session,
         on_control: Callable[[ControlMessage], None],
+        *,
+        on_text: Callable[[], None] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._channel = channel
         self._session = session
         self._on_control = on_control
+        self._on_text = on_text
         self._closed: asyncio.Future[Closed] = self._loop.create_future()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._is_flush_due = False
@@ -156,8 +162,8 @@ class Connection:
             if isinstance(message, bytes):
                 self._session.frames_received(codec.decode(message))
                 self._liveness.hurry()
-            elif (control := codec.decode_control(message)) is not None:
-                self._control_received(control)
+            else:
+                self._text_received(message)
         except ProtocolViolation as violation:
             logger.warning("peer broke the protocol", extra={"reason": str(violation)})
             self.close(violation.close_code, str(violation))
@@ -172,6 +178,12 @@ class Connection:
         self._finish(code, reason)
 
     # Inside
+
+    def _text_received(self, text: str) -> None:
+        if self._on_text is not None:
+            self._on_text()
+        if (control := codec.decode_control(text)) is not None:
+            self._control_received(control)
 
     def _control_received(self, message: ControlMessage) -> None:
         if isinstance(message, Ping):

@@ -1,0 +1,61 @@
+"""What an administrator does to a node: written down first, then told to whoever is live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from byoi_console.nodes.records import NodeChanges, NodeRecords
+    from byoi_console.nodes.session import Sessions
+    from byoi_console.routing.registry import Registry
+    from byoi_wire.ids import NodeId
+
+
+class NodeAdministration:
+    """The order of things for API and pages; keeps nothing.
+
+    Each raises NotFound where there is no such node; whose node it is, the caller has checked.
+    """
+
+    def __init__(self, records: NodeRecords, sessions: Sessions, registry: Registry) -> None:
+        self._records = records
+        self._sessions = sessions
+        self._registry = registry
+
+    async def load(self) -> None:
+        """What earlier runs were told, before the first node comes."""
+        for node_id in await self._records.drained():
+            self._registry.set_drained(node_id, True)
+
+    async def revoke(self, node_id: NodeId, actor: str) -> None:
+        """Its keys prove nothing any more, and its session ends at once."""
+        await self._records.revoke(node_id, actor)
+        self._sessions.disconnect(node_id)
+
+    async def delete(self, node_id: NodeId, actor: str) -> None:
+        """Revoked, and listed no more."""
+        await self._records.delete(node_id, actor)
+        self._sessions.disconnect(node_id)
+
+    async def drain(self, node_id: NodeId, actor: str) -> None:
+        """Nothing new goes there, whatever the node says, until `undrain`."""
+        await self._records.drain(node_id, True, actor)
+        self._registry.set_drained(node_id, True)
+
+    async def undrain(self, node_id: NodeId, actor: str) -> None:
+        """It is served again as it says itself."""
+        await self._records.drain(node_id, False, actor)
+        self._registry.set_drained(node_id, False)
+
+    async def order_rotation(self, node_id: NodeId, actor: str) -> bool:
+        """It shall make itself a new key; False: it hears so when it is back."""
+        await self._records.order_rotation(node_id, actor)
+        return self._sessions.ask_for_new_key(node_id)
+
+    async def change(self, node_id: NodeId, changes: NodeChanges, actor: str) -> None:
+        """Another name, visibility or mode."""
+        await self._records.change(node_id, changes, actor)
+
+    def address(self, node_id: NodeId) -> str | None:
+        """Where its link comes from; None: none leads there now."""
+        return self._sessions.address(node_id)
