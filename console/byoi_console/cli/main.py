@@ -1,9 +1,4 @@
-"""The command `byoi-console`.
-
-Exit codes: 0 done, 1 it failed (the sentence on stderr says why), 2 the command line is wrong,
-70 a fault of byoi itself (its traceback comes with it, for the report), 78 a setting is wrong
-(trying again changes nothing).
-"""
+"""The command `byoi-console`, its commands, and what its exit codes mean."""
 
 from __future__ import annotations
 
@@ -15,12 +10,24 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from byoi_console.cli.admin import admin
+from byoi_console.cli.backup import backup, restore
+from byoi_console.cli.config import config
 from byoi_console.cli.serve import serve
 from byoi_console.errors import ConfigError, ConsoleError
 
 EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
 EXIT_SOFTWARE: Final = 70
 EXIT_CONFIG: Final = 78
+
+EXIT_CODES: Final[dict[int, str]] = {
+    0: "done; of `byoi-console serve`: stopped as it was told to",
+    EXIT_FAILED: "it failed; the sentence on standard error says why",
+    EXIT_USAGE: "the command line is wrong",
+    EXIT_SOFTWARE: "a fault of byoi itself; its traceback comes with it, for the report",
+    EXIT_CONFIG: "a setting is wrong; trying again changes nothing",
+}
+"""The documentation shows these."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,6 +38,9 @@ def cli() -> None:
 
 cli.add_command(serve)
 cli.add_command(admin)
+cli.add_command(backup)
+cli.add_command(restore)
+cli.add_command(config)
 
 
 def main() -> None:

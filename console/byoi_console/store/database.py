@@ -85,7 +85,8 @@ async def hold_lock(connection: AsyncConnection, name: str) -> None:
 
 def _engine_for(url: URL) -> AsyncEngine:
     try:
-        return create_async_engine(url)
+        # What a statement carries may be a secret: no error's text repeats it.
+        return create_async_engine(url, hide_parameters=True)
     except ImportError as error:
         raise ConfigError(
             f"database_url: {url.drivername} needs the Python package {error.name!r}; "

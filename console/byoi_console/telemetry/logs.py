@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 _PLAIN_FIELDS: Final = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 _SECRET: Final = re.compile(r"(sk-byoi-|byoi-join-)[A-Za-z0-9_-]+|(Bearer|Basic) +[^\s\"']+")
+_PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)[^\s/@]+@")
+_STATEMENT: Final = re.compile(
+    r"(\n\[SQL: .*?)?\n\(Background on this error at: [^)]*\)|\n\[SQL: .*", re.DOTALL
+)
 
 
 def configure(form: Literal["human", "json"], level: str, stream: TextIO | None = None) -> None:
@@ -27,12 +31,17 @@ def configure(form: Literal["human", "json"], level: str, stream: TextIO | None 
 
 def redact(text: str) -> str:
     """`text` without keys, tokens or credentials; their kind stays readable."""
+    text = _PASSWORD.sub(r"\1…@", text)
     return _SECRET.sub(lambda found: f"{found[1] or found[2] + ' '}…", text)
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
-    """What the caller gave as `extra`."""
-    return {name: value for name, value in vars(record).items() if name not in _PLAIN_FIELDS}
+    """What the caller gave as `extra`; of a database's complaint only what the database said."""
+    return {
+        name: _STATEMENT.sub("", value) if isinstance(value, str) else value
+        for name, value in vars(record).items()
+        if name not in _PLAIN_FIELDS
+    }
 
 
 class JsonLines(logging.Formatter):
@@ -48,7 +57,7 @@ class JsonLines(logging.Formatter):
             **fields_of(record),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = _traceback(self, record)
         return redact(json.dumps(line, default=str, ensure_ascii=False))
 
 
@@ -63,5 +72,9 @@ class HumanLines(logging.Formatter):
         # Names that users chose may hold line breaks: one event stays one line.
         text = text.replace("\r", "\\r").replace("\n", "\\n")
         if record.exc_info:
-            text = f"{text}\n{self.formatException(record.exc_info)}"
+            text = f"{text}\n{_traceback(self, record)}"
         return redact(text)
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    return _STATEMENT.sub("", formatter.formatException(record.exc_info or (None, None, None)))

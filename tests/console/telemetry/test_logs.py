@@ -5,6 +5,7 @@ import json
 import logging
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from byoi_console.telemetry.logs import configure, redact
 
@@ -65,3 +66,22 @@ def test_quiet_levels_are_quiet(told):
     logging.getLogger("x").debug("detail")
     logging.getLogger("alembic.runtime").info("Running upgrade")
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("form", ["json", "human"])
+def test_of_a_database_s_complaint_only_what_the_database_said_is_logged(told, form):
+    stream = told(form)
+    error = OperationalError("INSERT INTO t VALUES (?)", ("hidden",), Exception("disk is full"))
+    logging.getLogger("x").error("ledger not writable", extra={"why": str(error)})
+    try:
+        raise error
+    except OperationalError:
+        logging.getLogger("x").exception("request failed")
+    text = stream.getvalue()
+    assert text.count("disk is full") == 2
+    for noise in ("Background", "sqlalche.me", "INSERT", "hidden"):
+        assert noise not in text
+
+
+def test_a_password_in_an_address_is_a_secret():
+    assert redact("at postgresql://u:p4ss@host/b") == "at postgresql://u:…@host/b"
