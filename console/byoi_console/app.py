@@ -33,8 +33,8 @@ from byoi_console.gateway.tls import Certificate
 from byoi_console.ledger.postings import Ledger
 from byoi_console.ledger.tickets import Tickets
 from byoi_console.ledger.usage import UsageQueries
-from byoi_console.nodes.census import census
 from byoi_console.nodes.administration import NodeAdministration
+from byoi_console.nodes.census import census
 from byoi_console.nodes.devices import Devices
 from byoi_console.nodes.endpoint import AgentsDoor
 from byoi_console.nodes.enrolment import Enrolment
@@ -57,7 +57,7 @@ from byoi_console.telemetry.metrics import Facts, Tally, exposition
 from byoi_wire.version import GRACE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -70,6 +70,9 @@ logger = logging.getLogger(__name__)
 _BACKLOG: Final = 1024
 _RETURNS_PER_SECOND: Final = 100
 """How many nodes come back within a second of each other after a restart."""
+
+_RECALLED_MS: Final = 24 * 3600 * 1000
+"""How long ago a node may have been here for its models to be awaited rather than unknown."""
 
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - shown, not bound
 _API_PATHS: Final = ("/api", "/agent", "/healthz", "/readyz", "/metrics")
@@ -135,6 +138,7 @@ async def serve_console(settings: Settings, ready: Callable[[Serving], None]) ->
                 keys = await load_console_keys(database, origin=settings.origin, first_origin=url)
                 public_url = settings.origin or url
                 rooms = _build(settings, database, keys, stop, public_url)
+                await rooms.recall()
                 path = await rooms.links.for_first_admin()
                 serving = Serving(url, None if path is None else public_url + path, stop)
                 await _run(rooms, settings, (listener, tls), stop, lambda: ready(serving))
@@ -153,6 +157,8 @@ class _Rooms:
     ledger: Ledger
     links: OneTimeLinks
     viewers: Viewers[tuple[NodeView, ...]]
+    recall: Callable[[], Awaitable[None]]
+    """Bring back what an earlier run knew of the nodes, before the first of them comes."""
 
 
 async def _run(
@@ -308,7 +314,12 @@ def _build(
     )
     proxies = Proxies(settings.trusted_proxies)
     front = Front(gateway=gateway, app=_side_by_side(api, pages), agents_door=door, proxies=proxies)
-    return _Rooms(front, door, sessions, registry, ledger, links, viewers)
+
+    async def recall() -> None:
+        await administration.load()
+        gateway.remember(await records.offered_since(wall_ms() - _RECALLED_MS))
+
+    return _Rooms(front, door, sessions, registry, ledger, links, viewers, recall)
 
 
 def _side_by_side(api: ASGIApp, pages: ASGIApp) -> ASGIApp:

@@ -35,7 +35,7 @@ from byoi_wire.requests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from byoi_console.accounts.principal import Principal
     from byoi_console.gateway.exchange import Exchange, Header
@@ -181,7 +181,7 @@ class Gateway:
         await self._record(exchange, call, headers, name, wanted)
 
     def _check_model(self, model: str, principal: Principal) -> None:
-        """Refuse what this key may not use, and what nobody has offered since the start.
+        """Refuse what this key may not use, and what nobody has offered lately.
 
         A model whose nodes are all away is no news to the caller yet: they may come back. While no
         node at all is here, as for a moment after a restart, nobody can say what is offered.
@@ -197,6 +197,11 @@ class Gateway:
             self._remember(org_id, offer.id)
         if offers and (org_id, model) not in self._seen:
             raise ModelUnknown(model, self._catalogue.near(principal, model))
+
+    def remember(self, offered: Iterable[tuple[OrgId, str]]) -> None:
+        """Models of organisations that an earlier run has seen: away, but not unknown."""
+        for org_id, model in offered:
+            self._remember(org_id, model)
 
     def _remember(self, org_id: str, model: str) -> None:
         self._seen[org_id, model] = None
