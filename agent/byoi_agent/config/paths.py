@@ -127,6 +127,19 @@ def runtime_root(environment: Mapping[str, str]) -> Path:
     return next((path for path in candidates if _is_short(path)), Path("/tmp") / own)  # noqa: S108 checked by make_private_folder
 
 
+def key_place(store: str, paths: Paths) -> str:
+    """Where the private key lies, for people."""
+    match store:
+        case "file":
+            return f"in a file in {paths.keys_folder}"
+        case "keyring":
+            return "in the system's keyring"
+        case "credential":
+            return "in a credential of systemd"
+        case _:
+            return f"in the {store} store"
+
+
 def config_file(data_dir: Path | None, environment: Mapping[str, str]) -> Path:
     """Where the configuration file is, or would be: named, in the data folder, or the user's."""
     if named := environment.get("BYOI_CONFIG"):

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from byoi_agent.control.schema import StatusReport, UsageTable
+from byoi_agent.control.schema import ReloadReport, StatusReport, UsageTable
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_wire.messages import Advertise
 
@@ -76,13 +76,20 @@ class ControlClient:
         """Have the engine serve again. Raises as `status`."""
         self._post("/api/engine/wake", {})
 
+    def reload(self) -> ReloadReport:
+        """Have the settings read again. Raises as `status`; refused, the old ones hold."""
+        return self._answer(self._exchange("/api/reload", "POST", b""), ReloadReport)
+
     def _post(self, target: str, order: object) -> None:
         status, body = self._exchange(target, "POST", json.dumps(order).encode())
         if status != http.client.ACCEPTED:
             raise AgentError(f"the node refused: {_message(body) or status}")
 
     def _get(self, target: str, answer: type[_Model]) -> _Model:
-        status, body = self._exchange(target)
+        return self._answer(self._exchange(target), answer)
+
+    def _answer(self, came: tuple[int, bytes], answer: type[_Model]) -> _Model:
+        status, body = came
         if status != http.client.OK:
             raise AgentError(f"the node refused: {_message(body) or status}")
         try:

@@ -18,11 +18,7 @@ Verdict = Literal["allowed", "unauthorized", "forbidden"]
 
 def judge(headers: Mapping[str, str], port: int, token: str) -> Verdict:
     """Whether a request with these headers may pass; `headers` finds names in any case."""
-    names = {f"{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]")}
-    if headers.get("Host", "").lower() not in names:
-        return "forbidden"
-    origin = headers.get("Origin")
-    if origin is not None and origin.lower() not in {f"http://{name}" for name in names}:
+    if not is_from_here(headers, port):
         return "forbidden"
     scheme, _, shown = headers.get("Authorization", "").partition(" ")
     # Bytes: compare_digest refuses text beyond ASCII, which anybody could send.
@@ -31,3 +27,12 @@ def judge(headers: Mapping[str, str], port: int, token: str) -> Verdict:
     ):
         return "unauthorized"
     return "allowed"
+
+
+def is_from_here(headers: Mapping[str, str], port: int) -> bool:
+    """Whether a program of this machine asks, and no web page under a name of its own."""
+    names = {f"{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]")}
+    if headers.get("Host", "").lower() not in names:
+        return False
+    origin = headers.get("Origin")
+    return origin is None or origin.lower() in {f"http://{name}" for name in names}

@@ -42,7 +42,7 @@ class EngineOrder(BaseModel):
 
 
 class LinkStatus(_Answer):
-    """The link to the console."""
+    """The link to the console; `since` and `next_try_at` are Unix seconds."""
 
     state: str
     console_url: str
@@ -50,6 +50,9 @@ class LinkStatus(_Answer):
     epoch: int | None = None
     connects: int = 0
     resumes: int = 0
+    since: float | None = None
+    last_error: str | None = None
+    next_try_at: float | None = None
 
 
 class DeviceStatus(_Answer):
@@ -65,6 +68,14 @@ class DeviceStatus(_Answer):
     temperature_celsius: float | None = None
 
 
+class LogStatus(_Answer):
+    """Where the log's lines go besides standard error: a file, or a unit's journal."""
+
+    file: str | None = None
+    unit: str | None = None
+    is_users: bool = False
+
+
 class WarningStatus(_Answer):
     """Something that needs the owner, and what to do about it."""
 
@@ -73,8 +84,22 @@ class WarningStatus(_Answer):
     mend: str
 
 
+class UsageSum(_Answer):
+    """Sums over all lines."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    total_tokens: int = 0
+
+
 class StatusReport(_Answer):
-    """What `byoi status` shows. Of unacknowledged records only the first thousand are counted."""
+    """What `byoi status` shows.
+
+    `log` says where the log's lines go, `key_place` where the private key lies; of today's usage
+    (UTC) what has ended is counted, tokens a second are those of the last minute's answers.
+    """
 
     node_id: str
     agent_version: str
@@ -93,6 +118,17 @@ class StatusReport(_Answer):
     host: Host | None = None
     devices: tuple[DeviceStatus, ...] = ()
     warnings: tuple[WarningStatus, ...] = ()
+    key_place: str | None = None
+    tokens_per_second: float | None = None
+    today: UsageSum | None = None
+    log: LogStatus | None = None
+
+
+class ReloadReport(_Answer):
+    """Names of settings that changed with a reload, and of those that need a restart."""
+
+    now: tuple[str, ...] = ()
+    at_restart: tuple[str, ...] = ()
 
 
 class UsageLine(_Answer):
@@ -106,16 +142,6 @@ class UsageLine(_Answer):
     completion_tokens: int
     cached_tokens: int
     total_tokens: int
-
-
-class UsageSum(_Answer):
-    """Sums over all lines."""
-
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    total_tokens: int = 0
 
 
 class UsageTable(_Answer):

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from aiohttp import web
 from pydantic import ValidationError
 
-from byoi_agent.control.guard import judge
+from byoi_agent.control.guard import is_from_here, judge
+from byoi_agent.control.metrics import CONTENT_TYPE as METRICS_TYPE
 from byoi_agent.control.schema import (
     EngineOrder,
     NodePlace,
@@ -29,6 +30,7 @@ from byoi_agent.usage.report import UsageFilter
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from byoi_agent.control.schema import ReloadReport
     from byoi_agent.usage.report import UsageReport
     from byoi_wire.messages import Advertise
 
@@ -38,6 +40,7 @@ _SOCKET_UMASK: Final = 0o117  # → 0660: whoever is in the socket's group may a
 _BODY_LIMIT_BYTES: Final = 16 * 1024
 _CLOSE_SECONDS: Final = 1.0
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Middleware = Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]
 
 
 class EngineOrders(Protocol):
@@ -55,15 +58,21 @@ class ControlServices:
     offer: Callable[[], Advertise]
     usage: Callable[[UsageFilter], Awaitable[UsageReport]]
     engine: EngineOrders | None = None
+    reload: Callable[[], ReloadReport] | None = None
+    metrics: Callable[[], bytes] | None = None
 
 
 @dataclass
 class ControlServer:
-    """Sole owner of the two listening sockets; an async context manager."""
+    """Sole owner of the listening sockets; an async context manager.
+
+    `metrics_port` serves /metrics alone, to any program of this machine, without a token.
+    """
 
     services: ControlServices
     socket_path: Path | None
     port: int = 0
+    metrics_port: int | None = None
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     _runners: list[web.AppRunner] = field(default_factory=list, repr=False)
 
@@ -74,9 +83,14 @@ class ControlServer:
             ConfigError: the port or the socket is taken by somebody else.
         """
         try:
-            await self._listen_tcp()
+            listener = _bind_loopback("control_port", self.port, "0 takes any free one")
+            self.port = int(listener.getsockname()[1])
+            await self._serve(listener, self._guarded)
+            if self.metrics_port is not None:
+                listener = _bind_loopback("metrics_port", self.metrics_port, "choose another")
+                await self._serve(listener, self._from_here, only_metrics=True)
             if self.socket_path is not None and hasattr(socket, "AF_UNIX"):
-                await self._serve(_bind_unix(self.socket_path), ())
+                await self._serve(_bind_unix(self.socket_path))
         except BaseException:
             await self._close()
             raise
@@ -105,34 +119,31 @@ class ControlServer:
             state_dir=str(state_dir),
         )
 
-    async def _listen_tcp(self) -> None:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", self.port))
-        except OSError as error:
-            listener.close()
-            raise ConfigError(
-                f"control_port {self.port} cannot be used: {error.strerror}; 0 takes any free one"
-            ) from error
-        self.port = int(listener.getsockname()[1])
-        await self._serve(listener, (self._guarded,))
-
-    async def _serve(self, listener: socket.socket, middlewares: tuple[object, ...]) -> None:
+    async def _serve(
+        self, listener: socket.socket, *middlewares: _Middleware, only_metrics: bool = False
+    ) -> None:
         app = web.Application(
             middlewares=[_as_json, *middlewares],  # type: ignore[list-item]
             client_max_size=_BODY_LIMIT_BYTES,
         )
+        if (metrics := self.services.metrics) is not None:
+            app.router.add_get("/metrics", partial(_metrics, metrics))
+        if not only_metrics:
+            self._add_api(app)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_SECONDS)
+        self._runners.append(runner)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+
+    def _add_api(self, app: web.Application) -> None:
         app.router.add_get("/api/status", self._status)
         app.router.add_get("/api/offer", self._offer)
         app.router.add_get("/api/usage", self._usage)
         if (engine := self.services.engine) is not None:
             app.router.add_post("/api/engine/sleep", partial(_sleep, engine))
             app.router.add_post("/api/engine/wake", partial(_wake, engine))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_SECONDS)
-        self._runners.append(runner)
-        await runner.setup()
-        await web.SockSite(runner, listener).start()
+        if (reload := self.services.reload) is not None:
+            app.router.add_post("/api/reload", partial(_reload, reload))
 
     async def _close(self) -> None:
         while self._runners:
@@ -148,6 +159,12 @@ class ControlServer:
             case "allowed":
                 return await handler(request)
 
+    @web.middleware
+    async def _from_here(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if not is_from_here(request.headers, self.metrics_port or 0):
+            raise web.HTTPForbidden(reason="Only programs on this machine may ask")
+        return await handler(request)
+
     async def _status(self, _request: web.Request) -> web.Response:
         return _json((await self.services.status()).model_dump_json())
 
@@ -158,6 +175,17 @@ class ControlServer:
         asked = {name: request.query[name] for name in UsageFilter._fields if name in request.query}
         report: UsageTable = usage_table([await self.services.usage(UsageFilter(**asked))])
         return _json(report.model_dump_json())
+
+
+async def _metrics(metrics: Callable[[], bytes], _request: web.Request) -> web.Response:
+    return web.Response(body=metrics(), headers={"Content-Type": METRICS_TYPE})
+
+
+async def _reload(reload: Callable[[], ReloadReport], _request: web.Request) -> web.Response:
+    try:
+        return _json(reload().model_dump_json())
+    except ConfigError as error:
+        return _error(web.HTTPConflict.status_code, str(error))
 
 
 async def _sleep(engine: EngineOrders, request: web.Request) -> web.Response:
@@ -186,6 +214,17 @@ async def _as_json(request: web.Request, handler: _Handler) -> web.StreamRespons
     except Exception:
         logger.exception("control request failed", extra={"path": request.path})
         return _error(500, "a fault of the agent; its log has the details")
+
+
+def _bind_loopback(setting: str, port: int, mend: str) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"{setting} {port} cannot be used: {error.strerror}; {mend}") from error
+    return listener
 
 
 def _bind_unix(path: Path) -> socket.socket:

@@ -9,7 +9,9 @@ from byoi_agent.control.schema import (
     EnginePlace,
     EngineStatus,
     LinkStatus,
+    LogStatus,
     StatusReport,
+    UsageSum,
     WarningStatus,
 )
 from byoi_agent.node import advertise
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.node.view import NodeView
+    from byoi_agent.telemetry.log_place import LogPlace
+    from byoi_agent.usage.tally import TallyView
 
 
 def status_of(
@@ -29,6 +33,9 @@ def status_of(
     pid: int,
     uptime_seconds: float,
     unacknowledged_records: int,
+    key_place: str | None = None,
+    tally: TallyView | None = None,
+    log: LogPlace | None = None,
 ) -> StatusReport:
     """All that `byoi status` shows."""
     return StatusReport(
@@ -52,7 +59,16 @@ def status_of(
             WarningStatus(name=warning.name, text=warning.text, mend=warning.mend)
             for warning in view.warnings
         ),
+        key_place=key_place,
+        tokens_per_second=None if tally is None else round(tally.tokens_per_second, 1),
+        today=None if tally is None else UsageSum(**tally.today._asdict()),
+        log=None if log is None else _log_of(log),
     )
+
+
+def _log_of(log: LogPlace) -> LogStatus:
+    file = None if log.file is None else str(log.file)
+    return LogStatus(file=file, unit=log.unit, is_users=log.is_users)
 
 
 def link_of(view: NodeView, console_url: str) -> LinkStatus:
@@ -65,6 +81,9 @@ def link_of(view: NodeView, console_url: str) -> LinkStatus:
         epoch=link.epoch,
         connects=link.connects,
         resumes=link.resumes,
+        since=link.since,
+        last_error=link.last_error,
+        next_try_at=link.next_try_at,
     )
 
 

@@ -162,6 +162,7 @@ class LinkSupervisor:
                     event = await self._events.get()
                     now = self._clock.monotonic()
                     self._state, commands = machine.step(self._state, event, now, self._limits)
+                    self._show_next_try(now)
                     for command in commands:
                         self._carry_out(command, tasks)
         except* LinkStopped as stopped:
@@ -318,7 +319,13 @@ class LinkSupervisor:
     def _lost(self, reason: str) -> None:
         if self._view.state != "waiting":  # the first failure is news, the next fifty are not
             logger.warning("link lost", extra={"reason": reason})
-        self._show(state="waiting", reason=reason)
+        self._show(state="waiting", reason=reason, last_error=reason)
+
+    def _show_next_try(self, now: float) -> None:
+        at = None
+        if isinstance(self._state, machine.Waiting):
+            at = self._clock.wall() + self._state.until - now
+        self._show(next_try_at=at)
 
     def _abandon(self, reason: str) -> None:
         session, self._session, self._session_id = self._session, None, None
@@ -326,6 +333,8 @@ class LinkSupervisor:
             session.abandon(reason)
 
     def _show(self, **changes: object) -> None:
+        if changes.get("state", self._view.state) != self._view.state or self._view.since is None:
+            changes["since"] = self._clock.wall()
         view = replace(self._view, **changes)  # type: ignore[arg-type]  # checked by its callers
         if view != self._view:
             self._view = view

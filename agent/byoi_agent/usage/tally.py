@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from byoi_agent.usage.report import UsageTotals
+from byoi_agent.usage.report import UsageFilter, UsageTotals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,6 +149,11 @@ class Tally:
             cached_tokens=today.cached_tokens + cached,
             total_tokens=today.total_tokens + prompt + completion,
         )
+
+
+def today(unix_seconds: float) -> UsageFilter:
+    """The day that a moment belongs to."""
+    return UsageFilter(since=_day_of(unix_seconds), until=_day_of(unix_seconds))
 
 
 class _Histogram:
