@@ -57,10 +57,10 @@ def pictures(pytestconfig) -> Path:
 
 async def make_keys(deployment: Any) -> None:
     """An administrator's and a client's, by the email and the password of the person."""
-    person = aiohttp.BasicAuth(EMAIL, PASSWORD)
+    person = {"Authorization": aiohttp.encode_basic_auth(EMAIL, PASSWORD)}
     body = {"name": "administration", "scope": "admin"}
     place = f"{deployment.url}/api/keys"
-    async with deployment.http.post(place, json=body, auth=person) as response:
+    async with deployment.http.post(place, json=body, headers=person) as response:
         deployment.admin_key = (await response.json())["key"]
     deployment.api_key = (await deployment.admin("POST", "/api/keys", {"name": "tests"}))["key"]
 
