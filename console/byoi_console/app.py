@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import signal
 import socket
@@ -54,6 +55,7 @@ from byoi_console.store.database import Database
 from byoi_console.store.lock import serving_from
 from byoi_console.store.migrate import migrate
 from byoi_console.telemetry.metrics import Facts, Tally, exposition
+from byoi_console.telemetry.service_manager import ServiceManager
 from byoi_wire.version import GRACE_SECONDS
 
 if TYPE_CHECKING:
@@ -127,9 +129,10 @@ async def serve_console(settings: Settings, ready: Callable[[Serving], None]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.ask)
     tls = _certificate(settings)
-    loop.add_signal_handler(signal.SIGHUP, _reload, tls)
+    manager = ServiceManager(os.environ)
     with _listen(settings) as listener:
         url = _url(listener, "http" if tls is None else "https")
+        loop.add_signal_handler(signal.SIGHUP, _reload, tls, manager, url)
         database = Database(settings.database)
         try:
             # Replicas on one server's database are meant to be; on one file they cannot be.
@@ -141,7 +144,15 @@ async def serve_console(settings: Settings, ready: Callable[[Serving], None]) ->
                 await rooms.recall()
                 path = await rooms.links.for_first_admin()
                 serving = Serving(url, None if path is None else public_url + path, stop)
-                await _run(rooms, settings, (listener, tls), stop, lambda: ready(serving))
+
+                def started() -> None:
+                    manager.ready(url)
+                    ready(serving)
+
+                async with asyncio.TaskGroup() as tasks:
+                    watchdog = tasks.create_task(manager.run(), name="watchdog")
+                    await _run(rooms, settings, (listener, tls), stop, started, manager)
+                    watchdog.cancel()
         finally:
             await database.close()
 
@@ -167,6 +178,7 @@ async def _run(
     listening: tuple[socket.socket, Certificate | None],
     stop: Stop,
     ready: Callable[[], None],
+    manager: ServiceManager,
 ) -> None:
     """All rooms until the end, which goes from the clients inwards.
 
@@ -184,6 +196,7 @@ async def _run(
         )
         await stop.is_wanted.wait()
         logger.info("console stops", extra={"requests": rooms.front.active})
+        manager.stopping(settings.drain_seconds)
         window = max(1.0, len(rooms.registry.live()) / _RETURNS_PER_SECOND)
         rooms.sessions.drain(lambda: random.uniform(0.0, window), settings.drain_seconds)  # noqa: S311
         rooms.viewers.close()  # a page that stays open is no answer to wait for
@@ -354,11 +367,13 @@ def _certificate(settings: Settings) -> Certificate | None:
     return Certificate(settings.tls_cert, settings.tls_key)
 
 
-def _reload(tls: Certificate | None) -> None:
+def _reload(tls: Certificate | None, manager: ServiceManager, url: str) -> None:
+    manager.reloading()
     if tls is None:
         logger.info("nothing to reload: only a certificate is read anew while the console serves")
     else:
         tls.reload()
+    manager.ready(url)
 
 
 def _listen(settings: Settings) -> socket.socket:
