@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from byoi_console.accounts.audit import AuditLog
 from byoi_console.accounts.keys import ApiKeys
 from byoi_console.accounts.one_time_links import OneTimeLinks
+from byoi_console.accounts.organisations import Organisations
 from byoi_console.accounts.people import People
 from byoi_console.accounts.sign_ins import SignIns
 from byoi_console.api.app import build_api
@@ -301,6 +302,7 @@ def _build(
             people=people,
             sign_ins=sign_ins,
             links=links,
+            organisations=Organisations(database, audit),
             keys=api_keys,
             join_tokens=join_tokens,
             devices=devices,

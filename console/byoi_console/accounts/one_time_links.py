@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from sqlalchemy import insert, select, update
 
 from byoi_console.accounts.audit import Change
+from byoi_console.accounts.organisations import checked_name
 from byoi_console.accounts.people import Person, checked_email, count_people
 from byoi_console.clock import wall_ms
-from byoi_console.errors import InputInvalid, NotFound
+from byoi_console.errors import NotFound
 from byoi_console.store.database import hold_lock
 from byoi_console.store.identifiers import new_id, secret_hash
 from byoi_console.store.tables import members, one_time_links, people
@@ -30,7 +31,6 @@ Purpose = Literal["first-admin", "reset-password"]
 
 LIFE_SECONDS: Final = 24 * 3600
 _TOKEN_LIMIT: Final = 128
-_NAME_LIMIT: Final = 200
 
 
 class OpenLink(NamedTuple):
@@ -164,18 +164,6 @@ class OneTimeLinks:
             links.used_at_ms.is_(None),
             links.expires_at_ms > self._now_ms(),
         )
-
-
-def checked_name(name: str) -> str:
-    """An organisation's name as it is kept.
-
-    Raises:
-        InputInvalid: it is empty, too long, or holds what cannot be printed.
-    """
-    name = " ".join(name.split())
-    if not name or len(name) > _NAME_LIMIT or not name.isprintable():
-        raise InputInvalid(f"A name has 1 to {_NAME_LIMIT} characters.", "organisation")
-    return name
 
 
 async def _person(connection: AsyncConnection, person_id: str | None) -> Person:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy import ColumnElement, case, func, literal, select, tuple_
 
 from byoi_console.errors import InputInvalid
-from byoi_console.store.tables import ledger_rows
+from byoi_console.store.tables import api_keys, ledger_rows, nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,28 @@ class UsageFilter:
     node_id: str | None = None
     api_key_id: str | None = None
     model: str | None = None
+
+
+Dimension = Literal["day", "model", "node_id", "api_key_id"]
+
+_NAMED: Final = {"node_id": nodes, "api_key_id": api_keys}
+"""Where the name lies of what a column refers to; a node or key that is gone keeps its name."""
+
+
+class UsageSum(NamedTuple):
+    """What was used under one value of a dimension; `name` is None where it has none but itself."""
+
+    value: str
+    name: str | None
+    requests: int
+    failed: int
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def total_tokens(self) -> int:
+        """Both ways together."""
+        return self.prompt_tokens + self.completion_tokens
 
 
 class UsageReport(NamedTuple):
@@ -67,6 +89,22 @@ class UsageQueries:
             rows = [_with_total(row) for row in found]
         names = ("requests", *_TOKENS, "total_tokens")
         return UsageReport(rows, {name: sum(row[name] for row in rows) for name in names})
+
+    async def sums(self, wanted: UsageFilter, by: Dimension) -> Sequence[UsageSum]:
+        """Requests and tokens by one dimension: days in their order, all else the largest first."""
+        rows, table = ledger_rows.c, _NAMED.get(by)
+        name = literal(None) if table is None else table.c.name
+        failed = func.sum(case((rows.outcome == "failed", 1), else_=0))
+        tokens = [func.sum(rows.prompt_tokens), func.sum(rows.completion_tokens)]
+        value = rows[by]
+        query = select(value, name, func.count(), failed, *tokens).where(*_conditions(wanted))
+        if table is not None:
+            query = query.outerjoin(table, table.c.id == value)
+        query = query.group_by(value) if table is None else query.group_by(value, name)
+        order = (value,) if by == "day" else ((tokens[0] + tokens[1]).desc(), value)
+        async with self._database.read() as connection:
+            found = await connection.execute(query.order_by(*order))
+            return [UsageSum(of, name, *(int(n) for n in numbers)) for of, name, *numbers in found]
 
     async def requests(
         self, wanted: UsageFilter, limit: int, after: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,23 @@ _STEPS: Final = (("second", 1), ("minute", 60), ("hour", 3600), ("day", 86_400))
 _JUST_NOW_SECONDS: Final = 5
 UNKNOWN: Final = "\N{EN DASH}"
 _DAYS_TOLD: Final = 60
+# Browsers say that they are others, too: the order is what tells them apart.
+_BROWSERS: Final = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS: Final = (
+    ("Android", "Android"),
+    ("iPhone", "iOS"),
+    ("iPad", "iPadOS"),
+    ("Mac OS X", "macOS"),
+    ("Windows", "Windows"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
 
 
 @lru_cache(maxsize=1)
@@ -31,7 +49,16 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters.update(iso=iso, utc=utc, age=age, number=number, size=size, spoken=spoken)
+    made.filters.update(
+        iso=iso,
+        utc=utc,
+        age=age,
+        number=number,
+        size=size,
+        spoken=spoken,
+        plain_json=plain_json,
+        browser=browser,
+    )
     made.globals.update(static=static_url)
     return made
 
@@ -65,6 +92,20 @@ def size(count_bytes: float | None) -> str:
             return f"{count_bytes:.0f} {unit}" if unit == "B" else f"{count_bytes:.1f} {unit}"
         count_bytes /= 1024
     return f"{count_bytes:.1f} TiB"
+
+
+def browser(user_agent: str) -> str:
+    """A browser as people call it, out of what it says of itself; else that itself."""
+    system = next((name for sign, name in _SYSTEMS if sign in user_agent), "")
+    name = next((name for sign, name in _BROWSERS if sign in user_agent), "")
+    if not name:
+        return user_agent
+    return f"{name} on {system}" if system else name
+
+
+def plain_json(value: object) -> str:
+    """JSON for between the single quotes of a shell's command."""
+    return json.dumps(value, ensure_ascii=False).replace("'", "'\\''")
 
 
 def _span(seconds: float) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from byoi_console.accounts.keys import ApiKeys
     from byoi_console.accounts.one_time_links import OneTimeLinks
+    from byoi_console.accounts.organisations import Organisations
     from byoi_console.accounts.people import People
     from byoi_console.accounts.sign_ins import SignIns
     from byoi_console.ledger.usage import UsageQueries
@@ -37,6 +38,7 @@ class PageServices:
     people: People
     sign_ins: SignIns
     links: OneTimeLinks
+    organisations: Organisations
     keys: ApiKeys
     join_tokens: JoinTokens
     devices: Devices
