@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import answers
 import dialects
+import engine_faults
 from aiohttp import web
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Behaviour:
     content event · not_utf8: a byte that is none · no_usage · no_finish: no finish_reason ·
     usage_each: usage so far on every event · not_json: HTML with status 200 · status_NNN: that
     status with an error object · context: 400 as vLLM words it · context_llamacpp: as llama.cpp
-    does.
+    does · gzip: compressed without being asked · two_usages: the usage event twice · no_done: the
+    body ends well after its usage. What becomes of the process: `engine_faults`.
     """
 
     fault: str = ""
@@ -63,8 +65,10 @@ class Behaviour:
 class Engine:
     """Sole owner of the counters, of the bodies that came, and of how to behave."""
 
-    def __init__(self, models: list[str], behaviour: Behaviour) -> None:
+    def __init__(self, models: list[str], behaviour: Behaviour, life: engine_faults.Life) -> None:
         self.models = models
+        self.life = life
+        life.running = lambda: self.running
         self.behaviour = behaviour
         self.running = self.served = self.aborted = self.tokens = self.peak = 0
         self.seen: deque[dict[str, Any]] = deque(maxlen=BODIES_KEPT)
@@ -78,6 +82,8 @@ class Engine:
             "aborted": self.aborted,
             "tokens": self.tokens,
             "peak": self.peak,
+            "pids": self.life.pids,
+            "orders": self.life.orders,
         }
 
     def control(self, wanted: dict[str, Any]) -> None:
@@ -126,6 +132,7 @@ class Engine:
         finally:
             self.tokens += entry["tokens"]
             self.running -= 1
+            self.life.look()
 
 
 class Sent(Exception):
@@ -140,7 +147,9 @@ class Door:
         self._api_key = api_key
 
     def application(self) -> web.Application:
-        app = web.Application(client_max_size=16 * 2**20)
+        app = web.Application(
+            client_max_size=16 * 2**20, middlewares=[engine_faults.in_fastapis_words]
+        )
         chat, completion = (
             (dialects.chat, dialects.chat_steps),
             (dialects.completion, dialects.completion_steps),
@@ -148,6 +157,8 @@ class Door:
         app.add_routes(
             [
                 web.get("/health", self._health),
+                *self._engine.life.routes(),
+                web.get("/metrics", self._metrics),
                 web.get("/version", lambda _: _now(web.json_response({"version": "stand-in"}))),
                 web.get("/v1/models", self._models),
                 web.get("/stats", lambda _: _now(web.json_response(self._engine.stats()))),
@@ -166,7 +177,11 @@ class Door:
         return app
 
     async def _health(self, _: web.Request) -> web.Response:
-        return web.Response(status=200 if self._engine.behaviour.is_healthy else 503)
+        is_well = self._engine.behaviour.is_healthy and not self._engine.life.core_is_dead
+        return web.Response(status=200 if is_well else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return engine_faults.metrics(self._engine.running, self._engine.tokens)
 
     async def _models(self, _: web.Request) -> web.Response:
         data = [
@@ -212,12 +227,12 @@ class Door:
             return refused
         behaviour = self._engine.behaviour_for(answers.prompt_of(body))
         async with self._engine.counted(request, body) as entry:
-            if early := await _refuse(behaviour):
+            if early := await self._engine.life.gate() or await _refuse(behaviour):
                 return early
             answer, name = answers.answer(body), f"{entry['number']:08x}"
             await asyncio.sleep(behaviour.first_token_seconds)
             if body.get("stream"):
-                stream = Stream(request, behaviour, entry)
+                stream = Stream(request, behaviour, entry, self._engine.life)
                 return await stream.send(steps(body, answer, name), answer)
             await _pause(behaviour, answer.tokens)
             if behaviour.fault in {"die", "reset", "truncated", "hang"}:
@@ -229,15 +244,24 @@ class Door:
         if self._api_key and request.headers.get("authorization") != f"Bearer {self._api_key}":
             return web.json_response({"error": "Unauthorized"}, status=401)
         if body.get("model") not in self._engine.models:
-            return _error(404, f"The model `{body.get('model')}` does not exist.", "NotFoundError")
+            return engine_faults.error(
+                404, f"The model `{body.get('model')}` does not exist.", "NotFoundError"
+            )
         return None
 
 
 class Stream:
     """One streamed answer, with its fault."""
 
-    def __init__(self, request: web.Request, behaviour: Behaviour, entry: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        request: web.Request,
+        behaviour: Behaviour,
+        entry: dict[str, Any],
+        life: engine_faults.Life,
+    ) -> None:
         self._request = request
+        self._life = life
         self._behaviour = behaviour
         self._entry = entry
         self._response = web.StreamResponse(
@@ -249,6 +273,8 @@ class Stream:
         await self._response.prepare(self._request)
         with contextlib.suppress(Sent):
             for event, tokens in steps:
+                if not await self._life.flow():
+                    await self._die()
                 if self._entry["tokens"] == self._behaviour.after and tokens:
                     await self._strike()
                 await _pause(self._behaviour, tokens)
@@ -264,10 +290,12 @@ class Stream:
     ) -> dict[str, Any] | str | None:
         fault = self._behaviour.fault
         if isinstance(event, str):
-            return event
+            return None if fault == "no_done" else event
         choices = event.get("choices")
         if fault == "no_usage" and choices == []:
             return None
+        if fault == "two_usages" and choices == []:
+            self._held = self._framed(event)
         if fault == "no_finish" and choices and choices[0].get("finish_reason"):
             return None
         if fault == "usage_each" and choices:
@@ -302,16 +330,20 @@ class Stream:
 
     async def _strike(self) -> None:
         fault = self._behaviour.fault
-        if fault.startswith("error_event"):
-            error = {"message": "EngineCore encountered an issue.", "type": "InternalServerError"}
-            event = json.dumps({"error": error | {"param": None, "code": 500}})
-            await self._response.write(f"data: {event}\n\n".encode())
-            if fault == "error_event":
-                await self._response.write(b"data: [DONE]\n\n")
+        if fault in {"error_event", "core_dies"}:
+            if fault == "core_dies":
+                self._life.kill_core()
+            await self._die()
+        if fault == "error_event_only":
+            await self._response.write(engine_faults.dead_event())
             raise Sent
         if fault == "short":
             raise Sent
         await _strike(self._behaviour, self._request)
+
+    async def _die(self) -> None:
+        await self._response.write(engine_faults.dead_event() + b"data: [DONE]\n\n")
+        raise Sent
 
 
 async def _strike(behaviour: Behaviour, request: web.Request) -> None:
@@ -337,12 +369,16 @@ async def _refuse(behaviour: Behaviour) -> web.Response | None:
         await asyncio.Event().wait()
     if fault == "not_json":
         return web.Response(text="<html>Bad gateway</html>", content_type="text/html")
+    if fault == "gzip":
+        whole = web.json_response({"choices": []})
+        whole.enable_compression(web.ContentCoding.gzip)
+        return whole
     if fault == "context":
         message = (
             f"This model's maximum context length is {CONTEXT_TOKENS} tokens. However, your prompt "
             f"contains at least {CONTEXT_TOKENS + 1} input tokens, which is too long."
         )
-        return _error(400, message, "BadRequestError", param="input_tokens")
+        return engine_faults.error(400, message, "BadRequestError", param="input_tokens")
     if fault == "context_llamacpp":
         facts = {"n_prompt_tokens": CONTEXT_TOKENS + 1, "n_ctx": CONTEXT_TOKENS}
         message = "the request exceeds the available context size, try increasing it"
@@ -351,13 +387,8 @@ async def _refuse(behaviour: Behaviour) -> web.Response | None:
     if fault.startswith("status_"):
         status = int(fault.removeprefix("status_"))
         secret = "Traceback: /srv/engine/worker.py at 10.0.0.7"
-        return _error(status, secret, "InternalServerError")
+        return engine_faults.error(status, secret, "InternalServerError")
     return None
-
-
-def _error(status: int, message: str, kind: str, param: str | None = None) -> web.Response:
-    error = {"message": message, "type": kind, "param": param, "code": status}
-    return web.json_response({"error": error}, status=status)
 
 
 async def _now(response: web.Response) -> web.Response:
@@ -378,8 +409,12 @@ async def main() -> None:
     parser.add_argument("--rate", type=float, default=0, help="tokens per second of each stream")
     parser.add_argument("--models", default="stand-in")
     parser.add_argument("--api-key")
+    engine_faults.arguments(parser)
     options = parser.parse_args()
-    engine = Engine(options.models.split(","), Behaviour(tokens_per_second=options.rate))
+    life = engine_faults.Life(options)
+    await life.begin()
+    behaviour = Behaviour(tokens_per_second=options.rate)
+    engine = Engine(options.models.split(","), behaviour, life)
     app = Door(engine, options.api_key).application()
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
@@ -392,7 +427,7 @@ async def main() -> None:
             await web.TCPSite(runner, "127.0.0.1", options.port).start()
             host, port = runner.addresses[0]
             print(f"listening on http://{host}:{port}", flush=True)
-        await asyncio.Event().wait()
+        await life.over.wait()
     finally:
         await runner.cleanup()
 

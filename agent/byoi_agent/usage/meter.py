@@ -67,6 +67,7 @@ class StreamMeter:
         self._dialect = dialect
         self._names: tuple[bytes, ...] | None = None
         self._may_skip = choices == 1
+        self._has_choices = choices > 1
         self._before = self._after = _NO_EVENT
         self._started: set[int] = set()
         self._finished: set[int] = set()
@@ -222,7 +223,7 @@ class StreamMeter:
     def _note_usage(self, usage: Usage | None, *, is_alone: bool) -> None:
         if usage is None:
             return
-        if is_alone and self._has_usage_event and self.usage is not None:
+        if self._has_choices and is_alone and self._has_usage_event and self.usage is not None:
             both = self.usage.completion_tokens + usage.completion_tokens
             usage = usage.model_copy(update={"completion_tokens": both})
         self._has_usage_event = self._has_usage_event or is_alone

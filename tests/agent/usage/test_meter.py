@@ -386,3 +386,18 @@ def test_any_split_of_the_bytes_gives_the_same(
     ]
     assert expected[2] == "".join(generated)
     assert expected[3] == sum(bool(piece) for piece in generated)
+
+
+def test_usage_told_twice_of_one_answer_is_counted_and_passed_once():
+    meter = StreamMeter("chat")
+    body = [*words("a", "b"), chunk({}, reason="stop")]
+    assert run(meter, [*body, usage_event(), usage_event(), DONE]) == b"".join(body)
+    assert meter.usage == USAGE
+    assert meter.held == usage_event() + DONE
+
+
+def test_each_choices_own_usage_is_added_up():
+    meter = StreamMeter("chat", choices=2)
+    run(meter, [chunk({"content": "a"}), usage_event(), chunk({"content": "b"}, index=1)])
+    run(meter, [usage_event(), chunk({}, reason="stop"), chunk({}, reason="stop", index=1), DONE])
+    assert meter.usage == USAGE.model_copy(update={"completion_tokens": 6})

@@ -100,6 +100,74 @@ def test_whose_fault_it_is_decides_the_status(status, text, expected, param, cod
     assert answer["error"]["code"] == code
 
 
+VLLM = [  # as vLLM 0.32 answered
+    (
+        400,
+        {
+            "error": {
+                "message": "1 validation error:\n  {'type': 'json_invalid', 'loc': ('body', 1)}",
+                "type": "Bad Request",
+                "param": "body.1",
+                "code": 400,
+            }
+        },
+        (400, None),
+    ),
+    (400, {"detail": "There was an error parsing the body"}, (400, None)),
+    (401, {"error": "Unauthorized"}, (502, "engine_error")),
+    (404, {"detail": "Not Found"}, (502, "engine_error")),
+    (405, {"detail": "Method Not Allowed"}, (502, "engine_error")),
+    (
+        404,
+        {
+            "error": {
+                "message": "The model `nope` does not exist. Valid aliases: smol.",
+                "type": "NotFoundError",
+                "param": "model",
+                "code": 404,
+            }
+        },
+        (502, "engine_error"),
+    ),
+    (
+        500,
+        {
+            "error": {
+                "message": "cannot schedule new futures after shutdown",
+                "type": "InternalServerError",
+                "param": None,
+                "code": 500,
+            }
+        },
+        (502, "engine_error"),
+    ),
+    (
+        500,
+        {
+            "error": {
+                "message": "EngineCore encountered an issue. See stack trace (above)",
+                "type": "InternalServerError",
+                "param": None,
+                "code": 500,
+            }
+        },
+        (502, "engine_error"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "answered", "expected"), VLLM)
+def test_vllms_own_shapes_become_openais_and_its_words_stay_here(status, answered, expected):
+    status, answer = translate(status, json.dumps(answered).encode(), "/v1/chat/completions")
+    error = answer["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (status, error["code"]) == expected
+    assert error["type"] == ("invalid_request_error" if status == 400 else "server_error")
+    told = answered.get("detail") or answered["error"]
+    words = told if isinstance(told, str) else told["message"]
+    assert words not in json.dumps(answer)
+
+
 @pytest.mark.parametrize(
     "raw",
     [b"", b"<html>secret", b"[1]", b"null", b'"x"', b'{"error": "Unauthorized"}', b"[" * 100_000],
