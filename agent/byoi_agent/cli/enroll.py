@@ -1,38 +1,50 @@
-"""`byoi enroll`: make this machine a node of a console, with a join token."""
+"""`byoi enroll`: make this machine a node of a console, by a person's approval or a join token."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import json
 import os
 import platform
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from byoi_agent.cli.approval import ForPeople, ForPrograms, browser_for
 from byoi_agent.cli.options import choose, debug_option, json_option, setting_options
+from byoi_agent.clock import SystemClock
 from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
 from byoi_agent.errors import ConfigError
-from byoi_agent.identity.enrolment import checked_console_url, enrol_with_join_token
-from byoi_agent.identity.keys import Identity, fingerprint_of
+from byoi_agent.hardware.nvml import NvmlProbe
+from byoi_agent.identity.admission import admit
+from byoi_agent.identity.console_http import ConsoleHttp, checked_console_url
+from byoi_agent.identity.device import DeviceFlow
+from byoi_agent.identity.enrolment import JoinToken
+from byoi_agent.identity.host_id import sign_of
+from byoi_agent.identity.keys import fingerprint_of
 from byoi_agent.identity.record import read_record
 from byoi_agent.identity.stores import stores_for
+from byoi_wire.fingerprint import spoken
 
 if TYPE_CHECKING:
+    from byoi_agent.cli.approval import Screen
     from byoi_agent.cli.options import Chosen
+    from byoi_agent.identity.admission import Enrolled
 
-_HOW_TO_JOIN = (
-    "a join token is needed: ask the console's administrator for one, then give it with "
-    "--join-token-file FILE (- for standard input) or in BYOI_JOIN_TOKEN"
-)
+_GPU_SECONDS: Final = 5.0
+_ENDINGS: Final = ("SIGTERM", "SIGHUP")
 
 
 @click.command(
     epilog="""\b
 Examples:
+  byoi enroll --console https://console.example
   BYOI_JOIN_TOKEN=byoi-join-… byoi enroll --console https://console.example
   byoi enroll --console https://console.example --join-token-file token.txt
 """
@@ -41,25 +53,39 @@ Examples:
 @click.option(
     "--join-token-file",
     type=click.Path(allow_dash=True),
-    help="File with the join token; - for standard input.  [default: BYOI_JOIN_TOKEN]",
+    help="File with a join token; - for standard input.  [default: BYOI_JOIN_TOKEN]",
 )
+@click.option("--no-browser", is_flag=True, help="Open no browser; the address is shown anyway.")
 @click.option("--replace", is_flag=True, help="Give up the enrolment that is here.")
 @json_option
 @debug_option
-def enroll(join_token_file: str | None, *, replace: bool, as_json: bool, **flags: object) -> None:
+def enroll(
+    join_token_file: str | None,
+    *,
+    no_browser: bool,
+    replace: bool,
+    as_json: bool,
+    **flags: object,
+) -> None:
     """Make this machine a node of a console.
 
-    The node's key is made here and never leaves this machine; the console gets its public half.
+    Shows a code for a person to approve in the console; with a join token nobody needs to. The
+    node's key is made here and never leaves this machine; the console gets its public half.
     """
     chosen = choose(flags)
     if chosen.settings.console is None:
         raise click.UsageError("--console URL is needed (or BYOI_CONSOLE)")
-    checked_console_url(chosen.settings.console)
+    base = checked_console_url(chosen.settings.console)
     prepare(chosen.paths)
+    token = _token(join_token_file)
+    screen: Screen = ForPrograms()
+    if not as_json:
+        browser = browser_for(os.environ, is_wanted=not no_browser)
+        screen = ForPeople(base, SystemClock(), open_browser=browser)
     with StateLock(chosen.paths.lock_file):
         _refuse_second(chosen, replace=replace)
-        identity = asyncio.run(_enrol(chosen, _token(join_token_file)))
-    _tell(identity, as_json=as_json)
+        enrolled = asyncio.run(_until_told_to_end(chosen, base, token, screen))
+    _tell(enrolled, as_json=as_json)
 
 
 def _refuse_second(chosen: Chosen, *, replace: bool) -> None:
@@ -73,32 +99,66 @@ def _refuse_second(chosen: Chosen, *, replace: bool) -> None:
         )
 
 
-async def _enrol(chosen: Chosen, token: str) -> Identity:
-    settings, paths = chosen.settings, chosen.paths
-    assert settings.console is not None
-    return await enrol_with_join_token(
-        settings.console,
-        token,
-        stores=stores_for(settings, paths, os.environ),
-        record_file=paths.identity_file,
-        host={
-            "name": platform.node(),
-            "os": platform.system(),
-            "architecture": platform.machine(),
-        },
-        ca_file=settings.ca_file,
+async def _until_told_to_end(
+    chosen: Chosen, base: str, token: str | None, screen: Screen
+) -> Enrolled:
+    """Enrol; told to end, also by a terminal that is closed, leave no key behind."""
+    task = asyncio.current_task()
+    assert task is not None
+    for name in _ENDINGS:
+        with suppress(AttributeError, NotImplementedError):  # Windows has neither
+            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), task.cancel)
+    try:
+        return await _enrol(chosen, base, token, screen)
+    except asyncio.CancelledError:
+        raise click.Abort from None
+
+
+async def _enrol(chosen: Chosen, base: str, token: str | None, screen: Screen) -> Enrolled:
+    settings, paths, clock = chosen.settings, chosen.paths, SystemClock()
+    http = ConsoleHttp(base, settings.ca_file)
+    host = await _host()
+    ask = (
+        DeviceFlow(http, host, sign_of(base), clock=clock, audience=screen)
+        if token is None
+        else JoinToken(http, token, host)
     )
+    async with asyncio.TaskGroup() as tasks:
+        shown = tasks.create_task(screen.run(), name="screen")
+        try:
+            return await admit(
+                base,
+                ask,
+                stores=stores_for(settings, paths, os.environ),
+                record_file=paths.identity_file,
+                now_ms=round(clock.wall() * 1000),
+            )
+        finally:
+            shown.cancel()
 
 
-def _token(file: str | None) -> str:
-    if file == "-":
-        token = sys.stdin.readline()
-    elif file is not None:
-        token = _from_file(Path(file))
-    else:
-        token = os.environ.get("BYOI_JOIN_TOKEN", "") or _from_systemd()
+async def _host() -> dict[str, Any]:
+    """What the person who approves sees of this machine."""
+    names: list[str] = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GPU_SECONDS):
+            names = [device.name for device in (await NvmlProbe().read()).devices]
+    return {
+        "name": platform.node(),
+        "os": platform.system(),
+        "architecture": platform.machine(),
+        "gpus": names,
+        "agent_version": importlib.metadata.version("byoi-agent"),
+    }
+
+
+def _token(file: str | None) -> str | None:
+    """The join token; None where none was given, so that a person must approve."""
+    if file is None:
+        return (os.environ.get("BYOI_JOIN_TOKEN", "") or _from_systemd()).strip() or None
+    token = sys.stdin.readline() if file == "-" else _from_file(Path(file))
     if not (token := token.strip()):
-        raise click.UsageError(_HOW_TO_JOIN)
+        raise click.UsageError(f"there is no join token in {file}")
     return token
 
 
@@ -115,25 +175,41 @@ def _from_systemd() -> str:
     return file.read_text(encoding="utf-8") if file is not None and file.is_file() else ""
 
 
-def _tell(identity: Identity, *, as_json: bool) -> None:
+def _tell(enrolled: Enrolled, *, as_json: bool) -> None:
+    identity, record, passed_over = enrolled
     facts = {
+        "event": "enrolled",
         "node_id": identity.node_id,
+        "name": record.name,
+        "organisation": record.organisation,
+        "visibility": record.visibility,
+        "mode": record.mode,
         "key_id": identity.key_id,
-        "fingerprint": fingerprint_of(identity.key),
+        "fingerprint": spoken(record.fingerprint),
         "key_store": identity.key_store,
         "console_url": identity.console_url,
         "origin": identity.origin,
-        "console_key_fingerprint": fingerprint_of(identity.console_key),
+        "console_key_fingerprint": spoken(fingerprint_of(identity.console_key)),
     }
     if as_json:
         click.echo(json.dumps(facts))
         return
-    click.echo(f"Enrolled with {identity.origin} as {identity.node_id}.")
-    click.echo(f"  this node's key    {facts['fingerprint']} (in the {identity.key_store} store)")
-    click.echo(f"  the console's key  {facts['console_key_fingerprint']}")
+    name = f" ({record.name})" if record.name else ""
+    click.echo(f"Enrolled with {identity.origin} as {identity.node_id}{name}.")
+    for title, value in (
+        ("organisation", record.organisation),
+        ("seen by", record.visibility and _SEEN_BY.get(record.visibility, record.visibility)),
+        ("serves", record.mode and _SERVES.get(record.mode, record.mode)),
+        ("this node's key", f"{facts['fingerprint']} (in the {identity.key_store} store)"),
+        ("the console's key", facts["console_key_fingerprint"]),
+    ):
+        if value:
+            click.echo(f"  {title:<17}  {value}")
     if identity.key_store == "file":
-        click.echo(
-            "  The key lies in a file that only you can read, as no keyring could take it.",
-            err=True,
-        )
+        reason = f": {passed_over[-1]}" if passed_over else ""
+        click.echo(f"  The key lies in a file that only you can read{reason}.", err=True)
     click.echo("Next: byoi run")
+
+
+_SEEN_BY: Final = {"org": "your organisation", "community": "the community"}
+_SERVES: Final = {"dedicated": "always", "idle": "while this machine is idle"}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from byoi_agent.errors import IdentityError
+from byoi_wire.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from byoi_wire.ids import KeyId, NodeId
@@ -22,7 +22,8 @@ class Identity:
     """Who this node is, and to which console it belongs.
 
     `origin` is what the console called itself at enrolment: a challenge that names another one is
-    never answered. `console_key` is pinned. `key_store` names where the private key lies.
+    never answered. `console_key` is pinned. `key_store` names where the private key lies. A
+    `successor` is the same node with the key that shall follow, known to the console already.
     """
 
     node_id: NodeId
@@ -33,6 +34,11 @@ class Identity:
     origin: str
     console_url: str
     key_store: str = "file"
+    successor: Identity | None = None
+
+    def with_successor(self, successor: Identity | None) -> Identity:
+        """The same, and who is to follow."""
+        return replace(self, successor=successor)
 
 
 class KeyStore(Protocol):
@@ -72,7 +78,12 @@ def raw_public_key(key: Ed25519PrivateKey | Ed25519PublicKey) -> bytes:
 
 def fingerprint_of(key: Ed25519PrivateKey | Ed25519PublicKey) -> str:
     """Sixteen hex digits of the public key's SHA-256: a name for it, not a proof."""
-    return hashlib.sha256(raw_public_key(key)).hexdigest()[:16]
+    return fingerprint(raw_public_key(key))
+
+
+def public_key_text(key: Ed25519PrivateKey | Ed25519PublicKey) -> str:
+    """Base64 of the public key's 32 bytes, as consoles and records have it."""
+    return base64.b64encode(raw_public_key(key)).decode()
 
 
 def public_key_from(text: str) -> Ed25519PublicKey:

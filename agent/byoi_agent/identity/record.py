@@ -14,10 +14,42 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class EnrolmentRecord(BaseModel):
-    """What a console said at enrolment, and where the private key lies (never the key itself)."""
-
+class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PendingKey(_Part):
+    """A key that shall follow the present one.
+
+    `key_store` is None until the key is kept somewhere, `key_id` until the console has taken it.
+    """
+
+    fingerprint: str
+    public_key: str
+    since_ms: int
+    key_store: str | None = None
+    key_id: KeyId | None = None
+
+
+class RetiredKey(_Part):
+    """A key of former days: its public half proves old receipts.
+
+    `key_store` names where the private half still lies, until it has been deleted.
+    """
+
+    key_id: KeyId
+    fingerprint: str
+    public_key: str
+    retired_at_ms: int
+    since_ms: int | None = None
+    key_store: str | None = None
+
+
+class EnrolmentRecord(_Part):
+    """What a console said at enrolment, and where the private key lies (never the key itself).
+
+    What may be None was not written by older versions.
+    """
 
     node_id: NodeId
     key_id: KeyId
@@ -27,6 +59,49 @@ class EnrolmentRecord(BaseModel):
     console_key_id: KeyId
     origin: str
     console_url: str
+    name: str | None = None
+    organisation: str | None = None
+    visibility: str | None = None
+    mode: str | None = None
+    public_key: str | None = None
+    key_since_ms: int | None = None
+    pending: PendingKey | None = None
+    retired: tuple[RetiredKey, ...] = ()
+
+    @property
+    def private_keys(self) -> list[tuple[str, str | None]]:
+        """Fingerprint and store of each private key that may lie somewhere; None: in any store."""
+        named: list[tuple[str, str | None]] = [(self.fingerprint, self.key_store)]
+        if self.pending is not None:
+            named.append((self.pending.fingerprint, self.pending.key_store))
+        return named + [(old.fingerprint, old.key_store) for old in self.retired if old.key_store]
+
+    def promoted(self, now_ms: int, public_key: str = "") -> EnrolmentRecord | None:
+        """The record once the pending key is the node's key; None where none is ready for it.
+
+        `public_key` is the present key's, where an older version did not write it down.
+        """
+        new = self.pending
+        if new is None or new.key_id is None or new.key_store is None:
+            return None
+        old = RetiredKey(
+            key_id=self.key_id,
+            fingerprint=self.fingerprint,
+            public_key=self.public_key or public_key,
+            since_ms=self.key_since_ms,
+            retired_at_ms=now_ms,
+            key_store=self.key_store,
+        )
+        changes = {
+            "key_id": new.key_id,
+            "fingerprint": new.fingerprint,
+            "public_key": new.public_key,
+            "key_store": new.key_store,
+            "key_since_ms": new.since_ms,
+            "pending": None,
+            "retired": (*self.retired, old),
+        }
+        return self.model_copy(update=changes)
 
 
 def read_record(file: Path) -> EnrolmentRecord | None:

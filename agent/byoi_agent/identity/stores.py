@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from byoi_agent.errors import IdentityError
 from byoi_agent.identity.credential_store import CredentialStore
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from byoi_agent.identity.keys import KeyStore
 
 logger = logging.getLogger(__name__)
+
+
+class Kept(NamedTuple):
+    """Where a key was saved, and what each safer store said instead."""
+
+    store: KeyStore
+    passed_over: tuple[str, ...]
 
 
 def stores_for(
@@ -51,19 +58,21 @@ def named(name: str, stores: Sequence[KeyStore]) -> KeyStore:
     )
 
 
-def keep(key: Ed25519PrivateKey, stores: Sequence[KeyStore]) -> KeyStore:
+def keep(key: Ed25519PrivateKey, stores: Sequence[KeyStore]) -> Kept:
     """Save a key in the first store that takes it.
 
     Raises:
         IdentityError: none does; the message is the last one's.
     """
     refusal = IdentityError("there is no place for the node's key")
+    passed_over: list[str] = []
     for store in stores:
         try:
             store.save(key)
         except IdentityError as error:
             logger.debug("key store refused", extra={"store": store.name, "reason": str(error)})
+            passed_over.append(str(error))
             refusal = error
         else:
-            return store
+            return Kept(store, tuple(passed_over))
     raise refusal

@@ -3,16 +3,30 @@ from __future__ import annotations
 import base64
 import io
 import json
+import signal
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from byoi_agent.config.lock import StateLock
 from byoi_agent.identity.keys import raw_public_key
+from byoi_wire.fingerprint import fingerprint, spoken
 
 KEY = base64.b64encode(raw_public_key(Ed25519PrivateKey.generate())).decode()
+
+CODE = {
+    "device_code": "dev-secret",
+    "user_code": "BCDF-GHJK",
+    "verification_uri": "http://console/devices",
+    "verification_uri_complete": "http://console/devices?code=BCDF-GHJK",
+    "expires_in": 900,
+    "interval": 1,
+}
 
 
 @pytest.fixture
@@ -23,15 +37,31 @@ def console():
     class Door(BaseHTTPRequestHandler):
         def do_POST(self):
             asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            if self.path == "/agent/v1/device":
+                self.say(200, CODE)
+            elif server.pending:
+                server.pending -= 1
+                self.say(400, {"error": "authorization_pending"})
+            else:
+                self.admit()
+
+        def admit(self):
             answer = {
                 "node_id": f"n{len(asked)}",
                 "key_id": "k",
                 "console_key": KEY,
                 "console_key_id": "c",
                 "origin": "http://console",
+                "name": "rig",
+                "organisation": "Acme",
+                "visibility": "org",
+                "mode": "idle",
             }
+            self.say(200, answer)
+
+        def say(self, status, answer):
             body = json.dumps(answer).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -43,6 +73,7 @@ def console():
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         server.asked = asked
+        server.pending = 0
         server.url = f"http://127.0.0.1:{server.server_port}"
         yield server
         server.shutdown()
@@ -62,10 +93,11 @@ def test_the_token_comes_from_the_environment(enroll, console, monkeypatch, tmp_
     monkeypatch.setenv("BYOI_JOIN_TOKEN", "byoi-join-x")
     code, out, err = enroll()
     assert code == 0
-    assert "Enrolled with http://console as n1." in out
+    assert "Enrolled with http://console as n1 (rig)." in out
     assert "only you can read" in err
     assert console.asked[0]["join_token"] == "byoi-join-x"
-    assert set(console.asked[0]["host"]) == {"name", "os", "architecture"}
+    host = console.asked[0]["host"]
+    assert set(host) == {"name", "os", "architecture", "gpus", "agent_version"}
     assert (tmp_path / "data" / "identity.json").stat().st_mode & 0o077 == 0
 
 
@@ -95,10 +127,58 @@ def test_a_second_enrolment_needs_replace(enroll, monkeypatch):
     assert enroll("--replace")[0] == 0
 
 
-def test_without_a_token_the_ways_to_give_one_are_told(enroll):
-    code, _, err = enroll()
+def test_without_a_token_a_person_approves_the_code(enroll, console, monkeypatch):
+    console.pending = 1
+    code, out, err = enroll()
+    assert code == 0
+    assert "http://console/devices?code=BCDF-GHJK" in out
+    assert "BCDF-GHJK\n" in out
+    raw = base64.b64decode(console.asked[0]["public_key"])
+    assert f"this key      {spoken(fingerprint(raw))}" in out
+    assert "15 minutes at most" in out
+    assert "\x1b" not in out  # no picture and no countdown where no terminal shows them
+    assert "Enrolled with http://console as n3 (rig)." in out
+    assert "organisation       Acme" in out
+    assert "seen by            your organisation" in out
+    assert "serves             while this machine is idle" in out
+    assert "only you can read" in err
+
+
+def test_a_program_gets_the_code_and_then_the_node(enroll, console):
+    code, out, _ = enroll("--json")
+    assert code == 0
+    first, last = (json.loads(line) for line in out.splitlines())
+    assert first["event"] == "code"
+    assert first["user_code"] == "BCDF-GHJK"
+    assert "device_code" not in first
+    assert last["event"] == "enrolled"
+    assert last["node_id"] == "n2"
+    assert first["fingerprint"] == last["fingerprint"]
+
+
+def test_ctrl_c_while_waiting_leaves_no_key_behind(tmp_path, console):
+    console.pending = 1000
+    argv = [Path(sys.executable).with_name("byoi"), "enroll", "--console", console.url]
+    argv += ["--data-dir", tmp_path / "data", "--key-store", "file"]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while "Waiting" not in process.stdout.readline():
+            pass
+        assert list((tmp_path / "data" / "keys").iterdir())
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not list((tmp_path / "data" / "keys").iterdir())
+    assert not (tmp_path / "data" / "identity.json").exists()
+
+
+def test_an_empty_token_file_is_told(enroll, tmp_path):
+    (tmp_path / "token").write_text("\n")
+    code, _, err = enroll("--join-token-file", tmp_path / "token")
     assert code == 64
-    assert "BYOI_JOIN_TOKEN" in err
+    assert "no join token" in err
 
 
 def test_a_token_file_that_is_not_there_is_told(enroll, tmp_path):

@@ -37,7 +37,9 @@ def test_the_order_is_the_safest_first_or_the_owners_choice(tmp_path, choice, na
 
 def test_a_key_goes_to_the_first_store_that_takes_it(key):
     stores = [Store("a", "locked"), Store("b"), Store("c")]
-    assert keep(key, stores).name == "b"
+    kept = keep(key, stores)
+    assert kept.store.name == "b"
+    assert kept.passed_over == ("locked",)
     assert not stores[2].saved
 
 

@@ -1,0 +1,181 @@
+"""One question to a console over HTTP: for enrolment, rotation and giving the place back."""
+
+from __future__ import annotations
+
+import base64
+import re
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from byoi_agent.errors import ConfigError, IdentityError, LinkError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+CALL_SECONDS: Final = 20.0
+ANSWER_LIMIT_BYTES: Final = 64 * 1024
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_RETRY_LIMIT_SECONDS: Final = 3600.0
+_WORDS_LIMIT: Final = 300
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Error(BaseModel):
+    message: str
+
+
+class _Refusal(BaseModel):
+    error: _Error
+
+
+class Reply(NamedTuple):
+    """What a console answered; `retry_after_seconds` is its hint, an hour at most."""
+
+    status: int
+    text: bytes
+    retry_after_seconds: float | None = None
+
+    @property
+    def words(self) -> str | None:
+        """The message of OpenAI's error object, or none; at most one line of a stranger's text."""
+        try:
+            return printable(_Refusal.model_validate_json(self.text).error.message)
+        except ValidationError:
+            return None
+
+
+@dataclass(frozen=True)
+class ConsoleHttp:
+    """A console's HTTP door; `base` is a URL that `checked_console_url` let through."""
+
+    base: str
+    ca_file: Path | None = None
+
+    async def post(self, path: str, body: Mapping[str, object]) -> Reply:
+        """One request; a redirect is an answer like any other, and never followed.
+
+        Raises:
+            ConfigError: `ca_file` cannot be used.
+            IdentityError: the console's certificate is not trusted.
+            LinkError: the console cannot be reached now.
+        """
+        import aiohttp  # noqa: PLC0415 a third of a second that only this call needs
+
+        limit = aiohttp.ClientTimeout(total=CALL_SECONDS)
+        trust = _trust(self.ca_file) if self.base.startswith("https:") else True
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=limit, trust_env=True) as session,
+                # A redirect could carry a token to somebody else.
+                session.post(
+                    self.base + path, json=dict(body), ssl=trust, allow_redirects=False
+                ) as response,
+            ):
+                text = await response.content.read(ANSWER_LIMIT_BYTES)
+                return Reply(response.status, text, _seconds(response.headers.get("retry-after")))
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise IdentityError(
+                f"the certificate of {self.base} is not trusted: {error.certificate_error}; "
+                "set BYOI_CA_FILE if it is your company's own"
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            reason = str(error) or type(error).__name__
+            raise LinkError(
+                f"the console at {self.base} cannot be reached: {reason}", retry=True
+            ) from error
+
+    def understand(self, reply: Reply, answer: type[_Model], doing: str) -> _Model:
+        """The answer; `doing` completes "the console refused to …".
+
+        Raises:
+            IdentityError: the console refused for good, or is no byoi console.
+            LinkError: not now.
+        """
+        if reply.status not in {200, 201}:
+            self.refuse(reply, doing)
+        try:
+            return answer.model_validate_json(reply.text)
+        except ValidationError as error:
+            raise IdentityError(f"{self.base} answers, but not like a byoi console") from error
+
+    def refuse(self, reply: Reply, doing: str) -> NoReturn:
+        """Say what the console's no means. Raises as `understand`."""
+        hint = reply.retry_after_seconds
+        match reply.status:
+            case 400 | 401 | 403 | 404 | 409 | 410 if reply.words:
+                raise IdentityError(f"the console refused to {doing}: {reply.words}")
+            case 429:
+                raise LinkError(
+                    "the console has had too many tries; wait a minute",
+                    retry=True,
+                    retry_after_seconds=hint,
+                )
+            case 502 | 503 | 504:
+                raise LinkError(
+                    f"the console at {self.base} is not ready ({reply.status}); try again",
+                    retry=True,
+                    retry_after_seconds=hint,
+                )
+            case _:
+                raise IdentityError(
+                    f"{self.base} answered {reply.status} when asked to {doing}; "
+                    "is it a byoi console?"
+                )
+
+
+def checked_console_url(url: str) -> str:
+    """The console's base URL without a closing slash.
+
+    Raises:
+        ConfigError: it is no URL, or plain HTTP to another machine.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigError(f"--console {url!r} is no URL: {error}") from error
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigError(f"--console {url!r} is no URL; it looks like https://console.example")
+    if parts.username or parts.query or parts.fragment:
+        raise ConfigError("--console takes scheme, host, port and path only")
+    if parts.scheme == "http" and host not in _LOOPBACK:
+        raise ConfigError(
+            f"{host} is another machine, so the console's URL must begin with https://"
+        )
+    return url.rstrip("/")
+
+
+def signed(key: Ed25519PrivateKey, tag: bytes, *parts: bytes) -> str:
+    """Base64 of the signature over a tag and these parts, a zero byte before each of them."""
+    return base64.b64encode(key.sign(b"\x00".join((tag, *parts)))).decode()
+
+
+def printable(text: str) -> str:
+    """One line of a stranger's text, safe for a terminal."""
+    return "".join(c for c in text if c.isprintable())[:_WORDS_LIMIT]
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"ca_file {ca_file} cannot be used: {error}") from error
+    return context
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    if retry_after is None or not re.fullmatch("[0-9]{1,9}", retry_after):
+        return None
+    return min(float(retry_after), _RETRY_LIMIT_SECONDS)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from byoi_agent.errors import ConfigError, IdentityError, LinkError
+from byoi_agent.identity.console_http import (
+    ConsoleHttp,
+    Reply,
+    checked_console_url,
+    printable,
+    signed,
+)
+
+
+@pytest.fixture
+async def asked():
+    """A console that answers with what it is told to, and its URL."""
+    answers, heard = [], []
+
+    async def door(request):
+        heard.append((request.path, await request.json()))
+        return answers.pop(0)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", door)
+    server = TestServer(app)
+    await server.start_server()
+    yield str(server.make_url("/")).rstrip("/"), answers, heard
+    await server.close()
+
+
+async def test_an_answer_comes_with_the_console_s_hint(asked):
+    url, answers, heard = asked
+    answers.append(web.Response(status=503, text="x", headers={"retry-after": "999999"}))
+    reply = await ConsoleHttp(url).post("/agent/v1/device", {"a": 1})
+    assert reply == Reply(503, b"x", 3600.0)
+    assert heard == [("/agent/v1/device", {"a": 1})]
+
+
+async def test_a_date_as_a_hint_is_none(asked):
+    url, answers, _ = asked
+    answers.append(web.Response(headers={"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"}))
+    assert (await ConsoleHttp(url).post("/", {})).retry_after_seconds is None
+
+
+async def test_a_redirect_is_not_followed(asked):
+    url, answers, heard = asked
+    answers.append(web.Response(status=307, headers={"location": url + "/elsewhere"}))
+    assert (await ConsoleHttp(url).post("/a", {})).status == 307
+    assert len(heard) == 1
+
+
+async def test_a_console_that_hangs_up_can_be_asked_again():
+    async def hang_up(_reader, writer):
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(LinkError, match="cannot be reached") as caught:
+            await ConsoleHttp(f"http://127.0.0.1:{port}").post("/", {})
+    assert caught.value.retry
+
+
+async def test_certificates_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "ca.pem").write_text("none")
+    with pytest.raises(ConfigError, match=r"ca\.pem"):
+        await ConsoleHttp("https://127.0.0.1:1", tmp_path / "ca.pem").post("/", {})
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (400, IdentityError, "refused to dance: no music"),
+        (409, IdentityError, "refused to dance: no music"),
+        (429, LinkError, "wait a minute"),
+        (503, LinkError, "not ready"),
+        (500, IdentityError, "answered 500 when asked to dance"),
+    ],
+)
+def test_a_refusal_says_what_was_refused_and_whether_to_try_again(status, kind, words):
+    reply = Reply(status, b'{"error": {"message": "no music"}}', 7.0)
+    with pytest.raises(kind, match=words) as caught:
+        ConsoleHttp("https://c").refuse(reply, "dance")
+    if kind is LinkError:
+        assert caught.value.retry_after_seconds == 7.0
+
+
+def test_a_stranger_s_text_is_one_line_that_no_terminal_obeys():
+    assert printable("a\x1b[2J\nb" + "c" * 1000) == "a[2Jb" + "c" * 295
+
+
+def test_a_signature_is_over_the_tag_and_the_parts_with_zero_bytes_between(key):
+    signature = base64.b64decode(signed(key, b"tag", b"a", b"bc"))
+    key.public_key().verify(signature, b"tag\0a\0bc")
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://console.example/", "https://console.example"),
+        ("http://127.0.0.1:8700", "http://127.0.0.1:8700"),
+        ("http://localhost:8700/", "http://localhost:8700"),
+        ("http://[::1]:8700", "http://[::1]:8700"),
+        ("https://example/byoi/", "https://example/byoi"),
+    ],
+)
+def test_a_console_url_is_taken(url, base):
+    assert checked_console_url(url) == base
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://console.example",
+        "http://127.0.0.1.evil.example",
+        "http://localhost@evil.example",
+        "console.example",
+        "ftp://console.example",
+        "https://",
+        "https://user:pass@console.example",
+        "https://console.example/?q=1",
+        "https://console.example:port",
+        "http://[::1",
+    ],
+)
+def test_any_other_url_is_refused(url):
+    with pytest.raises(ConfigError):
+        checked_console_url(url)
