@@ -40,7 +40,7 @@ demo: $(RUNTIME) ## console, node, real engine, one answer; stays up. ARGS="--on
 	@PATH='$(HERE)/$(BIN)':"$$PATH" exec $(BIN)/byoi demo $(ARGS)
 
 test: $(TOOLS) ## the whole suite but the slow lane, real engine included; ARGS go to pytest
-	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'not slow' $(ARGS)
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'not slow' --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-slow: $(TOOLS) ## what takes long by its nature: thousands of requests, random deaths
 	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m slow $(ARGS)
