@@ -16,6 +16,7 @@ DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS))
 
 import diagrams  # noqa: E402 (a neighbour, found by the line above)
+import references  # noqa: E402
 import tables  # noqa: E402
 
 if TYPE_CHECKING:
@@ -45,6 +46,25 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "heads": tables.heads,
         "control": tables.control,
         "records": tables.records,
+    },
+    "reference/cli.md": {
+        "commands of byoi": partial(references.commands, "byoi"),
+        "commands of byoi-console": partial(references.commands, "byoi-console"),
+    },
+    "reference/exit-codes.md": {
+        "codes of byoi": references.agent_exit_codes,
+        "codes of byoi-console": references.console_exit_codes,
+    },
+    "reference/configuration.md": {
+        "settings of byoi": references.agent_configuration,
+        "settings of byoi-console": references.console_configuration,
+    },
+    "reference/http.md": {
+        "v1": references.gateway,
+        "api": partial(references.console_api, "/api/"),
+        "agent": partial(references.console_api, "/agent/"),
+        "health": partial(references.console_api, "/healthz", "/readyz", "/metrics"),
+        "control": references.control_api,
     },
 }
 

@@ -106,15 +106,16 @@ def records() -> str:
 
 
 def _section(title: str, model: type[BaseModel], shown: set[type[BaseModel]]) -> str:
-    parts = [f"### {title}", _sentence(model), _fields(model)]
+    parts = [f"### {title}", sentence(model), fields(model)]
     for part in _models_in(model):
         if part not in shown:
             shown.add(part)
-            parts += [f"`{part.__name__}`: {_sentence(part)}", _fields(part)]
+            parts += [f"`{part.__name__}`: {sentence(part)}", fields(part)]
     return "\n\n".join(parts)
 
 
-def _fields(model: type[BaseModel]) -> str:
+def fields(model: type[BaseModel]) -> str:
+    """A model's fields as a table."""
     rows = ["| field | type | if left out |", "| --- | --- | --- |"]
     for name, facts in model.model_fields.items():
         if name == "type":
@@ -142,7 +143,7 @@ def _kind(annotation: Any, metadata: list[Any]) -> str:
     """A type in JSON's words."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in {typing.Union, types.UnionType}:
-        return " or ".join(_kind(part, metadata) for part in parts)
+        return " or ".join(_kind(part, [] if part is type(None) else metadata) for part in parts)
     if origin is typing.Annotated:
         return _kind(parts[0], [*metadata, *parts[1:]])
     if origin is not None:
@@ -182,7 +183,8 @@ def _shown(default: Any) -> str:
     return json.dumps(default)
 
 
-def _sentence(thing: object) -> str:
+def sentence(thing: object) -> str:
+    """Its docstring on one line."""
     return " ".join((inspect.getdoc(thing) or "").split())
 
 

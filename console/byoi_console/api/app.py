@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 
@@ -18,17 +18,19 @@ from byoi_console.api.usage import UsageRoutes
 if TYPE_CHECKING:
     from byoi_console.api.services import Services
 
+ROOMS: Final = (
+    KeyRoutes,
+    EnrolmentRoutes,
+    DeviceRoutes,
+    NodeRoutes,
+    UsageRoutes,
+    HealthRoutes,
+    MetricsRoutes,
+)
+"""Whatever has routes, in the order in which they are looked through."""
+
 
 def build_api(services: Services) -> Starlette:
     """Every route that is not the gateway's own; it has no lifespan and no state."""
-    rooms = (
-        KeyRoutes,
-        EnrolmentRoutes,
-        DeviceRoutes,
-        NodeRoutes,
-        UsageRoutes,
-        HealthRoutes,
-        MetricsRoutes,
-    )
-    routes = [route for room in rooms for route in room(services).routes]
+    routes = [route for room in ROOMS for route in room(services).routes]
     return Starlette(routes=routes, exception_handlers=HANDLERS)

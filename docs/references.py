@@ -1,0 +1,188 @@
+"""Reference pages read off the programs: commands, exit codes, settings and HTTP interfaces."""
+# ruff: noqa: INP001, ANN401 (the documentation is no package; click's parameters are of any type)
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+import tables
+
+from byoi_agent.cli.main import EXIT_CODES as AGENT_CODES
+from byoi_agent.cli.program import byoi
+from byoi_agent.config import settings as agent_settings
+from byoi_agent.control import server as control
+from byoi_console import config as console_settings
+from byoi_console.api.app import ROOMS
+from byoi_console.cli.main import EXIT_CODES as CONSOLE_CODES
+from byoi_console.cli.main import cli as byoi_console
+from byoi_wire.requests import ROUTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic import BaseModel
+    from starlette.routing import Route
+
+PROGRAMS = {"byoi": byoi, "byoi-console": byoi_console}
+_BODY = re.compile(r"body_of\(request, (\w+)\)")
+
+
+def commands(program: str) -> str:
+    """Every command of a program, with its flags."""
+    return "\n\n".join(_command(name, command) for name, command in _walk(program))
+
+
+def every_command(program: str) -> dict[str, click.Command]:
+    """Commands by the words that call them."""
+    return dict(_walk(program))
+
+
+def exit_codes(codes: Mapping[int, str]) -> str:
+    """What each exit code means."""
+    rows = ["| code | meaning |", "| ---: | --- |"]
+    return "\n".join(rows + [f"| {code} | {meaning} |" for code, meaning in codes.items()])
+
+
+def agent_exit_codes() -> str:
+    """Those of `byoi`."""
+    return exit_codes(AGENT_CODES)
+
+
+def console_exit_codes() -> str:
+    """Those of `byoi-console`."""
+    return exit_codes(CONSOLE_CODES)
+
+
+def agent_configuration() -> str:
+    """Every setting of the node; a reload takes over those that are marked."""
+    return _settings(agent_settings.Settings, agent_settings, agent_settings.LIVE)
+
+
+def console_configuration() -> str:
+    """Every setting of the console."""
+    return _settings(console_settings.Settings, console_settings, frozenset())
+
+
+def console_api(*prefixes: str) -> str:
+    """The console's routes below some paths, and the bodies that they take."""
+    routes = sorted(_console_routes(), key=lambda route: (route.path, sorted(route.methods or ())))
+    return _routes([route for route in routes if route.path.startswith(prefixes)])
+
+
+def gateway() -> str:
+    """What `/v1` answers."""
+    rows = ["| | path | streams |", "| --- | --- | --- |"]
+    rows += [f"| POST | `{p}` | {'yes' if r.streams else 'no'} |" for p, r in ROUTES.items()]
+    rows += ["| GET | `/v1/models` | no |", "| GET | `/v1/models/{id}` | no |"]
+    return "\n".join(rows)
+
+
+def control_api() -> str:
+    """What a running node answers on its own machine."""
+    tree = ast.parse(inspect.getsource(control))
+    told = {
+        node.name: ast.get_docstring(node) or ""
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    rows = ["| | path | what |", "| --- | --- | --- |"]
+    for call in ast.walk(tree):
+        name = ast.unparse(call.func) if isinstance(call, ast.Call) else ""
+        if isinstance(call, ast.Call) and name.startswith("app.router.add_"):
+            path = ast.literal_eval(call.args[0])
+            handler = re.findall(r"\b_\w+", ast.unparse(call.args[1]))[0]
+            method = name.rpartition("_")[2].upper()
+            rows.append(f"| {method} | `{path}` | {_first_line(told[handler])} |")
+    return "\n".join(rows[:2] + sorted(set(rows[2:]), key=lambda row: row.split("|")[2]))
+
+
+def _walk(program: str) -> Iterator[tuple[str, click.Command]]:
+    pending = [(program, PROGRAMS[program])]
+    while pending:
+        words, command = pending.pop(0)
+        if not isinstance(command, click.Group):
+            yield words, command
+            continue
+        context = click.Context(command, info_name=words)
+        names = command.list_commands(context)
+        found = [(name, command.get_command(context, name)) for name in names]
+        pending[:0] = [(f"{words} {name}", each) for name, each in found if each is not None]
+
+
+def _command(words: str, command: click.Command) -> str:
+    text = inspect.cleandoc(command.help or "")
+    arguments = [p for p in command.params if isinstance(p, click.Argument)]
+    usage = " ".join([words, *(_argument(each) for each in arguments)])
+    parts = [f"## {words}", text, f"```text\n{usage} [OPTIONS]\n```"]
+    options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
+    if options:
+        rows = ["| option | what |", "| --- | --- |"]
+        parts.append("\n".join(rows + [_option(option) for option in options]))
+    return "\n\n".join(parts)
+
+
+def _argument(argument: click.Argument) -> str:
+    name = (argument.name or "").upper()
+    return name if argument.required else f"[{name}]"
+
+
+def _option(option: click.Option) -> str:
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    if not option.is_flag:
+        names += f" {_kind(option)}"
+    told = " ".join((option.help or "").split())
+    required = " Required." if option.required else ""
+    return f"| {names} | {_cell(told)}{required} |"
+
+
+def _kind(option: click.Option) -> str:
+    if isinstance(option.type, click.Choice):
+        return " or ".join(f"`{choice}`" for choice in option.type.choices)
+    return str(option.metavar or option.type.name).upper()
+
+
+def _settings(model: type[BaseModel], module: Any, live: frozenset[str]) -> str:
+    rows = ["| setting | flag | variable | default | what |", "| --- | --- | --- | --- | --- |"]
+    for name, facts in model.model_fields.items():
+        default = facts.default if facts.default_factory is None else None
+        shown = "" if default in {None, ()} else f"`{default}`".lower()
+        mark = " ↻" if name in live else ""
+        flag, variable = module.flag_of(name), module.variable_of(name)
+        told = _cell(facts.description or "")
+        rows.append(f"| `{name}`{mark} | `{flag}` | `{variable}` | {shown} | {told} |")
+    return "\n".join(rows)
+
+
+def _console_routes() -> Iterator[Route]:
+    for room in ROOMS:
+        yield from room(None).routes  # type: ignore[arg-type] # only its list is asked for
+
+
+def _routes(routes: list[Route]) -> str:
+    rows = ["| | path | what | body |", "| --- | --- | --- | --- |"]
+    bodies: dict[str, type[BaseModel]] = {}
+    for route in routes:
+        endpoint: Any = route.endpoint
+        method = " ".join(sorted((route.methods or set()) - {"HEAD"}))
+        found = _BODY.search(inspect.getsource(endpoint))
+        body = ""
+        if found is not None:
+            body = f"`{found[1]}`"
+            bodies[found[1]] = getattr(sys.modules[endpoint.__module__], found[1])
+        told = _cell(_first_line(endpoint.__doc__ or ""))
+        rows.append(f"| {method} | `{route.path}` | {told} | {body} |")
+    parts = [f"`{n}`: {tables.sentence(m)}\n\n{tables.fields(m)}" for n, m in bodies.items()]
+    return "\n\n".join(["\n".join(rows), *parts])
+
+
+def _first_line(text: str) -> str:
+    return inspect.cleandoc(text).partition("\n")[0]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
