@@ -208,3 +208,21 @@ async def test_streams_outlast_an_engine_that_stands_still_for_longer_than_a_loo
             assert await within(BOUND_SECONDS, stream.over) == "end"
             assert len(stream.words) == 200
         assert node.engine.view.restarts == 0
+
+
+async def test_answers_in_a_broken_form_are_judged_by_what_they_hold(life, folder):
+    broken = ("no_done", "no_finish", "truncated", "reset", "short", "gzip", "not_json")
+    whole = ("two_usages", "no_usage", "usage_each", "torn", "crlf", "comments")
+    async with life.node_with(folder) as node:
+        await node.becomes("ready")
+        for fault in (*broken, *whole):
+            stream = node.ask(f"[[fault={fault}]]", tokens=5)
+            is_whole = await within(BOUND_SECONDS, stream.over) == "end"
+            assert is_whole is (fault in whole), fault
+            assert (b"[DONE]" in stream.body) is is_whole, fault
+            record = node.records.all[-1]
+            if is_whole:
+                assert (record.outcome, record.usage.completion_tokens) == ("complete", 5), fault
+            else:
+                assert (record.outcome, record.error_code) == ("failed", "engine_error"), fault
+        assert node.engine.view.restarts == 0
