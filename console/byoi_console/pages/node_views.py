@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from byoi_console.nodes.presence import presence
@@ -53,8 +53,9 @@ class ModelView:
 class NodeView:
     """One node; two views that are equal look the same.
 
-    `seen_at_ms` is rounded to the minute, so that a quiet node does not look new each second;
-    `note` says in a few words why it takes no requests although it is there.
+    When it was last seen counts by whole `minutes_away` (None: it was never here), so that a quiet
+    node does not look new each second. `note` says in a few words why it takes no requests although
+    it is there.
     """
 
     node_id: NodeId
@@ -62,7 +63,8 @@ class NodeView:
     state: State
     is_drained: bool
     note: str
-    seen_at_ms: int | None
+    minutes_away: int | None
+    seen_at_ms: int | None = field(compare=False)
     devices: tuple[DeviceView, ...]
     models: tuple[ModelView, ...]
     in_flight: int
@@ -101,7 +103,8 @@ def view_of(
         state=state,
         is_drained=record.drained_at_ms is not None,
         note=_note(record, facts),
-        seen_at_ms=None if seen is None else seen - seen % _MINUTE_MS,
+        minutes_away=None if seen is None else max(0, now_ms - seen) // _MINUTE_MS,
+        seen_at_ms=seen,
         devices=() if offered is None else _devices(offered.devices, facts),
         models=()
         if offered is None

@@ -121,9 +121,11 @@ def test_why_a_node_takes_no_requests_is_told_in_its_owner_s_words(record, facts
 
 
 def test_a_quiet_node_looks_the_same_for_a_minute():
-    minute = 60_000
-    start = NOW_MS - NOW_MS % minute
-    record = seen(1, has_departed=True)
-    views = [view_of(a_record(), some_facts(), 0.0, start + ms) for ms in (0, 1, minute - 1)]
-    assert views[0] == views[1] == views[2]
-    assert view_of(record, None, 0.0, start) == view_of(record, None, 0.0, start + minute)
+    online = [view_of(a_record(), some_facts(), 0.0, NOW_MS + ms) for ms in (0, 1, 90_000)]
+    assert online[0] == online[1] == online[2]
+    record = a_record(last_seen_at_ms=NOW_MS, has_departed=True)
+    at = {ms: view_of(record, None, 0.0, NOW_MS + ms) for ms in (0, 59_999, 60_000, -5000)}
+    assert at[0] == at[59_999] == at[-5000]
+    assert at[0] != at[60_000]
+    assert at[60_000].minutes_away == 1
+    assert view_of(a_record(last_seen_at_ms=None), None, 0.0, NOW_MS).minutes_away is None
