@@ -64,6 +64,13 @@ async def load_console_keys(
     return ConsoleKeys(key, key_id_of(key), base64.b64decode(ticket_secret), origin)
 
 
+async def kept_origin(database: Database) -> str | None:
+    """The origin that nodes pinned; None: this console has never served."""
+    query = select(console_state.c.value).where(console_state.c.name == "origin")
+    async with database.read() as connection:
+        return (await connection.execute(query)).scalar_one_or_none()
+
+
 def key_id_of(key: Ed25519PrivateKey) -> KeyId:
     """A key's name: the first half of its public half's SHA-256."""
     return KeyId(hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()[:32])

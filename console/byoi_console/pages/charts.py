@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WIDTH: Final = 960
+WIDE: Final = 960
+NARROW: Final = 460
 HEIGHT: Final = 190
 _TOP: Final = 22
 _BOTTOM: Final = 22
@@ -39,21 +40,22 @@ class Chart:
 
     bars: tuple[Bar, ...]
     highest: int
-    width: int = WIDTH
+    width: int
     height: int = HEIGHT
     top: int = _TOP
     floor: int = _FLOOR
 
 
-def chart(values: Sequence[tuple[str, int, str]]) -> Chart:
+def chart(values: Sequence[tuple[str, int, str]], width: int = WIDE) -> Chart:
     """Bars side by side.
 
     Args:
         values: a label, a value that is not negative, and what is told of it, for each bar.
+        width: of the whole picture, in units of its text's size.
     """
     highest = max((value for _, value, _ in values), default=0)
-    step = (WIDTH - 2 * _LEFT) / max(1, len(values))
-    width = min(_WIDEST_BAR, step * 0.72)
+    step = (width - 2 * _LEFT) / max(1, len(values))
+    bar_width = min(_WIDEST_BAR, step * 0.72)
     each = max(1, -(-len(values) // _LABELS))
     bars = []
     for number, (label, value, title) in enumerate(values):
@@ -61,13 +63,13 @@ def chart(values: Sequence[tuple[str, int, str]]) -> Chart:
         middle = _LEFT + step * (number + 0.5)
         bars.append(
             Bar(
-                x=round(middle - width / 2, 1),
+                x=round(middle - bar_width / 2, 1),
                 y=round(_FLOOR - height, 1),
-                width=round(width, 1),
+                width=round(bar_width, 1),
                 height=round(height, 1),
                 middle=round(middle, 1),
                 title=title,
                 label=label if number % each == 0 else "",
             )
         )
-    return Chart(tuple(bars), highest)
+    return Chart(tuple(bars), highest, width)

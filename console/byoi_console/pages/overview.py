@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from byoi_console.ledger.usage import UsageFilter
+from byoi_console.pages.charts import NARROW
 from byoi_console.pages.guard import render, signed_in
 from byoi_console.pages.spans import span_of, today
 from byoi_console.pages.usage import tokens_by_day, total_of
@@ -54,7 +55,7 @@ class OverviewPages:
             has_key=bool(await services.keys.list(who.org_id)),
             today=total_of([each for each in sums if each.value == now]),
             week=total_of(sums),
-            chart=tokens_by_day(week, sums),
+            chart=tokens_by_day(week, sums, NARROW),
             example_model=models[0].id if models else "MODEL",
         )
 

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from byoi_console.errors import InputInvalid
 from byoi_console.ledger.usage import Dimension, UsageFilter, UsageSum
-from byoi_console.pages.charts import chart
+from byoi_console.pages.charts import WIDE, chart
 from byoi_console.pages.guard import render, signed_in
 from byoi_console.pages.spans import RANGES, Span, span_of
 from byoi_console.pages.spreadsheet import csv_of
@@ -111,7 +111,7 @@ def total_of(sums: Sequence[UsageSum]) -> UsageSum:
     )
 
 
-def tokens_by_day(span: Span, sums: Sequence[UsageSum]) -> Chart:
+def tokens_by_day(span: Span, sums: Sequence[UsageSum], width: int = WIDE) -> Chart:
     """One bar for each day, those without a request as well."""
     found = {each.value: each for each in sums}
     values = []
@@ -121,7 +121,7 @@ def tokens_by_day(span: Span, sums: Sequence[UsageSum]) -> Chart:
             tokens, requests = found[day].total_tokens, found[day].requests
         plural = "" if requests == 1 else "s"
         values.append((day[5:], tokens, f"{day}: {tokens:,} tokens, {requests:,} request{plural}"))
-    return chart(values)
+    return chart(values, width)
 
 
 def _filters(query: Mapping[str, str]) -> dict[str, str]:
