@@ -40,6 +40,7 @@ from byoi_wire.messages import (
     Reset,
     ResetCode,
     ResumeOffer,
+    RotateKey,
     Status,
     StreamOffset,
     UsageAck,
@@ -93,6 +94,7 @@ CONTROL = {
     ),
     "reject": Reject(code="retry", message="busy", retry_after_ms=1500),
     "goaway": Goaway(reason="restart", reconnect_in_ms=100, try_for_ms=5000),
+    "rotate_key": RotateKey(reason="ordered by an administrator"),
     "draining": Draining(deadline_seconds=30),
     "advertise": Advertise(
         version=4,

@@ -22,12 +22,12 @@ from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
 from byoi_agent.errors import ConfigError
 from byoi_agent.hardware.nvml import NvmlProbe
-from byoi_agent.identity.admission import admit
 from byoi_agent.identity.console_http import ConsoleHttp, checked_console_url
 from byoi_agent.identity.device import DeviceFlow
 from byoi_agent.identity.enrolment import JoinToken
 from byoi_agent.identity.host_id import sign_of
 from byoi_agent.identity.keys import fingerprint_of
+from byoi_agent.identity.membership import admit
 from byoi_agent.identity.record import read_record
 from byoi_agent.identity.stores import stores_for
 from byoi_wire.fingerprint import spoken
@@ -35,7 +35,7 @@ from byoi_wire.fingerprint import spoken
 if TYPE_CHECKING:
     from byoi_agent.cli.approval import Screen
     from byoi_agent.cli.options import Chosen
-    from byoi_agent.identity.admission import Enrolled
+    from byoi_agent.identity.membership import Enrolled
 
 _GPU_SECONDS: Final = 5.0
 _ENDINGS: Final = ("SIGTERM", "SIGHUP")

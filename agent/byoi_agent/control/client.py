@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from byoi_agent.control.schema import ReloadReport, StatusReport, UsageTable
+from byoi_agent.control.schema import KeyChange, ReloadReport, StatusReport, UsageTable
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_wire.messages import Advertise
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from byoi_agent.usage.report import UsageFilter
 
 CALL_SECONDS: Final = 10.0
+ROTATION_SECONDS: Final = 60.0
+"""Two keyrings, a console and a new link may each take their time."""
 _ANSWER_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -77,8 +79,25 @@ class ControlClient:
         self._post("/api/engine/wake", {})
 
     def reload(self) -> ReloadReport:
-        """Have the settings read again. Raises as `status`; refused, the old ones hold."""
-        return self._answer(self._exchange("/api/reload", "POST", b""), ReloadReport)
+        """Have the settings read again; raises as `status` too.
+
+        Raises:
+            ConfigError: they are wrong; the old ones hold.
+        """
+        came = self._exchange("/api/reload", "POST", b"")
+        if came[0] == http.client.CONFLICT:
+            raise ConfigError(f"the node keeps its settings: {_message(came[1])}")
+        return self._answer(came, ReloadReport)
+
+    def rotate_key(self) -> KeyChange:
+        """Have the node change its key, and wait until it serves with the new one.
+
+        Raises:
+            NodeUnreachable: nobody answers.
+            AgentError: it could not; the message says why.
+        """
+        came = self._exchange("/api/keys/rotate", "POST", b"", ROTATION_SECONDS)
+        return self._answer(came, KeyChange)
 
     def _post(self, target: str, order: object) -> None:
         status, body = self._exchange(target, "POST", json.dumps(order).encode())
@@ -98,9 +117,13 @@ class ControlClient:
             raise AgentError(f"{self._where} does not answer like a byoi node") from error
 
     def _exchange(
-        self, target: str, method: str = "GET", content: bytes | None = None
+        self,
+        target: str,
+        method: str = "GET",
+        content: bytes | None = None,
+        seconds: float = CALL_SECONDS,
     ) -> tuple[int, bytes]:
-        connection = self._connection()
+        connection = self._connection(seconds)
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             connection.request(method, target, content, headers)
@@ -113,11 +136,11 @@ class ControlClient:
         finally:
             connection.close()
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self, seconds: float) -> http.client.HTTPConnection:
         if self.socket_path is not None:
-            return _UnixConnection(self.socket_path)
+            return _UnixConnection(self.socket_path, seconds)
         host, port = _loopback(self.url or "")
-        return http.client.HTTPConnection(host, port, timeout=CALL_SECONDS)
+        return http.client.HTTPConnection(host, port, timeout=seconds)
 
     @property
     def _where(self) -> str:
@@ -125,13 +148,14 @@ class ControlClient:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=CALL_SECONDS)
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
         self._path = path
+        self._seconds = seconds
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(CALL_SECONDS)
+        self.sock.settimeout(self._seconds)
         self.sock.connect(self._path)
 
 

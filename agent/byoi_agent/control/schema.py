@@ -131,6 +131,15 @@ class ReloadReport(_Answer):
     at_restart: tuple[str, ...] = ()
 
 
+class KeyChange(_Answer):
+    """The node's new key; not yet `is_in_use` where the link has not come up with it."""
+
+    key_id: str
+    fingerprint: str
+    key_store: str
+    is_in_use: bool
+
+
 class UsageLine(_Answer):
     """All requests of one day (UTC), model and outcome."""
 

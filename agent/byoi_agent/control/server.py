@@ -24,13 +24,13 @@ from byoi_agent.control.schema import (
     UsageTable,
     usage_table,
 )
-from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.errors import AgentError, ConfigError, IdentityError
 from byoi_agent.usage.report import UsageFilter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from byoi_agent.control.schema import ReloadReport
+    from byoi_agent.control.schema import KeyChange, ReloadReport
     from byoi_agent.usage.report import UsageReport
     from byoi_wire.messages import Advertise
 
@@ -59,6 +59,7 @@ class ControlServices:
     usage: Callable[[UsageFilter], Awaitable[UsageReport]]
     engine: EngineOrders | None = None
     reload: Callable[[], ReloadReport] | None = None
+    rotate_key: Callable[[], Awaitable[KeyChange]] | None = None
     metrics: Callable[[], bytes] | None = None
 
 
@@ -144,6 +145,8 @@ class ControlServer:
             app.router.add_post("/api/engine/wake", partial(_wake, engine))
         if (reload := self.services.reload) is not None:
             app.router.add_post("/api/reload", partial(_reload, reload))
+        if (rotate_key := self.services.rotate_key) is not None:
+            app.router.add_post("/api/keys/rotate", partial(_rotate_key, rotate_key))
 
     async def _close(self) -> None:
         while self._runners:
@@ -185,6 +188,15 @@ async def _reload(reload: Callable[[], ReloadReport], _request: web.Request) -> 
     try:
         return _json(reload().model_dump_json())
     except ConfigError as error:
+        return _error(web.HTTPConflict.status_code, str(error))
+
+
+async def _rotate_key(
+    rotate_key: Callable[[], Awaitable[KeyChange]], _request: web.Request
+) -> web.Response:
+    try:
+        return _json((await rotate_key()).model_dump_json())
+    except IdentityError as error:
         return _error(web.HTTPConflict.status_code, str(error))
 
 

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from byoi_agent.errors import AgentError, IdentityError, LinkError
 from byoi_agent.identity import machine
-from byoi_agent.identity.admission import Admission
 from byoi_agent.identity.console_http import ConsoleHttp, Reply, printable, signed
 from byoi_agent.identity.enrolment import DOING, TOKEN_PATH, proof_of
 from byoi_agent.identity.keys import fingerprint_of, public_key_text, raw_public_key
+from byoi_agent.identity.membership import Admission
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from byoi_agent.errors import IdentityError
 from byoi_agent.identity import stores as key_stores
-from byoi_agent.identity.admission import Admission, identity_of
 from byoi_agent.identity.console_http import ConsoleHttp, signed
 from byoi_agent.identity.credential_store import CredentialStore
 from byoi_agent.identity.keys import public_key_text, raw_public_key
+from byoi_agent.identity.membership import Admission, identity_of
 from byoi_agent.identity.record import read_record
 
 if TYPE_CHECKING:

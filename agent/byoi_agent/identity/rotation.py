@@ -20,9 +20,9 @@ from pydantic import BaseModel
 
 from byoi_agent.errors import IdentityError
 from byoi_agent.identity import stores as key_stores
-from byoi_agent.identity.admission import identity_of
 from byoi_agent.identity.console_http import ConsoleHttp, signed
 from byoi_agent.identity.keys import fingerprint_of, public_key_text, raw_public_key
+from byoi_agent.identity.membership import identity_of
 from byoi_agent.identity.record import EnrolmentRecord, PendingKey, read_record, write_record
 from byoi_wire.ids import KeyId
 

@@ -122,11 +122,16 @@ class RouteChanged:
 
 
 @dataclass(frozen=True)
+class KeyChanged:
+    """The node has another key from now on: the next link shall be proven with that one."""
+
+
+@dataclass(frozen=True)
 class Woke:
     """A moment asked for with `WakeAt` has come."""
 
 
-Event = StartWanted | Welcomed | Failed | GoneAway | Rejected | RouteChanged | Woke
+Event = StartWanted | Welcomed | Failed | GoneAway | Rejected | RouteChanged | KeyChanged | Woke
 
 # Commands
 
@@ -138,7 +143,9 @@ class Dial:
 
 @dataclass(frozen=True)
 class Drop:
-    """Close the link that stands: its other end cannot be reached that way any more."""
+    """Close the link that stands, and why: the next one is dialled at once."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -186,7 +193,9 @@ def step(state: State, event: Event, now: float, limits: Limits) -> tuple[State,
         case Online(since, retries, grace), GoneAway(seconds):
             return Online(since, retries, grace, seconds), []
         case Online(since, retries, grace), RouteChanged():
-            return Online(since, retries, grace, 0.0), [Drop()]
+            return Online(since, retries, grace, 0.0), [Drop("the network changed")]
+        case Online(since, retries, grace), KeyChanged():
+            return Online(since, retries, grace, 0.0), [Drop("the node's key changed")]
         case Online(), Failed():
             return _lost(state, event, now, limits)
         case _:

@@ -22,6 +22,7 @@ from byoi_agent.link.machine import (
     Failed,
     GoneAway,
     Idle,
+    KeyChanged,
     Limits,
     Rejected,
     RouteChanged,
@@ -37,7 +38,7 @@ from byoi_wire.aio.connection import Closed, Connection
 from byoi_wire.aio.session import Session, StreamHandler
 from byoi_wire.errors import HandshakeRefused, ProtocolViolation
 from byoi_wire.ids import InstanceId
-from byoi_wire.messages import Goaway, Renew, ResumeOffer, UsageAck
+from byoi_wire.messages import Goaway, Renew, ResumeOffer, RotateKey, UsageAck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,8 +91,21 @@ class LinkStopped(LinkError):
         self.exit_code = machine.exit_code(code)
 
 
+class KeyWatch(Protocol):
+    """Who keeps the node's keys, as the link tells them what became of each."""
+
+    def proven(self, identity: Identity) -> None:
+        """The console has welcomed the node under this one."""
+
+    def refused(self, identity: Identity) -> None:
+        """The console does not know this successor; the link goes on under the one before."""
+
+    def rotation_ordered(self, reason: str) -> None:
+        """The console wants the node to have another key."""
+
+
 class LinkSupervisor:
-    """Sole owner of the link and of the session over it.
+    """Sole owner of the link, of the session over it, and of whom it is proven as.
 
     `accept` is called for each request with the session that it came by: a stream's id means
     nothing in another session. `on_online` is called after each welcome, for what must be said
@@ -112,8 +126,11 @@ class LinkSupervisor:
         agent: str,
         ca_file: Path | None = None,
         limits: Limits | None = None,
+        keys: KeyWatch | None = None,
     ) -> None:
         self._identity = identity
+        self._successor = identity.successor
+        self._keys = keys
         self._url = link_url(console_url)
         self._tls = tls_context(ca_file) if self._url.startswith("wss:") else None
         self._accept = accept
@@ -143,6 +160,15 @@ class LinkSupervisor:
             return False
         self._connection.control(message)
         return True
+
+    def succeed(self, successor: Identity) -> None:
+        """Come back at once under the node's next key; the session goes on.
+
+        Until the console has welcomed it, `keys` hears nothing; a console that refuses it is shown
+        the present key again.
+        """
+        self._successor = successor
+        self._events.put_nowait(KeyChanged())
 
     async def run(self) -> None:
         """Until cancelled; leaves no link and no stream behind.
@@ -178,9 +204,9 @@ class LinkSupervisor:
         match command:
             case Dial():
                 tasks.create_task(self._hold_link(), name="link")
-            case Drop():
+            case Drop(reason):
                 if self._connection is not None:
-                    self._connection.abort("the network changed")
+                    self._connection.abort(reason)
             case WakeAt(at):
                 tasks.create_task(self._wake(at), name=f"link wakes at {at:.1f}")
             case Abandon():
@@ -199,14 +225,15 @@ class LinkSupervisor:
 
     async def _end_of_link(self) -> Event:
         dice = random.random()  # noqa: S311 (jitter, not a secret)
+        identity = self._successor or self._identity
         try:
-            proven = await self._dial()
+            proven = await self._dial(identity)
         except HandshakeRefused as refusal:
-            return self._refused(refusal, dice)
+            return self._refused(refusal, identity, dice)
         except LinkError as error:
             self._lost(str(error))
             return Failed(dice, error.retry_after_seconds, self._answers)
-        closed = await self._serve(proven)
+        closed = await self._serve(proven, identity)
         self._lost(f"link lost ({closed.code}{' ' + closed.reason if closed.reason else ''})")
         return Failed(dice, answers=self._answers)
 
@@ -214,20 +241,20 @@ class LinkSupervisor:
     def _answers(self) -> int:
         return 0 if self._session is None else self._session.unfinished
 
-    async def _dial(self) -> Proven:
+    async def _dial(self, identity: Identity) -> Proven:
         resume = None
         if self._session is not None and self._session_id is not None:
             resume = ResumeOffer(session_id=self._session_id, streams=self._session.offer())
         return await connect(
             self._url,
-            self._identity,
+            identity,
             self._instance_id,
             resume,
             tls=self._tls,
             agent=self._agent,
         )
 
-    async def _serve(self, proven: Proven) -> Closed:
+    async def _serve(self, proven: Proven, identity: Identity) -> Closed:
         session = self._continue(proven.welcome)
         if session is None:
             proven.channel.abort()
@@ -241,6 +268,7 @@ class LinkSupervisor:
                     name="lease",
                 )
                 self._online(proven.welcome)
+                self._proven_as(identity)
                 connection.start(proven.inbox.rest())
                 closed = await connection.run()
                 renewing.cancel()
@@ -280,6 +308,15 @@ class LinkSupervisor:
         self._events.put_nowait(Welcomed(_within(welcome.grace_seconds, GRACE_RANGE)))
         self._on_online()
 
+    def _proven_as(self, identity: Identity) -> None:
+        if self._successor is identity:
+            self._successor = None
+        elif self._successor is not None:  # named while this link was being dialled
+            self._events.put_nowait(KeyChanged())
+        self._identity = identity
+        if self._keys is not None:
+            self._keys.proven(identity)
+
     async def _renew(self, connection: Connection, every_seconds: float) -> None:
         sequence = 0
         while True:
@@ -296,6 +333,8 @@ class LinkSupervisor:
             self._on_usage_ack(message)
         elif isinstance(message, Goaway):
             self._goaway(message)
+        elif isinstance(message, RotateKey) and self._keys is not None:
+            self._keys.rotation_ordered(message.reason)
 
     def _goaway(self, goaway: Goaway) -> None:
         logger.info("console says goaway", extra={"reason": goaway.reason})
@@ -306,8 +345,10 @@ class LinkSupervisor:
                 seconds = _within(goaway.reconnect_in_ms, HINT_RANGE_MS) / 1000
                 self._events.put_nowait(GoneAway(seconds))
 
-    def _refused(self, refusal: HandshakeRefused, dice: float) -> Event:
+    def _refused(self, refusal: HandshakeRefused, identity: Identity, dice: float) -> Event:
         match refusal.code:
+            case "revoked" | "reauth" if identity is not self._identity:
+                return self._refused_successor(identity, dice)
             case "revoked" | "reauth" | "upgrade_required" as code:
                 return Rejected(code, _MESSAGES[code])
             case _:
@@ -315,6 +356,15 @@ class LinkSupervisor:
                 hint = refusal.retry_after_seconds
                 seconds = None if hint is None else _within(hint, HINT_RANGE)
                 return Failed(dice, seconds, self._answers)
+
+    def _refused_successor(self, identity: Identity, dice: float) -> Event:
+        """The key before it may still be good; where it is not, that dial says so for good."""
+        if self._successor is identity:
+            self._successor = None
+        if self._keys is not None:
+            self._keys.refused(identity)
+        self._lost("the console does not know the node's new key")
+        return Failed(dice, answers=self._answers)
 
     def _lost(self, reason: str) -> None:
         if self._view.state != "waiting":  # the first failure is news, the next fifty are not

@@ -6,11 +6,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from byoi_agent.errors import AgentError, IdentityError, LinkError
-from byoi_agent.identity.admission import admit
 from byoi_agent.identity.console_http import ConsoleHttp
 from byoi_agent.identity.device import DeviceFlow
 from byoi_agent.identity.file_store import FileStore
 from byoi_agent.identity.keys import fingerprint_of, public_key_text
+from byoi_agent.identity.membership import admit
 from byoi_agent.identity.record import read_record
 
 DEVICE, TOKEN = "/agent/v1/device", "/agent/v1/token"

@@ -9,12 +9,12 @@ from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from byoi_agent.errors import IdentityError, LinkError
-from byoi_agent.identity.admission import admit
 from byoi_agent.identity.console_http import ConsoleHttp
 from byoi_agent.identity.credential_store import CredentialStore
 from byoi_agent.identity.enrolment import JoinToken, load_identity
 from byoi_agent.identity.file_store import FileStore
 from byoi_agent.identity.keys import fingerprint_of, raw_public_key, to_pem
+from byoi_agent.identity.membership import admit
 
 CONSOLE_KEY = Ed25519PrivateKey.generate()
 TOKEN = "byoi-join-abc"

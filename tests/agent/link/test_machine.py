@@ -43,7 +43,18 @@ TABLE = [
     (m.Waiting(11.0, R1, 20.0), m.Woke(), m.Waiting(11.0, R1, 20.0), []),
     (m.Waiting(11.0, R1, 20.0), m.RouteChanged(), m.Dialling(R1, 20.0), [m.Dial()]),
     (m.Online(1.0, R0, 15.0), m.GoneAway(3.0), m.Online(1.0, R0, 15.0, 3.0), []),
-    (m.Online(1.0, R0, 15.0), m.RouteChanged(), m.Online(1.0, R0, 15.0, 0.0), [m.Drop()]),
+    (
+        m.Online(1.0, R0, 15.0),
+        m.RouteChanged(),
+        m.Online(1.0, R0, 15.0, 0.0),
+        [m.Drop("the network changed")],
+    ),
+    (
+        m.Online(1.0, R0, 15.0),
+        m.KeyChanged(),
+        m.Online(1.0, R0, 15.0, 0.0),
+        [m.Drop("the node's key changed")],
+    ),
     (
         m.Online(9.0, m.Retries(4, 0.5), 15.0),
         m.Failed(0.25),
@@ -122,6 +133,7 @@ _events = st.one_of(
     st.builds(m.Failed, _dice, st.none() | st.floats(0, 300)),
     st.builds(m.GoneAway, st.floats(0, 30)),
     st.just(m.RouteChanged()),
+    st.just(m.KeyChanged()),
     st.just(m.Woke()),
     st.just(m.Rejected("revoked", "x")),
 )
