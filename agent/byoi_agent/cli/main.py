@@ -33,7 +33,18 @@ EXIT_CODES: Final[dict[int, str]] = {
 }
 """After sysexits.h where it has one; `byoi help exit-codes` and the documentation show these."""
 
-COMMANDS: Final = ("config", "demo", "enroll", "help", "run", "status", "usage", "version")
+COMMANDS: Final = (
+    "config",
+    "demo",
+    "enroll",
+    "help",
+    "logs",
+    "reload",
+    "run",
+    "status",
+    "usage",
+    "version",
+)
 
 
 def main() -> None:

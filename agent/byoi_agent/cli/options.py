@@ -13,6 +13,7 @@ import click
 
 from byoi_agent.config.paths import Paths, default_config_file, resolve
 from byoi_agent.config.settings import LoadedSettings, Settings, flag_of, load, variable_of
+from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from byoi_agent.cli.program import Invocation
@@ -51,6 +52,20 @@ def choose(flags: dict[str, object]) -> Chosen:
     for stray in loaded.strays:
         click.echo(f"byoi: {stray}", err=True)
     return Chosen(loaded, resolve(loaded.values, os.environ))
+
+
+def choose_to_ask(flags: dict[str, object]) -> Chosen:
+    """As `choose`, for commands that ask a running node: a wrong file must not stand in their way.
+
+    Raises:
+        ConfigError: a flag or a variable is wrong.
+    """
+    try:
+        return choose(flags)
+    except ConfigError as error:
+        loaded = load(flags, os.environ, None)
+        click.echo(f"byoi: {error}", err=True)
+        return Chosen(loaded, resolve(loaded.values, os.environ))
 
 
 def setting_options(*names: str) -> Callable[[_Command], _Command]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from byoi_agent.cli.options import (
-    choose,
+    choose_to_ask,
     debug_option,
     json_option,
     setting_options,
@@ -46,7 +46,7 @@ def usage(
     """
     named = {"since": since, "until": until}
     days = {name: str(day)[:10] for name, day in named.items() if day is not None}
-    table = _read(choose(flags), UsageFilter(**days, model=model))
+    table = _read(choose_to_ask(flags), UsageFilter(**days, model=model))
     if as_json:
         click.echo(table.model_dump_json())
     else:

@@ -1,0 +1,115 @@
+"""A node's status as people read it: a grid of lines, then what needs its owner."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import RenderableType
+
+    from byoi_agent.control.schema import DeviceStatus, LinkStatus, StatusReport
+
+_GIB: Final = 1024**3
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86_400
+
+
+def status_view(report: StatusReport, now: float | None = None) -> RenderableType:
+    """One node; `now` is Unix seconds, for "since" and "in"."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in lines_of(report, time.time() if now is None else now):
+        grid.add_row(name, Text(text))
+    return Group(grid, *_warnings(report))
+
+
+def lines_of(report: StatusReport, now: float) -> Iterator[tuple[str, str]]:
+    """Each line's name and text."""
+    state = "draining" if report.is_draining else "serving" if report.is_serving else "not serving"
+    up = duration(report.uptime_seconds)
+    yield "node", f"{report.node_id}  {state}  (pid {report.pid}, up {up})"
+    yield "console", f"{report.link.console_url}  {_link(report.link, now)}"
+    if (engine := report.engine) is not None:
+        name = f"{engine.kind} {engine.version or ''}".strip()
+        restarts = f"  {engine.restarts} restarts" if engine.restarts else ""
+        yield "engine", f"{name}  {_with(engine.state, engine.reason)}{restarts}"
+        yield "models", ", ".join(engine.models) or "none"
+    rate = ""
+    if report.tokens_per_second is not None:
+        rate = f", {report.tokens_per_second:g} tokens/s in the last minute"
+    yield (
+        "requests",
+        f"{report.running} running, {report.waiting} waiting, {report.slots} slots{rate}",
+    )
+    if (today := report.today) is not None:
+        yield (
+            "today",
+            f"{_requests(today.requests)}, {today.prompt_tokens:,} tokens in, "
+            f"{today.completion_tokens:,} out",
+        )
+    yield "usage", f"{report.unacknowledged_records} records not yet booked"
+    for device in report.devices:
+        yield f"device {device.index}", _device(device)
+    yield "key", report.key_place or f"in the {report.key_store} store"
+    if report.log is not None:
+        yield "log", report.log.file or _journal(report.log.unit)
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units."""
+    whole = int(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def _requests(count: int) -> str:
+    return "1 request" if count == 1 else f"{count:,} requests"
+
+
+def _link(link: LinkStatus, now: float) -> str:
+    since = "" if link.since is None else f" for {duration(max(0.0, now - link.since))}"
+    text = _with(f"{link.state}{since}", link.reason)
+    if link.next_try_at is not None:
+        text += f"; next try in {duration(max(0.0, link.next_try_at - now))}"
+    if link.last_error and not link.reason:
+        text += f"; before that: {link.last_error}"
+    return text
+
+
+def _device(device: DeviceStatus) -> str:
+    total = (device.memory_total_bytes or 0) / _GIB
+    used = (device.memory_used_bytes or 0) / _GIB
+    figures = (
+        (device.utilisation_percent, "{} % busy"),
+        (device.power_watts, "{:.0f} W"),
+        (device.temperature_celsius, "{:.0f} °C"),
+    )
+    told = [form.format(value) for value, form in figures if value is not None]
+    return ", ".join([f"{device.name}  {used:.1f} of {total:.1f} GiB", *told])
+
+
+def _warnings(report: StatusReport) -> Iterator[RenderableType]:
+    for warning in report.warnings:
+        yield Text.assemble(("warning", "yellow"), f"  {warning.text}\n         {warning.mend}")
+
+
+def _journal(unit: str | None) -> str:
+    return f"in the journal of {unit}" if unit else "on standard error alone"
+
+
+def _with(state: str, reason: str | None) -> str:
+    return f"{state} ({reason})" if reason else state

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from byoi_agent.cli import logs as module
+from byoi_agent.control.client import ControlClient, NodeUnreachable
+from byoi_agent.control.instances import Instance, Instances
+from byoi_agent.control.schema import LogStatus
+
+
+def a_line(event, level="info"):
+    line = {"time": "2026-01-01T10:00:00+00:00", "level": level, "logger": "x", "event": event}
+    return json.dumps(line) + "\n"
+
+
+@pytest.fixture
+def file(tmp_path):
+    """The log of the node that keeps its state in `tmp_path`, none of which runs."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    return folder / "byoi.log"
+
+
+@pytest.fixture
+def running(monkeypatch):
+    """A node that says this of its log; None if it does not answer."""
+
+    def say(log):
+        def status(_):
+            if log is None:
+                raise NodeUnreachable("no node answers")
+            return SimpleNamespace(log=log)
+
+        node = Instance(ControlClient(socket_path="/x"))
+        monkeypatch.setattr(module, "find", lambda *_, **__: Instances((node,), "data_dir"))
+        monkeypatch.setattr(ControlClient, "status", status)
+
+    return say
+
+
+@pytest.fixture
+def journal(tmp_path, monkeypatch):
+    """A journalctl that answers with its own arguments and one line."""
+    program = tmp_path / "journalctl"
+    line = a_line("from the journal").strip()
+    program.write_text(f"#!{sys.executable}\nimport sys\nprint(sys.argv[1:])\nprint({line!r})\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def test_the_newest_lines_are_shown_as_people_read_them(byoi, file, tmp_path):
+    file.write_text("".join(a_line(f"event {number}") for number in range(60)))
+    code, out, _ = byoi("logs", "--data-dir", tmp_path, "-n", 2)
+    assert code == 0
+    assert [line.split("info")[1].strip() for line in out.splitlines()] == ["event 58", "event 59"]
+
+
+def test_programs_get_the_lines_as_they_are(byoi, file, tmp_path):
+    file.write_text(a_line("one"))
+    assert byoi("logs", "--data-dir", tmp_path, "--json")[1] == a_line("one")
+
+
+def test_only_what_is_important_enough_is_shown_and_counted(byoi, file, tmp_path):
+    file.write_text(a_line("bad", "error") + a_line("worse", "warning") + a_line("fine"))
+    _, out, _ = byoi("logs", "--data-dir", tmp_path, "-n", 2, "--level", "warning")
+    assert [line.split()[-1] for line in out.splitlines()] == ["bad", "worse"]
+
+
+def test_where_nothing_was_logged_the_journal_is_named(byoi, tmp_path):
+    code, _, err = byoi("logs", "--data-dir", tmp_path)
+    assert code == 1
+    assert "journalctl -u byoi" in err
+
+
+def test_a_running_node_says_where_its_log_is(byoi, running, tmp_path):
+    (tmp_path / "elsewhere").write_text(a_line("here"))
+    running(LogStatus(file=str(tmp_path / "elsewhere")))
+    assert "here" in byoi("logs")[1]
+
+
+def test_a_node_that_does_not_answer_has_its_file(byoi, running, file, tmp_path):
+    running(None)
+    file.write_text(a_line("last words"))
+    assert "last words" in byoi("logs", "--data-dir", tmp_path)[1]
+
+
+def test_a_node_that_logs_to_standard_error_alone_says_how_to_change_that(byoi, running):
+    running(LogStatus())
+    code, _, err = byoi("logs")
+    assert code == 1
+    assert "--log-file auto" in err
+
+
+@pytest.mark.parametrize(
+    ("is_users", "unit"), [(False, "--unit=byoi.service"), (True, "--user-unit=byoi.service")]
+)
+def test_the_journal_of_its_unit_is_read(byoi, running, journal, is_users, unit):
+    running(LogStatus(unit="byoi.service", is_users=is_users))
+    code, out, _ = byoi("logs", "-n", 7, "-f")
+    assert code == 0
+    assert f"['{unit}', '--lines=7', '--output=cat', '--no-pager', '--follow']" in out
+    assert "info    from the journal" in out
+
+
+def test_without_journalctl_the_journal_is_told(byoi, running, monkeypatch, tmp_path):
+    running(LogStatus(unit="byoi.service"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, err = byoi("logs")
+    assert code == 1
+    assert "no journalctl" in err
+
+
+def test_following_goes_on_with_what_is_written(byoi, file, tmp_path, monkeypatch):
+    file.write_text(a_line("old"))
+    coming = [a_line("new"), a_line("newer", "debug")]
+
+    def pause(_seconds):
+        if not coming:
+            raise KeyboardInterrupt
+        with file.open("a") as writer:
+            writer.write(coming.pop(0))
+
+    monkeypatch.setattr(module.time, "sleep", pause)
+    code, out, _ = byoi("logs", "--data-dir", tmp_path, "--follow", "--level", "info")
+    assert code == 130
+    assert [line.split()[-1] for line in out.splitlines()] == ["old", "new"]

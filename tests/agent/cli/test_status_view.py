@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from byoi_agent.cli.status_view import duration, lines_of, status_view
+from byoi_agent.control.schema import (
+    DeviceStatus,
+    EngineStatus,
+    LinkStatus,
+    LogStatus,
+    StatusReport,
+    UsageSum,
+    WarningStatus,
+)
+
+NOW = 1_800_000_000.0
+REPORT = StatusReport(
+    node_id="n1",
+    agent_version="0.1.0",
+    pid=42,
+    uptime_seconds=3700,
+    key_store="file",
+    key_place="in a file in /state/keys",
+    is_serving=True,
+    is_draining=False,
+    running=1,
+    waiting=2,
+    slots=4,
+    queue=1,
+    unacknowledged_records=7,
+    tokens_per_second=12.5,
+    today=UsageSum(requests=1200, prompt_tokens=3, completion_tokens=4),
+    link=LinkStatus(
+        state="online", console_url="https://c", since=NOW - 65, last_error="link lost (1006)"
+    ),
+    engine=EngineStatus(state="ready", kind="llamacpp", version="1", models=("smol",), restarts=2),
+    devices=(
+        DeviceStatus(
+            index=0,
+            kind="nvidia",
+            name="H200",
+            memory_total_bytes=2 * 1024**3,
+            memory_used_bytes=1024**3,
+            utilisation_percent=50,
+            power_watts=99.7,
+            temperature_celsius=40.0,
+        ),
+    ),
+    log=LogStatus(file="/state/logs/byoi.log"),
+)
+
+
+def lines(**changes):
+    return dict(lines_of(REPORT.model_copy(update=changes), NOW))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("node", "n1  serving  (pid 42, up 1 h 1 min)"),
+        ("console", "https://c  online for 1 min 5 s; before that: link lost (1006)"),
+        ("engine", "llamacpp 1  ready  2 restarts"),
+        ("models", "smol"),
+        ("requests", "1 running, 2 waiting, 4 slots, 12.5 tokens/s in the last minute"),
+        ("today", "1,200 requests, 3 tokens in, 4 out"),
+        ("usage", "7 records not yet booked"),
+        ("device 0", "H200  1.0 of 2.0 GiB, 50 % busy, 100 W, 40 °C"),
+        ("key", "in a file in /state/keys"),
+        ("log", "/state/logs/byoi.log"),
+    ],
+)
+def test_each_line_says_one_thing(name, text):
+    assert lines()[name] == text
+
+
+def test_a_link_that_waits_says_why_and_for_how_long():
+    link = LinkStatus(
+        state="waiting",
+        console_url="https://c",
+        reason="refused",
+        since=NOW - 5,
+        next_try_at=NOW + 9.5,
+        last_error="refused",
+    )
+    told = lines(link=link, is_serving=False)
+    assert told["console"] == "https://c  waiting for 5 s (refused); next try in 9 s"
+    assert "not serving" in told["node"]
+
+
+UNSAID = ("key_place", "today", "tokens_per_second", "log", "engine")
+
+
+def test_what_an_older_node_does_not_say_is_left_out():
+    link = LinkStatus(state="x", console_url="u")
+    told = lines(**dict.fromkeys(UNSAID), devices=(), link=link)
+    assert told == {
+        "node": "n1  serving  (pid 42, up 1 h 1 min)",
+        "console": "u  x",
+        "requests": "1 running, 2 waiting, 4 slots",
+        "usage": "7 records not yet booked",
+        "key": "in the file store",
+    }
+
+
+@pytest.mark.parametrize(
+    ("log", "text"),
+    [
+        (LogStatus(unit="byoi.service"), "in the journal of byoi.service"),
+        (LogStatus(), "on standard error alone"),
+    ],
+)
+def test_where_the_log_is(log, text):
+    assert lines(log=log)["log"] == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.9, "59 s"), (60, "1 min 0 s"), (7260, "2 h 1 min"), (90_000, "1 d 1 h")],
+)
+def test_a_length_of_time_has_two_units(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_what_needs_the_owner_comes_with_its_mend_and_no_markup_is_believed():
+    warning = WarningStatus(name="x", text="[red]full[/red]", mend="make room")
+    out = io.StringIO()
+    report = REPORT.model_copy(update={"warnings": (warning,)})
+    Console(file=out, width=120).print(status_view(report, NOW))
+    assert "warning  [red]full[/red]\n         make room" in out.getvalue()
