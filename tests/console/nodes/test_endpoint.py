@@ -15,8 +15,10 @@ from sqlalchemy.exc import OperationalError
 
 from byoi_console.ledger.postings import Ledger
 from byoi_console.ledger.tickets import Tickets
-from byoi_console.nodes import endpoint, link
+from byoi_console.nodes import endpoint, limits, link, proofs
+from byoi_console.nodes.administration import NodeAdministration
 from byoi_console.nodes.enrolment import JoinRequest
+from byoi_console.nodes.node_requests import KeyRequest
 from byoi_console.nodes.proofs import PROOF_TAG
 from byoi_console.nodes.session import Sessions
 from byoi_console.routing.registry import Registry
@@ -26,12 +28,18 @@ from byoi_wire.aio.memory import pair
 from byoi_wire.handshake import NodeHandshake
 from byoi_wire.messages import (
     Advertise,
+    Availability,
     Data,
     Head,
     Host,
     ModelOffer,
     Open,
+    Ping,
     Reject,
+    Renew,
+    ResumeOffer,
+    RotateKey,
+    Status,
     UsageBatch,
     Welcome,
     Window,
@@ -66,7 +74,7 @@ class Machine:
         async with asyncio.timeout(10):
             return await asyncio.shield(self.closed)
 
-    async def hello(self, **changes):
+    async def hello(self, instance=None, resume=None, **changes):
         handshake = NodeHandshake(
             node_id=self.enrolled.node_id,
             key_id=self.enrolled.key_id,
@@ -75,11 +83,11 @@ class Machine:
                 base64.b64decode(self.enrolled.console_key)
             ),
             origin=self.enrolled.origin,
-            instance_id=secrets.token_hex(8),
+            instance_id=instance or secrets.token_hex(8),
             nonce=secrets.token_hex(16),
             agent="test",
         )
-        hello = handshake.answer(await self.next(), None).model_copy(update=changes)
+        hello = handshake.answer(await self.next(), resume).model_copy(update=changes)
         self.say(hello)
         return codec.decode_control(await self.next())
 
@@ -111,6 +119,23 @@ class Machine:
         return sign(record, key_id=self.enrolled.key_id, key=self.key)
 
 
+async def rotated(machine, node_requests):
+    """The same machine with a new key, of which its console has heard."""
+    new = Ed25519PrivateKey.generate()
+    raw = new.public_key().public_bytes_raw()
+    node_id = machine.enrolled.node_id
+    message = proofs.rotation(machine.enrolled.origin, node_id, raw)
+    request = KeyRequest(
+        node_id=node_id,
+        key_id=machine.enrolled.key_id,
+        public_key=proofs.written(raw),
+        proof=base64.b64encode(new.sign(message)).decode(),
+        signature=base64.b64encode(machine.key.sign(message)).decode(),
+    )
+    key_id = await node_requests.rotate(request)
+    return machine.enrolled.model_copy(update={"key_id": key_id}), new
+
+
 def offer(models=1):
     return Advertise(
         version=1,
@@ -128,14 +153,14 @@ class House:
         self.door, self.registry, self.sessions = door, registry, sessions
         self._admit, self._monkeypatch = admit, monkeypatch
 
-    async def come(self, peer="192.0.2.1"):
+    async def come(self, peer="192.0.2.1", as_known=None):
         theirs, ours = pair()
         self._monkeypatch.setattr(endpoint, "accept", lambda *_: ours)
         self.door(None, b"", peer)
-        return Machine(theirs, *await self._admit())
+        return Machine(theirs, *(as_known or await self._admit()))
 
-    async def come_in(self, peer="192.0.2.1"):
-        machine = await self.come(peer)
+    async def come_in(self, peer="192.0.2.1", as_known=None):
+        machine = await self.come(peer, as_known)
         assert isinstance(await machine.hello(), Welcome)
         machine.say(offer())
         async with asyncio.timeout(10):
@@ -302,6 +327,138 @@ async def test_a_flood_of_usage_ends_the_link(house, monkeypatch):
     for _ in range(link.BATCHES_WAITING + 2):
         machine.say(UsageBatch(records=()))
     assert (await machine.end())[0] == 1013
+
+
+# Keys that change
+
+
+async def test_a_replaced_key_is_turned_away_and_told_why(house, node_requests):
+    machine = await house.come_in()
+    known = await rotated(machine, node_requests)
+    await house.come_in(as_known=known)
+    late = await house.come(as_known=(machine.enrolled, machine.key))
+    verdict = await late.hello()
+    assert (verdict.code, verdict.message) == (
+        "reauth",
+        "this key was replaced by a newer one of this node",
+    )
+
+
+async def test_a_revoked_node_is_told_so_with_any_of_its_keys(house, node_requests, records):
+    machine = await house.come_in()
+    known = await rotated(machine, node_requests)
+    await house.come_in(as_known=known)
+    await records.revoke(machine.enrolled.node_id, "person_1")
+    for each in ((machine.enrolled, machine.key), known):
+        late = await house.come(as_known=each)
+        assert (await late.hello()).code == "revoked"
+
+
+async def test_a_key_that_changes_between_proof_and_session_is_told_to_come_again(
+    house, records, monkeypatch
+):
+    async def changed(*_):
+        return None
+
+    machine = await house.come()
+    monkeypatch.setattr(records, "begin_session", changed)
+    verdict = await machine.hello()
+    assert (verdict.code, verdict.retry_after_ms) == ("retry", 1000)
+
+
+async def test_the_same_process_goes_on_with_its_session_under_its_new_key(house, node_requests):
+    machine = await house.come()
+    first = await machine.hello(instance="one")
+    machine.say(offer())
+    known = await rotated(machine, node_requests)
+    again = await house.come(as_known=known)
+    second = await again.hello(
+        instance="one", resume=ResumeOffer(session_id=first.session_id, streams=())
+    )
+    assert second.session_id == first.session_id
+    assert second.resumed == ()
+    assert list(house.sessions.connected()) == [machine.enrolled.node_id]
+
+
+async def test_usage_signed_with_a_replaced_key_still_counts(house, node_requests):
+    machine = await house.come_in()
+    old = machine.signed(machine.record())
+    again = await house.come_in(as_known=await rotated(machine, node_requests))
+    again.say(UsageBatch(records=(old, again.signed(again.record(attempt=2)))))
+    ack = codec.decode_control(await again.next())
+    assert [name.attempt for name in ack.ids] == [1, 2]
+    assert not again.closed.done()
+
+
+async def test_an_order_to_rotate_reaches_a_node_now_or_when_it_is_back(house, records):
+    machine = await house.come_in()
+    node_id = machine.enrolled.node_id
+    administration = NodeAdministration(records, house.sessions, house.registry)
+    assert await administration.order_rotation(node_id, "person_1") is True
+    assert isinstance(codec.decode_control(await machine.next()), RotateKey)
+    again = await house.come_in(as_known=(machine.enrolled, machine.key))
+    assert isinstance(codec.decode_control(await again.next()), RotateKey)
+    assert again.heard.empty(), "once for each link"
+
+
+async def test_an_order_given_while_the_node_is_just_coming_reaches_it(house, records):
+    administration = NodeAdministration(records, house.sessions, house.registry)
+    machine = await house.come()
+    begin = records.begin_session
+
+    async def ordered_meanwhile(*args):
+        begun = await begin(*args)
+        assert not await administration.order_rotation(machine.enrolled.node_id, "person_1")
+        return begun
+
+    records.begin_session = ordered_meanwhile
+    assert isinstance(await machine.hello(), Welcome)
+    assert isinstance(codec.decode_control(await machine.next()), RotateKey)
+
+
+async def test_where_a_node_s_link_comes_from_is_known(house):
+    machine = await house.come_in("198.51.100.7")
+    assert house.sessions.address(machine.enrolled.node_id) == "198.51.100.7"
+    assert house.sessions.address("node_other") is None
+
+
+async def test_what_nodes_offer_is_written_down(house, records, org_id):
+    machine = await house.come_in()
+    machine.say(offer(models=2))
+    async with asyncio.timeout(10):
+        while await records.offered_since(0) != {(org_id, "m0"), (org_id, "m1")}:
+            await asyncio.sleep(0.05)
+
+
+# Too much talk
+
+
+@pytest.mark.parametrize(
+    ("said", "times"),
+    [
+        (lambda _: Status(running=0, waiting=0), limits.PER_MINUTE["status"]),
+        (lambda _: offer(), limits.PER_MINUTE["advertise"] - 1),
+        (lambda n: Renew(seq=n), limits.PER_MINUTE["renew"]),
+        (lambda _: Availability(serving=True), limits.PER_MINUTE["availability"]),
+        (lambda n: Ping(seq=n), limits.IN_ALL_PER_MINUTE - 1),
+    ],
+    ids=["status", "advertise", "renew", "availability", "ping"],
+)
+async def test_a_node_that_talks_without_end_loses_that_link_alone(house, said, times, monkeypatch):
+    honest, machine = await house.come_in(), await house.come_in()
+    # Time stands still: nothing is refilled however slow this machine is.
+    live = house.sessions._live[machine.enrolled.node_id]
+    assert live.connection is not None
+    monkeypatch.setattr(live.connection._on_text.__self__, "_monotonic", lambda: 0.0)
+    for number in range(times):
+        machine.say(said(number))
+    await asyncio.sleep(0)
+    assert not machine.closed.done()
+    machine.say(said(times))
+    code, reason = await machine.end()
+    assert code == limits.CLOSE_CODE
+    assert reason.startswith("too many")
+    assert not honest.closed.done()
 
 
 # While the database refuses

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
+from sqlalchemy import select
 
 from byoi_console.errors import NotFound
 from byoi_console.nodes.enrolment import JoinRequest
+from byoi_console.nodes.records import NodeChanges
+from byoi_console.store.tables import audit_log
 
 
 @pytest.fixture
@@ -72,3 +76,45 @@ async def test_who_sent_a_node_away_is_in_the_audit_log(records, enrolled, audit
     await records.revoke(enrolled.node_id, "person_1")
     await records.delete(enrolled.node_id, "person_1")
     assert await audit.first_broken() is None
+
+
+async def test_changes_are_made_and_told_with_what_was_before(records, enrolled, database):
+    await records.change(enrolled.node_id, NodeChanges(name="Box", mode="idle"), "person_1")
+    node = await records.get(enrolled.node_id)
+    assert (node.name, node.mode, node.visibility) == ("Box", "idle", "org")
+    await records.change(enrolled.node_id, NodeChanges(name="Box"), "person_1")
+    await records.change(enrolled.node_id, NodeChanges(), "person_1")
+    async with database.read() as connection:
+        query = select(audit_log.c.details).where(audit_log.c.action == "node.changed")
+        (told,) = await connection.execute(query)
+    assert json.loads(told.details) == {
+        "before": {"name": "workstation", "mode": "dedicated"},
+        "after": {"name": "Box", "mode": "idle"},
+    }
+
+
+async def test_a_key_is_shown_as_people_compare_it(records, enrolled, clock):
+    (key,) = (await records.keys([enrolled.node_id]))[enrolled.node_id]
+    assert key.key_id == enrolled.key_id
+    assert [len(part) for part in key.fingerprint.split("-")] == [4, 4, 4, 4]
+    assert (key.first_used_at_ms, key.revoked_at_ms) == (None, None)
+    await records.begin_session(enrolled.node_id, enrolled.key_id)
+    (key,) = (await records.keys([enrolled.node_id]))[enrolled.node_id]
+    assert key.first_used_at_ms == clock.now_ms()
+    assert await records.keys([]) == {}
+
+
+async def test_a_key_of_another_node_begins_no_session(records, enrolled):
+    assert await records.begin_session(enrolled.node_id, "nkey_other") is None
+    assert await records.begin_session("node_other", enrolled.key_id) is None
+
+
+async def test_what_standing_nodes_offered_lately_is_known(records, enrolled, org_id, clock):
+    since = clock.now_ms()
+    await records.offer({enrolled.node_id: ("m1", "m2"), "node_none": ("m9",)})
+    assert await records.offered_since(since) == set(), "it was never here"
+    await records.seen([enrolled.node_id])
+    assert await records.offered_since(since) == {(org_id, "m1"), (org_id, "m2")}
+    assert await records.offered_since(since + 1) == set()
+    await records.revoke(enrolled.node_id, "person_1")
+    assert await records.offered_since(since) == set()

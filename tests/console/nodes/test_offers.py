@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from byoi_console.nodes import offers as offers_module
+from byoi_console.nodes.offers import Offers
+
+
+class Records:
+    """Writes down what is written down; refuses while told to."""
+
+    def __init__(self):
+        self.written, self.refuses = [], False
+        self.wrote = asyncio.Event()
+
+    async def offer(self, batch):
+        self.wrote.set()
+        if self.refuses:
+            raise OperationalError("UPDATE", {}, sqlite3.OperationalError("disk full"))
+        self.written.append(dict(batch))
+
+
+async def test_many_nodes_are_written_together_and_each_change_once():
+    records = Records()
+    offers = Offers(records)
+    offers.heard("a", ["m2", "m1"])
+    offers.heard("b", ["m1"])
+    offers.heard("a", ["m1", "m2", "m2"])
+    await offers.write()
+    assert records.written == [{"a": ("m1", "m2"), "b": ("m1",)}]
+    offers.heard("a", ["m1", "m2"])
+    assert not offers._waiting
+    offers.heard("a", [])
+    await offers.write()
+    assert records.written[1:] == [{"a": ()}]
+
+
+async def test_a_word_taken_back_before_it_was_written_is_taken_back():
+    records = Records()
+    offers = Offers(records)
+    offers.heard("a", ["m1"])
+    await offers.write()
+    offers.heard("a", ["m2"])
+    offers.heard("a", ["m1"])
+    await offers.write()
+    assert records.written[-1] == {"a": ("m1",)}
+
+
+async def test_what_a_database_refused_is_written_later_unless_it_changed():
+    records = Records()
+    offers = Offers(records)
+    records.refuses = True
+    offers.heard("a", ["m1"])
+    offers.heard("b", ["m1"])
+    with pytest.raises(OperationalError):
+        await offers.write()
+    records.refuses = False
+    offers.heard("b", ["m2"])
+    await offers.write()
+    assert records.written == [{"a": ("m1",), "b": ("m2",)}]
+
+
+async def test_it_is_told_once_that_the_database_refuses(monkeypatch, caplog):
+    monkeypatch.setattr(offers_module, "GATHER_SECONDS", 0)
+    monkeypatch.setattr(offers_module, "AGAIN_SECONDS", 0)
+    records = Records()
+    records.refuses = True
+    offers = Offers(records)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(offers.run())
+        offers.heard("a", ["m1"])
+        for _ in range(3):
+            await asyncio.wait_for(records.wrote.wait(), 10)
+            records.wrote.clear()
+        records.refuses = False
+        while not records.written:
+            await asyncio.wait_for(records.wrote.wait(), 10)
+            records.wrote.clear()
+        running.cancel()
+    assert [line.message for line in caplog.records] == ["offers not written"]
+    assert records.written == [{"a": ("m1",)}]
