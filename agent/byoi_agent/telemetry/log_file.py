@@ -53,16 +53,30 @@ class LogFile(RotatingFileHandler):
         return os.fdopen(descriptor, "a", encoding=self.encoding)
 
 
-def newest(file: Path, count: int, wanted: Callable[[str], bool]) -> list[str]:
-    """The last `count` lines that are wanted, oldest first, from as many files as it takes."""
+def size_of(file: Path) -> int:
+    """Bytes in the newest file; none where there is none."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def newest(
+    file: Path, count: int, wanted: Callable[[str], bool], *, to_bytes: int | None = None
+) -> list[str]:
+    """The last `count` lines that are wanted, oldest first, from as many files as it takes.
+
+    Of the newest file only the first `to_bytes` are looked at, so that `follow` can go on there.
+    """
     found: list[str] = []
     for number in range(FILES):
         place = file if number == 0 else file.with_name(f"{file.name}.{number}")
         try:
-            lines = place.read_text(encoding="utf-8", errors="replace").splitlines()
+            content = place.read_bytes()
         except FileNotFoundError:
             break
-        for line in reversed(lines):
+        text = content[: to_bytes if number == 0 else None].decode(errors="replace")
+        for line in reversed(text.splitlines()):
             if len(found) >= count:
                 return found[::-1]
             if wanted(line):
@@ -70,12 +84,12 @@ def newest(file: Path, count: int, wanted: Callable[[str], bool]) -> list[str]:
     return found[::-1]
 
 
-def follow(file: Path, pause: Callable[[], None]) -> Iterator[str]:
-    """Each line written from now on, also beyond a rotation; `pause` waits a little, or ends it."""
+def follow(file: Path, pause: Callable[[], None], *, from_bytes: int) -> Iterator[str]:
+    """Each line from there on, also beyond a rotation; `pause` waits a little, or ends it."""
     reader = _open(file)
     try:
         if reader is not None:
-            reader.seek(0, os.SEEK_END)
+            reader.seek(from_bytes)
         held = ""
         while True:
             # Asked first: what was still written to the old file after a last look is then read.

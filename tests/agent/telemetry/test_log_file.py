@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from byoi_agent.telemetry.log_file import FILES, LogFile, follow, level_of, newest
+from byoi_agent.telemetry.log_file import FILES, LogFile, follow, level_of, newest, size_of
 
 
 class Over(Exception):
@@ -79,6 +79,7 @@ def test_the_newest_lines_come_from_older_files_too(file):
     assert newest(file, 3, everything) == ["4", "5", "6"]
     assert newest(file, 99, everything) == list("123456")
     assert newest(file, 2, lambda line: line in "13") == ["1", "3"]
+    assert newest(file, 2, everything, to_bytes=2) == ["4", "5"]
     assert newest(file.with_name("none"), 9, everything) == []
 
 
@@ -100,7 +101,7 @@ def test_following_goes_beyond_a_rotation_and_loses_no_line(file):
         step()
 
     with pytest.raises(Over):
-        collect(follow(file, pause), seen)
+        collect(follow(file, pause, from_bytes=size_of(file)), seen)
     assert seen == ["1", "2 and more", "3", "4", "5"]
 
 
@@ -120,7 +121,7 @@ def test_following_waits_for_a_file_and_notices_that_it_was_emptied(file):
         step()
 
     with pytest.raises(Over):
-        collect(follow(file, pause), seen)
+        collect(follow(file, pause, from_bytes=size_of(file)), seen)
     assert seen == ["1", "2"]
 
 
