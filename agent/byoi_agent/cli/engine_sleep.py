@@ -1,0 +1,93 @@
+"""`byoi engines sleep` and `wake`: the accelerator's memory back to its owner, and serving."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from byoi_agent.cli.options import choose_to_ask, debug_option, setting_options
+from byoi_agent.cli.status import ask, find_running
+from byoi_agent.errors import AgentError, EngineError
+
+if TYPE_CHECKING:
+    from byoi_agent.control.client import ControlClient
+    from byoi_agent.control.instances import Instances
+    from byoi_agent.control.schema import EngineStatus
+
+_LOOK_SECONDS: Final = 0.2
+_WAKE_SECONDS: Final = 3600.0
+"""A large model may take minutes to load, and what it needs may first have to be fetched."""
+
+_SETTLE_SECONDS: Final = 120.0
+"""From the end of the last request to the memory's being free."""
+
+_no_wait = click.option(
+    "--no-wait", is_flag=True, help="Give the order and leave; `byoi status` tells what comes."
+)
+
+
+@click.command()
+@setting_options("data_dir")
+@click.option(
+    "--within",
+    "within_seconds",
+    type=click.FloatRange(0, 3600),
+    default=30.0,
+    show_default=True,
+    help="Seconds that running requests get; 0 cuts them at once.",
+)
+@_no_wait
+@debug_option
+def sleep(*, within_seconds: float, no_wait: bool, **flags: object) -> None:
+    """Take the engine's memory back until `byoi engines wake`.
+
+    Requests are refused meanwhile, so that the console asks other nodes. An engine that cannot
+    sleep is ended, and waking starts it.
+    """
+    found = find_running(choose_to_ask(flags))
+    ask(found, lambda client: client.sleep(within_seconds))
+    if not no_wait:
+        _wait(found, "asleep", within_seconds + _SETTLE_SECONDS)
+
+
+@click.command()
+@setting_options("data_dir")
+@_no_wait
+@debug_option
+def wake(*, no_wait: bool, **flags: object) -> None:
+    """Have an engine that sleeps, or was stopped, serve again."""
+    found = find_running(choose_to_ask(flags))
+    ask(found, lambda client: client.wake())
+    if not no_wait:
+        _wait(found, "ready", _WAKE_SECONDS)
+
+
+def _wait(found: Instances, wanted: str, seconds: float) -> None:
+    for engine in ask(found, lambda client: _reached(client, wanted, seconds)):
+        name = f"{engine.kind} {engine.version or ''}".strip()
+        serves = f", serves {', '.join(engine.models)}" if engine.models else ""
+        click.echo(f"{name} is {engine.state}{serves}")
+
+
+def _reached(client: ControlClient, wanted: str, seconds: float) -> EngineStatus:
+    """The engine once it is as wanted.
+
+    Raises:
+        EngineError: it cannot come to that, or not in time.
+        AgentError: the node has no engine.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        engine = client.status().engine
+        if engine is None:
+            raise AgentError("the node has no engine yet; look again: byoi status")
+        if engine.state == wanted:
+            return engine
+        if engine.state in {"failed", "stopped"}:
+            why = f": {engine.reason}" if engine.reason else ""
+            raise EngineError(f"the engine is {engine.state}{why}; see: byoi status")
+        if time.monotonic() >= deadline:
+            raise EngineError(f"the engine is still {engine.state}; look again: byoi status")
+        time.sleep(_LOOK_SECONDS)
