@@ -13,12 +13,14 @@ import importlib.metadata
 import logging
 import os
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.clock import SystemClock
 from byoi_agent.config.files import check_can_be_made, write_private
+from byoi_agent.config.paths import key_place
 from byoi_agent.control.instances import write_place
+from byoi_agent.control.metrics import Reading, exposition
+from byoi_agent.control.schema import KeyChange, ReloadReport
 from byoi_agent.control.server import ControlServer, ControlServices
 from byoi_agent.control.status import engine_place, status_of
 from byoi_agent.engine.address import EngineAddress
@@ -32,10 +34,15 @@ from byoi_agent.errors import ConfigError
 from byoi_agent.hardware.host import read_host
 from byoi_agent.hardware.nvml import NvmlProbe
 from byoi_agent.hardware.watch import HardwareView, HardwareWatch
+from byoi_agent.identity.console_http import ConsoleHttp
+from byoi_agent.identity.keys import fingerprint_of
+from byoi_agent.identity.rotation import KeyRotation
+from byoi_agent.identity.stores import stores_for
 from byoi_agent.lifecycle.progress import ProgressLog
 from byoi_agent.lifecycle.reload import Reload
 from byoi_agent.lifecycle.service import ServiceNotices
 from byoi_agent.lifecycle.signals import Stop, listen
+from byoi_agent.link.keys import NodeKeys
 from byoi_agent.link.supervisor import LinkStopped, LinkSupervisor
 from byoi_agent.models.catalogue import DEFAULT_MODEL, find
 from byoi_agent.models.hub import ModelStore
@@ -46,13 +53,17 @@ from byoi_agent.node.view import NodeView
 from byoi_agent.serving.dispatcher import Dispatcher
 from byoi_agent.serving.neighbours import Surroundings
 from byoi_agent.telemetry.health import Health
+from byoi_agent.telemetry.log_place import log_place
 from byoi_agent.telemetry.logs import configure
 from byoi_agent.telemetry.service_manager import ServiceManager
 from byoi_agent.usage.outbox import Outbox
 from byoi_agent.usage.reporter import Reporter
+from byoi_agent.usage.storage import StorageUnavailable
+from byoi_agent.usage.tally import Tally, today
+from byoi_wire.fingerprint import spoken
 from byoi_wire.ids import ModelId
 from byoi_wire.messages import Draining, UsageAck
-from byoi_wire.usage import sign
+from byoi_wire.version import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +107,7 @@ class Daemon:
         self._ready_file = ready_file
         self._clock = SystemClock()
         self._started_at = self._clock.monotonic()
+        self._log = log_place(settings.log_file, paths.log_file, os.environ)
         self._board = Board(
             NodeView(
                 node_id=identity.node_id,
@@ -119,18 +131,29 @@ class Daemon:
             idle=self._requests_ended,
         )
         self._board.update(engine=self._engine.view)
+        self._keys = NodeKeys(
+            identity,
+            KeyRotation(
+                paths.identity_file,
+                stores_for(settings, paths, os.environ),
+                ConsoleHttp(self._console_url.rstrip("/"), settings.ca_file),
+                now_ms=lambda: round(self._clock.wall() * 1000),
+            ),
+            self._health,
+        )
         self._outbox = Outbox(
             paths.outbox_file,
-            sign=partial(sign, key_id=identity.key_id, key=identity.key),
+            sign=self._keys.sign,
             clock=self._clock,
             health=self._health,
         )
+        self._tally = Tally(self._outbox, self._clock)
         self._reporter = Reporter(self._outbox, self._clock)
         self._dispatcher = Dispatcher(
             Surroundings(
                 node_id=identity.node_id,
                 engine=self._engine,
-                outbox=self._outbox,
+                outbox=self._tally,
                 clock=self._clock,
                 salt_secret=salt_secret(identity),
             ),
@@ -147,7 +170,9 @@ class Daemon:
             clock=self._clock,
             agent=f"byoi/{self._board.view.agent_version}",
             ca_file=settings.ca_file,
+            keys=self._keys,
         )
+        self._keys.connect_with(self._link)
         self._announcer = Announcer(self._board, self._link.send, self._clock)
         self._hardware = HardwareWatch(
             probe=NvmlProbe(),
@@ -159,10 +184,17 @@ class Daemon:
         )
         self._control = ControlServer(
             ControlServices(
-                status=self._status, offer=lambda: self._board.offer, usage=self._outbox.report
+                status=self._status,
+                offer=lambda: self._board.offer,
+                usage=self._outbox.report,
+                engine=self._engine,
+                reload=self._reload_settings,
+                metrics=self._metrics,
+                rotate_key=self._rotate_key,
             ),
             paths.control_socket,
             settings.control_port,
+            settings.metrics_port,
         )
         self._notices = ServiceNotices(
             service_manager or ServiceManager(), lambda: self._board.view, self._clock
@@ -180,15 +212,10 @@ class Daemon:
         if self._ready_file is not None:
             check_can_be_made("--ready-file", self._ready_file)
         listen(self.stop, self._hung_up)
-        if self._identity.key_store == "file":
-            self._health.warn(
-                "key-in-file",
-                "the node's key lies in a file, where a backup may take it along",
-                "where there is a keyring, enrol with --key-store keyring",
-            )
         await clear_leftovers(self._paths.engine_runs_folder)
         try:
             async with self._outbox, self._control:
+                await self._begin_tally()
                 write_place(self._paths.control_file, self._place())
                 async with asyncio.TaskGroup() as tasks:
                     await self._serve(tasks)
@@ -204,6 +231,7 @@ class Daemon:
         hardware = tasks.create_task(self._hardware.run(), name="hardware")
         announcer = tasks.create_task(self._announcer.run(), name="announcer")
         dispatcher = tasks.create_task(self._dispatcher.run(), name="dispatcher")
+        keys = tasks.create_task(self._keys.run(), name="keys")
         link = tasks.create_task(self._hold_link(), name="link")
         notices = tasks.create_task(self._notices.run(), name="service manager")
         ready = tasks.create_task(self._tell_ready(), name="ready")
@@ -211,7 +239,17 @@ class Daemon:
         ready.cancel()
         await self._drain(tasks)
         await self._flush()
-        for task in (dispatcher, link, announcer, reporter, hardware, engine, outbox, notices):
+        for task in (
+            dispatcher,
+            keys,
+            link,
+            announcer,
+            reporter,
+            hardware,
+            engine,
+            outbox,
+            notices,
+        ):
             task.cancel()
             await asyncio.wait({task})
 
@@ -255,15 +293,43 @@ class Daemon:
     def _place(self) -> NodePlace:
         return self._control.place(self._identity.node_id, self._paths.state)
 
+    async def _begin_tally(self) -> None:
+        with suppress(StorageUnavailable):  # its own warning tells; the counts begin at zero
+            self._tally.begin(await self._outbox.report(today(self._clock.wall())))
+
+    def _metrics(self) -> bytes:
+        return exposition(
+            Reading(
+                view=self._board.view,
+                tally=self._tally.view(),
+                refused=self._dispatcher.refused,
+                unacknowledged_records=self._outbox.unacknowledged_records,
+                uptime_seconds=self._clock.monotonic() - self._started_at,
+                protocol=PROTOCOL_VERSION,
+            )
+        )
+
+    async def _rotate_key(self) -> KeyChange:
+        changed = await self._keys.rotate()
+        return KeyChange(
+            key_id=changed.identity.key_id,
+            fingerprint=spoken(fingerprint_of(changed.identity.key)),
+            key_store=changed.identity.key_store,
+            is_in_use=changed.is_in_use,
+        )
+
     async def _status(self) -> StatusReport:
         waiting = await self._outbox.unacknowledged(_COUNTED_RECORDS)
         return status_of(
             self._board.view,
             console_url=self._console_url,
-            key_store=self._identity.key_store,
+            key_store=self._keys.identity.key_store,
             pid=os.getpid(),
             uptime_seconds=self._clock.monotonic() - self._started_at,
             unacknowledged_records=len(waiting),
+            key_place=key_place(self._keys.identity.key_store, self._paths),
+            tally=self._tally.view(),
+            log=self._log,
         )
 
     # Changes.
@@ -283,15 +349,21 @@ class Daemon:
         await self._dispatcher.idle()
 
     def _hung_up(self) -> None:
-        with suppress(ConfigError), self._notices.reloading():  # its warning says what is wrong
-            self._reload.reload()
+        with suppress(ConfigError):  # its warning says what is wrong
+            self._reload_settings()
+
+    def _reload_settings(self) -> ReloadReport:
+        with self._notices.reloading():
+            found = self._reload.reload()
+        return ReloadReport(now=found.now, at_restart=found.at_restart)
 
     def _take(self, settings: Settings, change: Change) -> None:
         kind = engine_kind(settings, self._paths)
         is_other = change.needs_engine or kind.slots > self._engine.kind.slots
         self._board.update(slots=settings.slots, queue=settings.queue)
         self._hardware.every(settings.probe_seconds)
-        configure(settings.log_format, settings.log_level)
+        self._log = log_place(settings.log_file, self._paths.log_file, os.environ)
+        configure(settings.log_format, settings.log_level, file=self._log.file)
         if is_other:
             self._engine.change_to(kind)
 

@@ -13,17 +13,22 @@ import click
 
 from byoi_agent.cli.options import choose, debug_option, setting_options
 from byoi_agent.cli.parent import when_stdin_ends
+from byoi_agent.config.files import check_can_be_made, make_private_folder
 from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
 from byoi_agent.daemon import Daemon
 from byoi_agent.identity.enrolment import load_identity
 from byoi_agent.identity.memory import keep_memory_private
 from byoi_agent.identity.stores import stores_for
+from byoi_agent.telemetry.log_place import log_place
 from byoi_agent.telemetry.logs import configure
 from byoi_agent.telemetry.service_manager import ServiceManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from byoi_agent.config.paths import Paths
+    from byoi_agent.config.settings import Settings
 
 if sys.platform == "win32":
     _new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -58,6 +63,8 @@ Examples:
     "control_port",
     "log_format",
     "log_level",
+    "log_file",
+    "metrics_port",
 )
 @click.option(
     "--ready-file",
@@ -77,6 +84,7 @@ def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> N
     keep_memory_private()
     prepare(paths)
     with StateLock(paths.lock_file):
+        configure(settings.log_format, settings.log_level, file=_log_file(settings, paths))
         identity = load_identity(paths.identity_file, stores_for(settings, paths, os.environ))
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             daemon = Daemon(
@@ -94,3 +102,17 @@ def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> N
             gc.freeze()
             gc.set_threshold(_COLLECT_AFTER)
             runner.run(daemon.run())
+
+
+def _log_file(settings: Settings, paths: Paths) -> Path | None:
+    """The file of the log, in a folder that is there.
+
+    Raises:
+        ConfigError: the owner named a folder that is not there.
+    """
+    file = log_place(settings.log_file, paths.log_file, os.environ).file
+    if file == paths.log_file:
+        make_private_folder(file.parent)
+    elif file is not None:
+        check_can_be_made("--log-file", file)
+    return file

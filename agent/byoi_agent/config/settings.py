@@ -50,6 +50,7 @@ LIVE: Final = frozenset(
         "probe_seconds",
         "log_format",
         "log_level",
+        "log_file",
     }
 )
 """Settings that a running node takes over when it is told to read them again."""
