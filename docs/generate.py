@@ -59,6 +59,10 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "settings of byoi": references.agent_configuration,
         "settings of byoi-console": references.console_configuration,
     },
+    "reference/metrics.md": {
+        "metrics of byoi": references.agent_metrics,
+        "metrics of byoi-console": references.console_metrics,
+    },
     "reference/http.md": {
         "v1": references.gateway,
         "api": partial(references.console_api, "/api/"),

@@ -15,20 +15,24 @@ import tables
 from byoi_agent.cli.main import EXIT_CODES as AGENT_CODES
 from byoi_agent.cli.program import byoi
 from byoi_agent.config import settings as agent_settings
+from byoi_agent.control import metrics as agent_figures
 from byoi_agent.control import server as control
 from byoi_console import config as console_settings
 from byoi_console.api.app import ROOMS
 from byoi_console.cli.main import EXIT_CODES as CONSOLE_CODES
 from byoi_console.cli.main import cli as byoi_console
+from byoi_console.telemetry.metrics import Facts, Tally
 from byoi_wire.requests import ROUTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pydantic import BaseModel
     from starlette.routing import Route
 
 PROGRAMS = {"byoi": byoi, "byoi-console": byoi_console}
+_SUFFIX = {"counter": "_total"}
+_METRIC = re.compile(r'"(byoi_\w+)"[,:]\s*\(?\s*"([^"]+)"')
 _BODY = re.compile(r"body_of\(request, (\w+)\)")
 
 
@@ -99,6 +103,26 @@ def control_api() -> str:
             method = name.rpartition("_")[2].upper()
             rows.append(f"| {method} | `{path}` | {_first_line(told[handler])} |")
     return "\n".join(rows[:2] + sorted(set(rows[2:]), key=lambda row: row.split("|")[2]))
+
+
+def console_metrics() -> str:
+    """What the console's `/metrics` shows."""
+    tally = Tally()
+    numbers = dict.fromkeys(Facts.__dataclass_fields__, 0)
+    facts = Facts(**{**numbers, "version": "", "nodes": {}, "wrong_credentials": {}})  # type: ignore[arg-type]
+    families = [*tally.collect(), *facts.collect()]
+    return _metrics((f"{f.name}{_SUFFIX.get(f.type, '')}", f.documentation) for f in families)
+
+
+def agent_metrics() -> str:
+    """What the node's `/metrics` shows."""
+    found = _METRIC.findall(inspect.getsource(agent_figures))
+    return _metrics(dict(found).items())
+
+
+def _metrics(rows: Iterable[tuple[str, str]]) -> str:
+    told = [f"| `{name}` | {text.rstrip('.')} |" for name, text in rows]
+    return "\n".join(["| name | what |", "| --- | --- |", *told])
 
 
 def _walk(program: str) -> Iterator[tuple[str, click.Command]]:

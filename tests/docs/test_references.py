@@ -20,7 +20,9 @@ INLINE = re.compile(r"`((?:byoi|byoi-console) [^`\n]+)`")
 CUT = {"|", "&&", "||", ";", "&", ">", "2>", "<"}
 
 
-@pytest.mark.parametrize("page", ["cli.md", "configuration.md", "exit-codes.md", "http.md"])
+@pytest.mark.parametrize(
+    "page", ["cli.md", "configuration.md", "exit-codes.md", "http.md", "metrics.md"]
+)
 def test_a_reference_page_is_what_the_programs_say(generate, docs, page):
     text = (docs / "reference" / page).read_text()
     assert generate.filled(f"reference/{page}", text) == text, "run: python docs/generate.py"

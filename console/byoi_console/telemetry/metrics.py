@@ -149,7 +149,7 @@ class Facts:
 
     def collect(self) -> Iterator[Metric]:
         """All of it as Prometheus's families."""
-        yield _labelled(GaugeMetricFamily, "build_info", "1.", "version", {self.version: 1})
+        yield _labelled(GaugeMetricFamily, "build_info", "The version that runs.", "version", {self.version: 1})
         for name, told, value in (
             ("ready", "1 while requests can be served and booked.", self.is_ready),
             ("requests_open", "Requests being answered, pages included.", self.requests_open),
