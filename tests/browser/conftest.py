@@ -70,7 +70,6 @@ class Site:
     """A console that somebody has set up, and the browser state of that person."""
 
     deployment: Any
-    programs: Path
     chromium: Any
     visiting: Any
     storage: dict[str, Any]
@@ -97,6 +96,7 @@ async def fresh(helper, tmp_path_factory):
         folder = tmp_path_factory.mktemp("fresh")
         runtime = tempfile.TemporaryDirectory(prefix="byoi-", dir="/tmp")
         deployment = helper("deployment").Deployment(folder, Path(runtime.name))
+        deployment.programs = helper("deployment").BIN
         made.append((deployment, runtime))
         deployment.admin_key = "none yet"  # else one would be made behind the page's back
         await deployment.__aenter__()
@@ -110,7 +110,7 @@ async def fresh(helper, tmp_path_factory):
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def site(fresh, chromium, visiting, helper):
+async def site(fresh, chromium, visiting):
     """The console that all tests share: an administrator, and a node with a stand-in engine."""
     deployment = await fresh()
     setup_url = deployment.console.ready["setup_url"]
@@ -121,16 +121,22 @@ async def site(fresh, chromium, visiting, helper):
     engine = await deployment.start_fake_engine()
     deployment.engine = engine
     await deployment.start_node("workstation", "--engine", engine.ready["url"])
-    return Site(deployment, helper("deployment").BIN, chromium, visiting, storage)
+    return Site(deployment, chromium, visiting, storage)
+
+
+@pytest.fixture(scope="session")
+def terminal() -> Any:
+    """Programs that believe a person sits before them."""
+    return load("terminal").Terminal
 
 
 @pytest.fixture
-def enrolling(site) -> Any:
+def enrolling(site, terminal) -> Any:
     """`byoi enroll` at a terminal, in a state folder of its own."""
 
     def start(name: str, *flags: str) -> Any:
         argv = ("--console", site.url, "--data-dir", site.deployment.folder / name, "--no-browser")
-        program = site.programs / "byoi"
-        return load("terminal").Terminal(program, "enroll", *argv, *flags, env=site.deployment.env)
+        program = site.deployment.programs / "byoi"
+        return terminal(program, "enroll", *argv, *flags, env=site.deployment.env)
 
     return start

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS, ROWS = 100, 40
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\r")
+_WRITTEN_OVER = re.compile(r"[^\n]*\r\x1b\[K")
 
 
 class Terminal:
@@ -63,8 +64,13 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """All that was shown, without colours and the like."""
-        return _CONTROL.sub("", self._raw.decode(errors="replace"))
+        """What stands on the screen and above it: without colours, nor lines written over."""
+        shown = self._raw.decode(errors="replace").replace("\r\n", "\n")
+        return _CONTROL.sub("", _WRITTEN_OVER.sub("", shown))
+
+    def keep(self, file: Path) -> None:
+        """Write down what it showed, for people to read."""
+        file.write_text(self.text, encoding="utf-8")
 
     async def shows(self, pattern: str, seconds: float = 30.0) -> re.Match[str]:
         """Wait until it is there."""

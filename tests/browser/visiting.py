@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import async_playwright
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
@@ -107,15 +107,24 @@ async def visit(browser: Browser, url: str, **options: Any) -> AsyncIterator[Vis
         await context.close()
 
 
-async def set_up(visit: Visit, setup_url: str, *, email: str, password: str) -> None:
+async def set_up(
+    visit: Visit,
+    setup_url: str,
+    *,
+    email: str,
+    password: str,
+    before_sending: Callable[[], Awaitable[None]] | None = None,
+) -> None:
     """The first administrator, by the link that the console printed at its first start."""
     page = visit.page
     await page.goto(setup_url)
-    await page.get_by_label("Email").fill(email)
     await page.get_by_label("Organisation").fill("Example")
-    for label in await page.locator("input[type=password]").all():
-        await label.fill(password)
-    await page.locator("main form button[type=submit]").click()
+    await page.get_by_label("Your email").fill(email)
+    for field_of_password in await page.locator("input[type=password]").all():
+        await field_of_password.fill(password)
+    if before_sending is not None:
+        await before_sending()
+    await page.get_by_role("button", name="Create the account").click()
     await page.wait_for_url(visit.url + "/")
 
 
@@ -135,7 +144,8 @@ async def violations(page: Page, axe: str) -> list[str]:
     ]
 
 
-async def picture(page: Page, folder: Path, name: str) -> None:
-    """A screenshot of the whole page."""
+async def picture(page: Page, folder: Path, name: str, *, full_page: bool = True) -> None:
+    """A screenshot, of the whole page or of what fits into the window."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    await page.screenshot(path=folder / f"{name}.png", full_page=True, animations="disabled")
+    file = folder / f"{name}.png"
+    await page.screenshot(path=file, full_page=full_page, animations="disabled", caret="initial")
