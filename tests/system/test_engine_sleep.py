@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from byoi_agent.control.client import ControlClient
 
 
@@ -16,6 +18,7 @@ async def becomes(deployment, client, state, seconds=30.0):
     return await deployment.until(so, seconds)
 
 
+@pytest.mark.slow
 async def test_an_engine_that_sleeps_serves_nobody_and_is_back_when_woken(deployment, is_alive):
     await deployment.start_console()
     node = await deployment.start_node("node")
