@@ -87,7 +87,8 @@ async def test_another_organisation_s_node_is_not_there(api, rooms, node_id, dat
     wanted = KeyRequest(name="admin", scope="admin")
     stranger = await rooms.services.keys.create("org_other", wanted, "person_9")
     header = f"Bearer {stranger.key}"
-    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/revoke")):
+    actions = [("POST", f"/{name}") for name in ("revoke", "drain", "undrain", "rotate-key")]
+    for method, path in (("GET", ""), ("DELETE", ""), ("PATCH", ""), *actions):
         answer = await api(method, f"/api/nodes/{node_id}{path}", authorization=header)
         assert (answer.status, answer.code) == (404, "not_found")
     assert rooms.disconnected == []
@@ -97,3 +98,56 @@ async def test_another_organisation_s_node_is_not_there(api, rooms, node_id, dat
 async def test_an_inference_key_sees_no_nodes(api):
     key = (await api("POST", "/api/keys", {"name": "x"})).json["key"]
     assert (await api("GET", "/api/nodes", authorization=f"Bearer {key}")).status == 403
+
+
+async def test_a_node_is_drained_and_served_again(api, rooms, node_id, org_id):
+    go_live(rooms, node_id, org_id)
+    drained = await api("POST", f"/api/nodes/{node_id}/drain")
+    assert drained.json == {"id": node_id, "is_drained": True}
+    node = (await api("GET", f"/api/nodes/{node_id}")).json
+    assert (node["is_drained"], node["is_serving"]) == (True, False)
+    assert node["reason"] == "drained by an administrator"
+    assert node["drained_at"] is not None
+    assert rooms.services.registry.models(org_id) == ()
+    await api("POST", f"/api/nodes/{node_id}/undrain")
+    node = (await api("GET", f"/api/nodes/{node_id}")).json
+    assert (node["is_drained"], node["is_serving"], node["drained_at"]) == (False, True, None)
+
+
+async def test_a_new_key_is_ordered_now_or_for_later(api, rooms, node_id):
+    later = await api("POST", f"/api/nodes/{node_id}/rotate-key")
+    assert (later.status, later.json["delivered"]) == (202, False)
+    rooms.links.addresses[node_id] = "198.51.100.7"
+    now = await api("POST", f"/api/nodes/{node_id}/rotate-key")
+    assert (now.json["ordered"], now.json["delivered"]) == (True, True)
+    assert rooms.links.asked_for_new_keys == [node_id, node_id]
+    node = (await api("GET", f"/api/nodes/{node_id}")).json
+    assert node["rotation_ordered_at"] is not None
+    assert node["address"] == "198.51.100.7"
+
+
+async def test_name_visibility_and_mode_are_changed(api, node_id):
+    changed = await api("PATCH", f"/api/nodes/{node_id}", {"name": "Box", "mode": "idle"})
+    assert (changed.status, changed.json["name"], changed.json["mode"]) == (200, "Box", "idle")
+    shared = await api("PATCH", f"/api/nodes/{node_id}", {"visibility": "community"})
+    assert (shared.json["name"], shared.json["visibility"]) == ("Box", "community")
+    for wrong in (
+        {"name": ""},
+        {"name": "n" * 201},
+        {"mode": "x"},
+        {"id": "y"},
+        {"name": "\u202e"},
+    ):
+        assert (await api("PATCH", f"/api/nodes/{node_id}", wrong)).status == 400
+    assert (await api("GET", f"/api/nodes/{node_id}")).json["name"] == "Box"
+
+
+async def test_a_node_s_keys_are_shown_with_their_history(api, enrolled):
+    (key,) = (await api("GET", f"/api/nodes/{enrolled['node_id']}")).json["keys"]
+    assert key["id"] == enrolled["key_id"]
+    assert len(key["fingerprint"].split("-")) == 4
+    assert key["created_at"] is not None
+    assert (key["first_used_at"], key["revoked_at"]) == (None, None)
+    await api("POST", f"/api/nodes/{enrolled['node_id']}/revoke")
+    (key,) = (await api("GET", f"/api/nodes/{enrolled['node_id']}")).json["keys"]
+    assert key["revoked_at"] is not None
