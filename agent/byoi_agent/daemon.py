@@ -23,12 +23,9 @@ from byoi_agent.control.metrics import Reading, exposition
 from byoi_agent.control.schema import KeyChange, ReloadReport
 from byoi_agent.control.server import ControlServer, ControlServices
 from byoi_agent.control.status import engine_place, status_of
-from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.current import CurrentEngine
-from byoi_agent.engine.kinds.attached import Attached
-from byoi_agent.engine.kinds.llamacpp import LlamaCpp
+from byoi_agent.engine.kinds.choice import engine_kind
 from byoi_agent.engine.leftovers import clear_leftovers
-from byoi_agent.engine.runtimes import Runtimes
 from byoi_agent.engine.supervisor import EngineSupervisor
 from byoi_agent.errors import ConfigError
 from byoi_agent.hardware.host import read_host
@@ -44,8 +41,6 @@ from byoi_agent.lifecycle.service import ServiceNotices
 from byoi_agent.lifecycle.signals import Stop, listen
 from byoi_agent.link.keys import NodeKeys
 from byoi_agent.link.supervisor import LinkStopped, LinkSupervisor
-from byoi_agent.models.catalogue import DEFAULT_MODEL, find
-from byoi_agent.models.hub import ModelStore
 from byoi_agent.node.advertise import unoffered
 from byoi_agent.node.announcer import Announcer
 from byoi_agent.node.board import Board
@@ -61,7 +56,6 @@ from byoi_agent.usage.reporter import Reporter
 from byoi_agent.usage.storage import StorageUnavailable
 from byoi_agent.usage.tally import Tally, today
 from byoi_wire.fingerprint import spoken
-from byoi_wire.ids import ModelId
 from byoi_wire.messages import Draining, UsageAck
 from byoi_wire.version import PROTOCOL_VERSION
 
@@ -84,7 +78,6 @@ FLUSH_SECONDS: Final = 3.0
 
 _FLUSH_LOOK_SECONDS: Final = 0.05
 _COUNTED_RECORDS: Final = 1000
-_DEFAULT_SLOTS: Final = {"llamacpp": 4, "attached": 8}
 
 
 class Daemon:
@@ -388,27 +381,6 @@ class Daemon:
                 # The outbox tells of commits, not of acknowledgements.
                 while self._link.view.state == "online" and await self._outbox.unacknowledged(1):  # noqa: ASYNC110
                     await asyncio.sleep(_FLUSH_LOOK_SECONDS)
-
-
-def engine_kind(settings: Settings, paths: Paths) -> EngineKind:
-    """The engine that the owner chose.
-
-    Raises:
-        ConfigError: its address is none, or the model is not in the catalogue.
-    """
-    if settings.engine == "llamacpp":
-        return LlamaCpp(
-            find(ModelId(settings.model) if settings.model else DEFAULT_MODEL),
-            runtimes=Runtimes(paths.engines_folder),
-            store=ModelStore(paths.models_folder),
-            socket_path=paths.engine_socket,
-            slots=settings.slots or _DEFAULT_SLOTS["llamacpp"],
-        )
-    return Attached(
-        EngineAddress.parse(settings.engine, settings.engine_api_key),
-        model=ModelId(settings.model) if settings.model else None,
-        slots=settings.slots or _DEFAULT_SLOTS["attached"],
-    )
 
 
 def salt_secret(identity: Identity) -> bytes:

@@ -15,9 +15,7 @@ from byoi_agent.config.paths import prepare, resolve
 from byoi_agent.config.settings import Settings
 from byoi_agent.control.client import ControlClient
 from byoi_agent.control.instances import read_place
-from byoi_agent.daemon import Daemon, engine_kind, salt_secret
-from byoi_agent.engine.kinds.attached import Attached
-from byoi_agent.engine.kinds.llamacpp import LlamaCpp
+from byoi_agent.daemon import Daemon, salt_secret
 from byoi_agent.errors import ConfigError
 from byoi_agent.identity.keys import Identity, raw_public_key
 from byoi_agent.link.supervisor import LinkStopped
@@ -148,17 +146,6 @@ async def test_a_control_port_that_is_taken_is_told(engine, paths, identity):
         port = taken.sockets[0].getsockname()[1]
         with pytest.raises(ConfigError, match=str(port)):
             await Daemon(Settings(engine=engine, control_port=port), paths, identity).run()
-
-
-def test_the_engine_is_the_owners_choice(paths):
-    ours = engine_kind(Settings(slots=2), paths)
-    assert isinstance(ours, LlamaCpp)
-    assert ours.slots == 2
-    theirs = engine_kind(Settings(engine="http://127.0.0.1:9/v1", engine_api_key="k"), paths)
-    assert isinstance(theirs, Attached)
-    assert theirs.address.headers["authorization"] == "Bearer k"
-    with pytest.raises(ConfigError, match="did you mean"):
-        engine_kind(Settings(model="smollm"), paths)
 
 
 def test_each_node_has_a_salt_of_its_own_that_tells_nothing_of_its_key(identity):

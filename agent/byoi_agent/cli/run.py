@@ -44,12 +44,17 @@ _COLLECT_AFTER: Final = 10_000
 Examples:
   byoi run
   byoi run --engine http://127.0.0.1:11434/v1
+  byoi run --engine vllm --model ~/models/qwen3-8b
   byoi run --slots 2 --log-format json
 """
 )
 @setting_options(
     "engine",
     "model",
+    "context_tokens",
+    "kv_cache_gib",
+    "gpu_memory_share",
+    "tensor_parallel",
     "slots",
     "queue",
     "console",

@@ -35,8 +35,10 @@ NOT_SETTINGS: Final = frozenset(
 )
 """Variables of ours that are no settings: secrets of one call, and where to look."""
 
-ENGINES: Final = ("llamacpp",)
+ENGINES: Final = ("llamacpp", "vllm")
 """Engines that this version starts itself; a URL attaches one that runs already."""
+
+_VLLM_VERSION: Final = re.compile(r"vllm@\d+(\.\d+){1,3}")
 
 
 LIVE: Final = frozenset(
@@ -44,6 +46,10 @@ LIVE: Final = frozenset(
         "engine",
         "engine_api_key",
         "model",
+        "context_tokens",
+        "kv_cache_gib",
+        "gpu_memory_share",
+        "tensor_parallel",
         "slots",
         "queue",
         "drain_seconds",
@@ -65,12 +71,35 @@ class Settings(BaseModel):
         default=None, description="URL of the console; the one it was enrolled with if unset"
     )
     engine: str = Field(
-        default="llamacpp", description="llamacpp, or the URL of an OpenAI-compatible server"
+        default="llamacpp",
+        description="llamacpp, vllm, vllm@VERSION, or the URL of an OpenAI-compatible server",
     )
     engine_api_key: str | None = Field(
         default=None, repr=False, description="bearer key of an attached engine"
     )
-    model: str | None = Field(default=None, description="model to serve; the engine's own if unset")
+    model: str | None = Field(
+        default=None,
+        description="model to serve, for vllm also a folder of safetensors; the engine's own if "
+        "unset",
+    )
+    context_tokens: int | None = Field(
+        default=None,
+        ge=128,
+        le=10_000_000,
+        description="longest context of a request; the engine's own choice if unset",
+    )
+    kv_cache_gib: float | None = Field(
+        default=None,
+        gt=0,
+        le=1_000_000,
+        description="memory of vllm for the context of all requests, for each GPU, in GiB",
+    )
+    gpu_memory_share: float | None = Field(
+        default=None, gt=0, le=1, description="part of each GPU's memory that vllm may take"
+    )
+    tensor_parallel: int = Field(
+        default=1, ge=1, le=64, description="GPUs over which vllm divides the model"
+    )
     slots: int | None = Field(
         default=None, ge=1, le=4096, description="requests run at once; the engine's own if unset"
     )
@@ -122,12 +151,9 @@ class Settings(BaseModel):
     def _known_engine(cls, value: str) -> str:
         if value in ENGINES or urlsplit(value).scheme in {"http", "https", "unix"}:
             return value
-        choices = ", ".join(ENGINES)
-        if value == "vllm":
-            raise ValueError(
-                f"the vllm engine is not available in this version; use {choices}, "
-                "or the URL of a vLLM server that already runs"
-            )
+        if _VLLM_VERSION.fullmatch(value):
+            return value
+        choices = ", ".join([*ENGINES, "vllm@VERSION"])
         raise ValueError(f"unknown engine {value!r}; use {choices}, or a URL")
 
 

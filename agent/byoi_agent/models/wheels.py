@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.models.index_settings import index_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -57,20 +58,29 @@ class Tool:
         except (ImportError, FileNotFoundError):
             return cls(shutil.which("uv"))
 
-    async def make_environment(self, target: Path) -> None:
-        """An empty environment of this interpreter's version.
+    async def make_environment(self, target: Path, base: str = sys.executable) -> None:
+        """An empty environment of the version of the interpreter `base`.
 
         Raises:
             InstallError: see the message.
         """
-        base = sys.executable
         if self.uv is not None:
             await _run([self.uv, "venv", "--quiet", "--python", base, str(target)], {})
         else:
             await _run([base, "-m", "venv", str(target)], {})
 
-    async def install(self, requirements: Path, scratch: Path, *where: str) -> None:
+    async def install(
+        self,
+        requirements: Path,
+        scratch: Path,
+        *where: str,
+        compiles: bool = False,
+        index: str | None = None,
+    ) -> None:
         """Wheels alone, each with its hash, without their dependencies; `where` names the place.
+
+        `compiles` has the byte code written now rather than at the first start; `index` is looked
+        through besides those that the machine is set up for.
 
         Raises:
             ConfigError: a hash does not fit: what the index serves is not what was pinned.
@@ -86,8 +96,11 @@ class Tool:
         ]
         if self.uv is not None:
             # A cache of its own on the same disk shows the bytes of this download and no others.
-            environment = {**_index_settings(), "UV_CACHE_DIR": str(scratch)}
-            await _run([self.uv, "pip", "install", "--quiet", *pinned, *where], environment)
+            environment = {**index_settings(os.environ), "UV_CACHE_DIR": str(scratch)}
+            options = ["--compile-bytecode"] if compiles else []
+            options += ["--index", index] if index else []
+            argv = [self.uv, "pip", "install", "--quiet", *pinned, *options, *where]
+            await _run(argv, environment)
             return
         # The agent's own environment may be without pip; one that venv makes has it.
         if where[0] == "--python":
@@ -95,7 +108,8 @@ class Tool:
         else:
             await self.make_environment(scratch)
             python = str(scratch / "bin" / "python")
-        await _run([python, "-m", "pip", "install", "--quiet", *pinned, *where], {})
+        options = ["--extra-index-url", index] if index else []
+        await _run([python, "-m", "pip", "install", "--quiet", *pinned, *options, *where], {})
 
 
 async def install_once(
@@ -103,11 +117,15 @@ async def install_once(
     build: Callable[[Path], Awaitable[None]],
     report: Callable[[Progress], None],
     start: Progress,
+    needed_bytes: int = 0,
 ) -> None:
     """Have `build` fill a new folder, then give it its name; done at once where it is there.
 
     Two processes that start together do not build twice; one that is killed leaves nothing that
     looks complete. While it is built, `start` is reported with the bytes that lie in it.
+
+    Raises:
+        InstallError: the disk has less than `needed_bytes` to spare; nothing was begun.
     """
     if _is_there(target):
         return
@@ -115,6 +133,7 @@ async def install_once(
     async with _lock(target.with_name(target.name + ".lock"), report, start.phase):
         if _is_there(target):
             return
+        _check_room(target.parent, needed_bytes, start.phase)
         partial = _begin(target)
         try:
             await _shown(build(partial), partial, report, start)
@@ -129,6 +148,15 @@ def _is_there(target: Path) -> bool:
 
 def _make_room(target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _check_room(folder: Path, needed_bytes: int, phase: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise InstallError(
+            f"{phase} needs {needed_bytes / 1e9:.1f} GB in {folder}, which has {free / 1e9:.1f} GB "
+            "free; make room, or name a folder on another disk: --cache-dir DIR"
+        )
 
 
 def _begin(target: Path) -> Path:
@@ -198,24 +226,6 @@ def bytes_in(folder: Path) -> int:
                 continue  # renamed meanwhile
             seen[stat.st_dev, stat.st_ino] = stat.st_size
     return sum(seen.values())
-
-
-def _index_settings() -> dict[str, str]:
-    """What pip was told about indexes, in uv's words, where uv was not told itself.
-
-    The machine's certificates count, as they do for pip: a company's proxy signs with its own.
-    """
-    same = {
-        "UV_FIND_LINKS": "PIP_FIND_LINKS",
-        "UV_DEFAULT_INDEX": "PIP_INDEX_URL",
-        "UV_INDEX": "PIP_EXTRA_INDEX_URL",
-    }
-    told = {
-        theirs: os.environ[ours]
-        for theirs, ours in same.items()
-        if ours in os.environ and theirs not in os.environ
-    }
-    return {"UV_SYSTEM_CERTS": os.environ.get("UV_SYSTEM_CERTS", "1"), **told}
 
 
 async def _run(argv: list[str], environment: dict[str, str]) -> None:

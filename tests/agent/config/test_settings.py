@@ -76,7 +76,7 @@ def test_the_consoles_own_variables_are_not_ours_to_judge():
         ({}, {"BYOI_SLOTS": "many"}, "", "variable BYOI_SLOTS"),
         ({}, {}, "slots = -1", "'slots' in"),
         ({}, {}, "slots = ", "not valid TOML"),
-        ({"engine": "vllm"}, {}, "", "not available in this version"),
+        ({"engine": "vllm@new"}, {}, "", "use llamacpp, vllm, vllm@VERSION, or a URL"),
         ({"engine": "olama"}, {}, "", "unknown engine"),
     ],
 )

@@ -7,7 +7,6 @@ import os
 import pytest
 
 from byoi_agent.errors import ConfigError
-from byoi_agent.models import wheels
 from byoi_agent.models.wheels import InstallError, Progress, Tool, bytes_in, install_once
 
 UV = Tool.find()
@@ -70,25 +69,6 @@ async def test_an_installer_ends_when_its_caller_is_cancelled(tmp_path):
 async def test_an_installer_that_says_nothing_is_still_explained(tmp_path):
     with pytest.raises(InstallError, match="ended with 1"):
         await Tool("/bin/false").make_environment(tmp_path / "e")
-
-
-def test_what_pip_was_told_is_told_to_uv_unless_it_was_told_itself(monkeypatch):
-    monkeypatch.setenv("PIP_INDEX_URL", "https://index")
-    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://extra")
-    monkeypatch.setenv("PIP_FIND_LINKS", "/links")
-    monkeypatch.setenv("UV_FIND_LINKS", "/other")
-    for name in ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_SYSTEM_CERTS"):
-        monkeypatch.delenv(name, raising=False)
-    assert wheels._index_settings() == {
-        "UV_SYSTEM_CERTS": "1",
-        "UV_DEFAULT_INDEX": "https://index",
-        "UV_INDEX": "https://extra",
-    }
-
-
-def test_the_machine_s_certificates_count_unless_the_owner_says_otherwise(monkeypatch):
-    monkeypatch.setenv("UV_SYSTEM_CERTS", "0")
-    assert wheels._index_settings()["UV_SYSTEM_CERTS"] == "0"
 
 
 async def test_a_folder_is_built_once_and_shown_while_it_grows(tmp_path, heard):

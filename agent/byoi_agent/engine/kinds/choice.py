@@ -1,0 +1,103 @@
+"""From the owner's settings to the engine that they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.engine.address import EngineAddress
+from byoi_agent.engine.kinds.attached import Attached
+from byoi_agent.engine.kinds.llamacpp import LlamaCpp
+from byoi_agent.engine.kinds.vllm import Sizes, Vllm
+from byoi_agent.engine.kinds.vllm_releases import build_here, obstacle, release
+from byoi_agent.engine.runtimes import Runtimes
+from byoi_agent.errors import ConfigError
+from byoi_agent.models.catalogue import DEFAULT_MODEL, find
+from byoi_agent.models.folders import is_folder, look_through
+from byoi_agent.models.hub import ModelStore
+from byoi_wire.ids import ModelId
+
+if TYPE_CHECKING:
+    from byoi_agent.config.paths import Paths
+    from byoi_agent.config.settings import Settings
+    from byoi_agent.engine.kinds.base import EngineKind
+    from byoi_agent.engine.kinds.vllm_releases import Release
+    from byoi_agent.models.catalogue import ModelEntry
+    from byoi_agent.models.folders import ModelFolder
+
+_ATTACHED_SLOTS: Final = 8
+_LLAMACPP_SLOTS: Final = 4
+_LLAMACPP_CONTEXT_TOKENS: Final = 2048
+
+
+def engine_kind(settings: Settings, paths: Paths) -> EngineKind:
+    """The engine that the owner chose.
+
+    Raises:
+        ConfigError: its address is none, it cannot run here, or the model is none that it serves.
+        EngineError: the GPU's driver does not answer, so that the choice must wait.
+    """
+    if is_vllm(settings.engine):
+        return _vllm(settings, paths)
+    if settings.engine == "llamacpp":
+        return LlamaCpp(
+            find(ModelId(settings.model) if settings.model else DEFAULT_MODEL),
+            runtimes=Runtimes(paths.engines_folder),
+            store=ModelStore(paths.models_folder),
+            socket_path=paths.engine_socket,
+            slots=settings.slots or _LLAMACPP_SLOTS,
+            context_tokens=settings.context_tokens or _LLAMACPP_CONTEXT_TOKENS,
+        )
+    return Attached(
+        EngineAddress.parse(settings.engine, settings.engine_api_key),
+        model=ModelId(settings.model) if settings.model else None,
+        slots=settings.slots or _ATTACHED_SLOTS,
+    )
+
+
+def is_vllm(engine: str) -> bool:
+    """Whether a setting means vLLM, in whatever version."""
+    return engine.partition("@")[0] == "vllm"
+
+
+def vllm_release(engine: str) -> Release:
+    """The release that a setting means, in this machine's build.
+
+    Raises:
+        ConfigError: there is no such release, or it cannot run here.
+        EngineError: the GPU's driver does not answer.
+    """
+    chosen = release(engine.partition("@")[2] or None, build_here())
+    if (why := obstacle(chosen)) is not None:
+        raise ConfigError(f"vllm cannot run on this machine: {why}; use the engine llamacpp")
+    return chosen
+
+
+def vllm_model(model: str | None) -> ModelEntry | ModelFolder:
+    """A folder that was looked through, or the catalogue's entry.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if model is not None and is_folder(model):
+        return look_through(Path(model))
+    return find(ModelId(model) if model else DEFAULT_MODEL)
+
+
+def _vllm(settings: Settings, paths: Paths) -> Vllm:
+    return Vllm(
+        vllm_model(settings.model),
+        vllm_release(settings.engine),
+        runtimes=Runtimes(paths.engines_folder),
+        store=ModelStore(paths.models_folder),
+        engines_folder=paths.engines_folder,
+        models_folder=paths.models_folder,
+        socket_path=paths.engine_socket,
+        sizes=Sizes(
+            slots=settings.slots,
+            context_tokens=settings.context_tokens,
+            kv_gib=settings.kv_cache_gib,
+            gpu_share=settings.gpu_memory_share,
+            gpus=settings.tensor_parallel,
+        ),
+    )

@@ -1,0 +1,251 @@
+"""vLLM as a managed engine: the one for GPUs, in an environment of its own per release.
+
+It serves one model on a unix socket of ours: routes of its own answer without a key (`/sleep`,
+`/metrics`, `/invocations`, which even computes), so it must never listen where others could ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from byoi_agent.engine.address import EngineAddress
+from byoi_agent.engine.kinds import probes
+from byoi_agent.engine.kinds.errors import translate
+from byoi_agent.engine.kinds.metrics import ask_load
+from byoi_agent.engine.kinds.tokenizers import count_with_vllm
+from byoi_agent.engine.kinds.vllm_arguments import Launch, argv_of, default_kv_gib, environment_of
+from byoi_agent.engine.kinds.vllm_failures import last_error, reason_in
+from byoi_agent.engine.kinds.vllm_families import Parsers, parsers_of
+from byoi_agent.engine.machine import Limits
+from byoi_agent.engine.process import LaunchSpec
+from byoi_agent.engine.view import ServedModel
+from byoi_agent.errors import ConfigError, EngineError
+from byoi_agent.models.catalogue import ModelEntry
+from byoi_agent.models.conversion import ensure_safetensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from byoi_agent.engine.client import EngineClient
+    from byoi_agent.engine.kinds.vllm_releases import Release
+    from byoi_agent.engine.process import Ended
+    from byoi_agent.engine.runtimes import Runtimes
+    from byoi_agent.engine.view import EngineLoad
+    from byoi_agent.models.folders import ModelFolder
+    from byoi_agent.models.hub import ModelStore
+    from byoi_agent.models.wheels import Progress
+    from byoi_wire.usage import Usage
+
+SHUTDOWN_SECONDS: Final = 20
+"""What a request under way gets of its own; the serving side has waited for it before."""
+
+STOP_SECONDS: Final = SHUTDOWN_SECONDS + 10.0
+"""After that it is killed: a vLLM that still starts swallows SIGTERM and goes on."""
+
+_START_SECONDS: Final = 240.0  # 24 to 41 on two idle cores, 155 seen on two busy ones
+_LOAD_BYTES_PER_SECOND: Final = 50_000_000  # weights from a slow disk
+_SLEEP_SECONDS: Final = 60.0
+_CONTEXT_TOKENS: Final = {"cpu": 2048, "cuda": 16_384}
+_SOCKET_PATH_BYTES: Final = 100  # Linux allows 107, macOS 103
+_FEATURES: Final = ("json_schema", "logprobs", "seed")
+_SIGKILL: Final = -9
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the owner chose of the engine's size; None leaves it to us.
+
+    `gpus` work together on each token.
+    """
+
+    slots: int | None = None
+    context_tokens: int | None = None
+    kv_gib: float | None = None
+    gpu_share: float | None = None
+    gpus: int = 1
+
+
+class Vllm:
+    """One vLLM with one model; see `EngineKind` for the attributes."""
+
+    name = "vllm"
+    extra_fields = frozenset(
+        {"cache_salt", "ignore_eos", "min_p", "min_tokens", "repetition_penalty", "top_k"}
+    )
+    counts_all_choices = True
+
+    def __init__(
+        self,
+        model: ModelEntry | ModelFolder,
+        release: Release,
+        *,
+        runtimes: Runtimes,
+        store: ModelStore,
+        engines_folder: Path,
+        models_folder: Path,
+        socket_path: Path,
+        sizes: Sizes,
+    ) -> None:
+        if len(os.fsencode(socket_path)) > _SOCKET_PATH_BYTES:
+            raise ConfigError(f"an engine's socket needs a short path: {socket_path}")
+        self.version: str | None = release.version
+        self.slots = sizes.slots or (8 if release.build == "cpu" else 64)
+        self.address = EngineAddress.parse(f"unix://{socket_path}")
+        self.can_sleep = release.build == "cuda"  # a CPU's says yes, frees nothing, and then hangs
+        self._model = model
+        self._release = release
+        self._runtimes = runtimes
+        self._store = store
+        self._engines_folder = engines_folder
+        self._models_folder = models_folder
+        self._socket_path = socket_path
+        self._sizes = sizes
+        wanted = sizes.context_tokens or _CONTEXT_TOKENS[release.build]
+        self._context_tokens = min(wanted, model.context_tokens)
+        self._parsers = (
+            Parsers()  # what the catalogue holds is too small to call tools
+            if isinstance(model, ModelEntry)
+            else parsers_of(model.id, model.architectures)
+        )
+        weights = 0 if isinstance(model, ModelEntry) else model.weight_bytes
+        self.limits = Limits(
+            startup_seconds=_START_SECONDS + weights // _LOAD_BYTES_PER_SECOND,
+            drain_seconds=STOP_SECONDS,
+        )
+
+    async def prepare(self, report: Callable[[Progress], None]) -> LaunchSpec:
+        """Environment and model, fetched and converted if they are not here.
+
+        Raises:
+            ConfigError: something that was pinned does not fit, or the model must not be served.
+            InstallError: something could not be fetched.
+        """
+        python = await self._runtimes.ensure(self._release.runtime(), report)
+        folder = await self._model_folder(python, report)
+        launch = await asyncio.to_thread(self._launch, python, folder)
+        # vLLM does not take a socket's path that exists, and leaves its own behind.
+        self._socket_path.unlink(missing_ok=True)
+        return LaunchSpec(argv_of(launch), environment_of(launch), stop_seconds=STOP_SECONDS)
+
+    async def _model_folder(self, python: Path, report: Callable[[Progress], None]) -> Path:
+        if not isinstance(self._model, ModelEntry):
+            return self._model.path
+        file = await self._store.ensure(self._model, report)
+        return await ensure_safetensors(self._model, file, self._models_folder, python, report)
+
+    def _launch(self, python: Path, folder: Path) -> Launch:
+        config = json.loads((folder / "config.json").read_bytes())
+        kv_gib = self._sizes.kv_gib
+        if kv_gib is None and self._release.build == "cpu":
+            kv_gib = default_kv_gib(config, self._context_tokens, self.slots)
+        sampling = self._model.sampling if isinstance(self._model, ModelEntry) else {}
+        return Launch(
+            build=self._release.build,
+            python=str(python),
+            model_folder=str(folder),
+            served_name=self._model.id,
+            socket_path=str(self._socket_path),
+            scratch_folder=str(self._socket_path.parent),
+            cache_folder=str(self._engines_folder / "vllm-cache"),
+            context_tokens=self._context_tokens,
+            slots=self.slots,
+            shutdown_seconds=SHUTDOWN_SECONDS,
+            kv_gib=kv_gib,
+            gpu_share=self._sizes.gpu_share,
+            gpus=self._sizes.gpus,
+            sampling=sampling,
+            parsers=self._parsers,
+        )
+
+    async def discover(self, client: EngineClient) -> tuple[ServedModel, ...]:
+        """Health, the list of models, one token.
+
+        Raises:
+            EngineError: not yet.
+        """
+        models = await self.look(client)
+        if self._model.id not in [entry["id"] for entry in await probes.listed_models(client)]:
+            raise EngineError(f"the engine does not list {self._model.id}")
+        await self.canary(client)
+        return models
+
+    async def look(self, client: EngineClient) -> tuple[ServedModel, ...]:
+        """GET /health, which has no body; what it serves never changes.
+
+        Raises:
+            EngineError: no answer, or another than 200.
+        """
+        answer = await client.fetch("GET", "/health", timeout_seconds=probes.MODELS_SECONDS)
+        if answer.status != 200:  # noqa: PLR2004 HTTP's OK
+            raise EngineError(f"/health answered {answer.status}")
+        served = ServedModel(
+            id=self._model.id,
+            engine_id=self._model.id,
+            routes=(probes.CHAT, probes.COMPLETIONS, probes.RESPONSES),
+            context_tokens=self._context_tokens,
+            created_at=self._model.created_at,
+            features=(*_FEATURES, *(("tools",) if self._parsers.tools else ())),
+        )
+        return (served,)
+
+    async def canary(self, client: EngineClient) -> None:
+        """One token.
+
+        Raises:
+            EngineError: it did not come.
+        """
+        await probes.one_token(client, self._model.id)
+
+    async def load(self, client: EngineClient) -> EngineLoad | None:
+        """By its /metrics."""
+        return await ask_load(client)
+
+    async def sleep(self, client: EngineClient) -> None:
+        """Weights to the host's memory, context dropped: waking takes seconds, not minutes.
+
+        Raises:
+            EngineError: it did not.
+        """
+        await _order(client, "/sleep?level=1")
+
+    async def wake(self, client: EngineClient) -> None:
+        """Everything back on the GPU.
+
+        Raises:
+            EngineError: it did not; the GPU's memory may be taken by others now.
+        """
+        await _order(client, "/wake_up")
+
+    async def count(
+        self, client: EngineClient, path: str, request: Mapping[str, Any], text: str
+    ) -> Usage | None:
+        """By its own tokenizer; None when it is gone."""
+        return await count_with_vllm(client, path, request, text)
+
+    def translate_error(
+        self, status: int, body: bytes, path: str = ""
+    ) -> tuple[int, dict[str, Any]]:
+        """See `kinds.errors`."""
+        return translate(status, body, path)
+
+    def explain(self, ended: Ended) -> str:
+        """Known failures by a line of the log, others by their code and the last error there."""
+        if (reason := reason_in(ended.log)) is not None:
+            return reason
+        if ended.code == _SIGKILL:
+            return "it was killed (signal 9), as the system does to what takes too much memory"
+        last = last_error(ended.log) or next(
+            (line for line in reversed(ended.log) if line), "it wrote nothing"
+        )
+        return f"it ended with code {ended.code}: {last[:200]}"
+
+
+async def _order(client: EngineClient, path: str) -> None:
+    answer = await client.fetch("POST", path, timeout_seconds=_SLEEP_SECONDS)
+    if answer.status != 200:  # noqa: PLR2004 HTTP's OK
+        raise EngineError(f"{path.partition('?')[0]} answered {answer.status}")

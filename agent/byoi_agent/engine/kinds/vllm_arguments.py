@@ -1,0 +1,139 @@
+"""vLLM's command line and environment, worked out from what was chosen."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from byoi_agent.engine.kinds.vllm_families import Parsers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from byoi_agent.engine.kinds.vllm_releases import Build
+
+_GIB: Final = 1024**3
+_QUIET_PATHS: Final = "/health,/load,/metrics,/ping,/v1/models"
+_SAMPLING: Final = {  # the catalogue holds llama.cpp's names
+    "temp": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "repeat_penalty": "repetition_penalty",
+}
+_DTYPE_BYTES: Final = {"float32": 4, "float": 4}  # others are two wide, or less
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What one vLLM shall be.
+
+    `kv_gib` is memory for the context of all requests, in GiB, for each GPU; `gpu_share` is the
+    part of a GPU's memory that it may take in all, used where `kv_gib` is not given. `gpus` is how
+    many work together on each token.
+    """
+
+    build: Build
+    python: str
+    model_folder: str
+    served_name: str
+    socket_path: str
+    scratch_folder: str
+    cache_folder: str
+    context_tokens: int
+    slots: int
+    shutdown_seconds: int
+    kv_gib: float | None = None
+    gpu_share: float | None = None
+    gpus: int = 1
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    parsers: Parsers = field(default_factory=Parsers)
+
+
+def argv_of(launch: Launch) -> tuple[str, ...]:
+    """The command line.
+
+    Usage is not forced upon every stream (`--enable-force-include-usage`): that flag puts it into
+    each chunk of every answer, and the serving side asks for it by itself.
+    """
+    return (
+        *(launch.python, "-I", "-m", "vllm.entrypoints.cli.main", "serve", launch.model_folder),
+        *("--served-model-name", launch.served_name),
+        *("--uds", launch.socket_path),
+        *("--max-model-len", str(launch.context_tokens)),
+        *("--max-num-seqs", str(launch.slots)),
+        *("--shutdown-timeout", str(launch.shutdown_seconds)),
+        *("--generation-config", "vllm"),  # the catalogue's defaults alone, not the model's own
+        *_sampling(launch.sampling),
+        "--enable-prompt-tokens-details",
+        "--enable-server-load-tracking",
+        *("--disable-access-log-for-endpoints", _QUIET_PATHS),
+        *_parsers(launch.parsers),
+        *_device(launch),
+    )
+
+
+def environment_of(launch: Launch) -> dict[str, str]:
+    """What it is told besides; nothing of it may leave the machine, nor listen beyond it."""
+    environment = {
+        "DO_NOT_TRACK": "1",
+        # Gloo and NCCL listen at the address that the machine's own name stands for, else.
+        "GLOO_SOCKET_IFNAME": "lo",
+        "HF_HUB_OFFLINE": "1",
+        # Spinning threads starve everything else on a small machine.
+        "KMP_BLOCKTIME": "0",
+        "NCCL_SOCKET_IFNAME": "lo",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "VLLM_CACHE_ROOT": launch.cache_folder,
+        "VLLM_HOST_IP": "127.0.0.1",
+        "VLLM_NO_USAGE_STATS": "1",
+        # Its own sockets: a deep temporary folder makes paths that are too long for them.
+        "VLLM_RPC_BASE_PATH": launch.scratch_folder,
+    }
+    if launch.build == "cpu":
+        environment["VLLM_CPU_KVCACHE_SPACE"] = str(math.ceil(launch.kv_gib or 1))
+    else:
+        # The routes for sleeping; they answer without a key, hence only ever on a socket of ours.
+        environment["VLLM_SERVER_DEV_MODE"] = "1"
+    return environment
+
+
+def default_kv_gib(config: Mapping[str, Any], context_tokens: int, slots: int) -> int:
+    """Memory that holds the full context of every slot, in whole GiB, at least one.
+
+    For dense attention, which needs the most: two tensors of layers by KV heads by head size.
+    """
+    text = config.get("text_config") or config
+    heads = int(text.get("num_attention_heads") or 1)
+    kv_heads = int(text.get("num_key_value_heads") or heads)
+    head = int(text.get("head_dim") or int(text.get("hidden_size") or 0) // heads)
+    layers = int(text.get("num_hidden_layers") or 0)
+    dtype = str(text.get("dtype") or text.get("torch_dtype") or config.get("dtype"))
+    per_token = 2 * layers * kv_heads * head * _DTYPE_BYTES.get(dtype, 2)
+    return max(1, math.ceil(per_token * context_tokens * slots / _GIB))
+
+
+def _sampling(sampling: Mapping[str, float]) -> tuple[str, ...]:
+    if not sampling:
+        return ()
+    named = {_SAMPLING[name]: value for name, value in sampling.items()}
+    return ("--override-generation-config", json.dumps(named, sort_keys=True))
+
+
+def _parsers(parsers: Parsers) -> tuple[str, ...]:
+    tools = parsers.tools
+    called = ("--enable-auto-tool-choice", "--tool-call-parser", tools) if tools else ()
+    return (*called, *(("--reasoning-parser", parsers.reasoning) if parsers.reasoning else ()))
+
+
+def _device(launch: Launch) -> tuple[str, ...]:
+    if launch.build == "cpu":
+        return ("--enforce-eager",)  # compiling takes a minute of a small machine's start
+    memory: tuple[str, ...] = ()
+    if launch.kv_gib is not None:
+        memory = ("--kv-cache-memory-bytes", str(int(launch.kv_gib * _GIB)))
+    elif launch.gpu_share is not None:
+        memory = ("--gpu-memory-utilization", str(launch.gpu_share))
+    return (*memory, *("--tensor-parallel-size", str(launch.gpus)), "--enable-sleep-mode")

@@ -1,0 +1,163 @@
+"""A model that lies in a folder of the owner's: looked through before an engine may read it.
+
+Weights as safetensors only, and nothing that could run: an engine's own switch against a model's
+code has failed before (CVE-2026-22807, CVE-2026-27893), so we look for ourselves.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from byoi_agent.errors import ConfigError
+from byoi_wire.ids import ModelId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_REFUSED: Final = frozenset(
+    {".bin", ".ckpt", ".h5", ".joblib", ".msgpack", ".npy", ".npz", ".onnx", ".pickle", ".pkl"}
+    | {".pt", ".pth", ".py", ".pyc", ".so", ".sh", ".tar", ".zip"}
+)
+_HEADER_LIMIT_BYTES: Final = 100_000_000  # safetensors' own
+_JSON_LIMIT_BYTES: Final = 64_000_000
+_CONTEXT_FIELDS: Final = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,90}")
+_SNAPSHOT: Final = re.compile(r"models--(?P<owner>[^/]+)--(?P<name>[^/]+)")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model that is safe to be loaded. `weight_bytes` is what its safetensors files weigh."""
+
+    id: ModelId
+    path: Path
+    context_tokens: int
+    weight_bytes: int
+    created_at: int
+    config: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """As config.json names them."""
+        given = self.config.get("architectures")
+        return tuple(str(name) for name in given) if isinstance(given, list) else ()
+
+
+def is_folder(model: str) -> bool:
+    """Whether a model was named by its folder rather than by the catalogue's id."""
+    return "/" in model or model.startswith((".", "~")) or Path(model).is_dir()
+
+
+def look_through(folder: Path) -> ModelFolder:
+    """Read what the folder holds, and refuse it unless it is a model and nothing but a model.
+
+    Raises:
+        ConfigError: it is not; the message names the file and what to do.
+    """
+    path = folder.expanduser().absolute()
+    if not path.is_dir():
+        raise ConfigError(f"--model {folder}: there is no such folder")
+    config: dict[str, Any] = {}
+    weight_bytes = 0
+    for file in _files(path):
+        if file.suffix.lower() in _REFUSED:
+            raise ConfigError(
+                f"{file} could hold code, so this model is not served; "
+                "keep its .safetensors and .json files only"
+            )
+        if file.suffix == ".safetensors":
+            _check_header(file)
+            weight_bytes += file.stat().st_size
+        elif file.suffix == ".json":
+            content = _json_of(file)
+            _refuse_code(content, file)
+            config = content if file == path / "config.json" else config
+    if not config:
+        raise ConfigError(f"{path} holds no config.json, so it is no model that vLLM can load")
+    if not weight_bytes:
+        raise ConfigError(f"{path} holds no .safetensors file; other forms of weights are refused")
+    return ModelFolder(
+        id=_name_of(path),
+        path=path,
+        context_tokens=_context_of(config),
+        weight_bytes=weight_bytes,
+        created_at=int((path / "config.json").stat().st_mtime),
+        config=config,
+    )
+
+
+def _files(path: Path) -> Iterator[Path]:
+    for entry in sorted(path.rglob("*")):
+        if entry.is_symlink() and not entry.exists():
+            raise ConfigError(f"{entry} points nowhere; download the model again")
+        if entry.is_file():
+            yield entry
+        elif not entry.is_dir():
+            raise ConfigError(f"{entry} is no regular file, so this model is not served")
+        elif entry.is_symlink():
+            raise ConfigError(f"{entry} points to another folder, so this model is not served")
+
+
+def _check_header(file: Path) -> None:
+    """Eight bytes of length, then so much JSON: what is not that is no safetensors file."""
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        is_sane = 1 < length <= min(_HEADER_LIMIT_BYTES, file.stat().st_size)
+        header = stream.read(length) if is_sane else b""
+    try:
+        is_sane = is_sane and isinstance(json.loads(header), dict)
+    except (ValueError, RecursionError):
+        is_sane = False
+    if not is_sane:
+        raise ConfigError(f"{file} is damaged or no safetensors file; download it again")
+
+
+def _json_of(file: Path) -> dict[str, Any]:
+    if file.stat().st_size > _JSON_LIMIT_BYTES:
+        raise ConfigError(f"{file} is too large for a model's settings")
+    try:
+        content = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file} is no JSON; download the model again") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _refuse_code(content: Mapping[str, Any], file: Path) -> None:
+    # Nested too: a processor's or a sub-model's settings are read as well.
+    waiting: list[object] = [content]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if "auto_map" in one:
+                raise ConfigError(
+                    f"{file} asks for code of the model's own (auto_map), which is never run here; "
+                    "choose a model that vLLM knows by itself"
+                )
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+
+
+def _name_of(path: Path) -> ModelId:
+    """The folder's name; for a snapshot in Hugging Face's cache the repository's."""
+    for parent in path.parents:
+        if (found := _SNAPSHOT.fullmatch(parent.name)) is not None:
+            return ModelId(found["name"])
+    if not _ID.fullmatch(path.name):
+        raise ConfigError(f"{path.name!r} is no name that a client can ask for; rename the folder")
+    return ModelId(path.name)
+
+
+def _context_of(config: Mapping[str, Any]) -> int:
+    """The longest context that the model was made for, in tokens."""
+    text = config.get("text_config")
+    for place in (config, text if isinstance(text, dict) else {}):
+        for name in _CONTEXT_FIELDS:
+            value = place.get(name)
+            if isinstance(value, int) and value > 0:
+                return value
+    raise ConfigError("config.json does not say how long a context may be: --context-tokens N")
