@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,7 +52,7 @@ _START_SECONDS: Final = 240.0  # 24 to 41 on two idle cores, 155 seen on two bus
 _LOAD_BYTES_PER_SECOND: Final = 50_000_000  # weights from a slow disk
 _SLEEP_SECONDS: Final = 60.0
 _CONTEXT_TOKENS: Final = {"cpu": 2048, "cuda": 16_384}
-_SOCKET_PATH_BYTES: Final = 100  # Linux allows 107, macOS 103
+_SOCKET_FOLDER_BYTES: Final = 107 - len("/vllm/") - 36  # its own sockets are named by UUIDs
 _FEATURES: Final = ("json_schema", "logprobs", "seed")
 _SIGKILL: Final = -9
 
@@ -91,7 +92,7 @@ class Vllm:
         socket_path: Path,
         sizes: Sizes,
     ) -> None:
-        if len(os.fsencode(socket_path)) > _SOCKET_PATH_BYTES:
+        if len(os.fsencode(socket_path.parent)) > _SOCKET_FOLDER_BYTES:
             raise ConfigError(f"an engine's socket needs a short path: {socket_path}")
         self.version: str | None = release.version
         self.slots = sizes.slots or (8 if release.build == "cpu" else 64)
@@ -104,6 +105,7 @@ class Vllm:
         self._engines_folder = engines_folder
         self._models_folder = models_folder
         self._socket_path = socket_path
+        self._scratch = socket_path.with_name("vllm")
         self._sizes = sizes
         wanted = sizes.context_tokens or _CONTEXT_TOKENS[release.build]
         self._context_tokens = min(wanted, model.context_tokens)
@@ -116,6 +118,7 @@ class Vllm:
         self.limits = Limits(
             startup_seconds=_START_SECONDS + weights // _LOAD_BYTES_PER_SECOND,
             drain_seconds=STOP_SECONDS,
+            sleep_seconds=_SLEEP_SECONDS,
         )
 
     async def prepare(self, report: Callable[[Progress], None]) -> LaunchSpec:
@@ -125,12 +128,37 @@ class Vllm:
             ConfigError: something that was pinned does not fit, or the model must not be served.
             InstallError: something could not be fetched.
         """
-        python = await self._runtimes.ensure(self._release.runtime(), report)
-        folder = await self._model_folder(python, report)
+        spec = self._release.runtime()
+        if self._release.provenance and not self._runtimes.folder_of(spec).exists():
+            raise ConfigError(
+                f"vllm {self.version} is not installed, and on this machine it is not the vLLM "
+                "project's own build; to read whose, and to install it: byoi engines install vllm"
+            )
+        python, folder = await self.fetch(report)
         launch = await asyncio.to_thread(self._launch, python, folder)
-        # vLLM does not take a socket's path that exists, and leaves its own behind.
+        await asyncio.to_thread(self._clear_sockets)
+        return LaunchSpec(
+            argv_of(launch),
+            environment_of(launch),
+            stop_seconds=STOP_SECONDS,
+            leaves=(self._socket_path, self._scratch),
+        )
+
+    async def fetch(self, report: Callable[[Progress], None]) -> tuple[Path, Path]:
+        """The environment's interpreter and the model's folder, fetched if they are not here.
+
+        Raises:
+            ConfigError: something that was pinned does not fit.
+            InstallError: something could not be fetched.
+        """
+        python = await self._runtimes.ensure(self._release.runtime(), report)
+        return python, await self._model_folder(python, report)
+
+    def _clear_sockets(self) -> None:
+        """It does not take a path that exists, and a killed one leaves its own behind."""
         self._socket_path.unlink(missing_ok=True)
-        return LaunchSpec(argv_of(launch), environment_of(launch), stop_seconds=STOP_SECONDS)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(mode=0o700)
 
     async def _model_folder(self, python: Path, report: Callable[[Progress], None]) -> Path:
         if not isinstance(self._model, ModelEntry):
@@ -150,7 +178,7 @@ class Vllm:
             model_folder=str(folder),
             served_name=self._model.id,
             socket_path=str(self._socket_path),
-            scratch_folder=str(self._socket_path.parent),
+            scratch_folder=str(self._scratch),
             cache_folder=str(self._engines_folder / "vllm-cache"),
             context_tokens=self._context_tokens,
             slots=self.slots,
