@@ -9,6 +9,7 @@ import os
 import platform
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,12 +31,14 @@ from byoi_agent.identity.keys import fingerprint_of
 from byoi_agent.identity.membership import admit
 from byoi_agent.identity.record import read_record
 from byoi_agent.identity.stores import stores_for
+from byoi_agent.usage.leftovers import give_up
 from byoi_wire.fingerprint import spoken
 
 if TYPE_CHECKING:
     from byoi_agent.cli.approval import Screen
     from byoi_agent.cli.options import Chosen
     from byoi_agent.identity.membership import Enrolled
+    from byoi_agent.identity.record import EnrolmentRecord
 
 _GPU_SECONDS: Final = 5.0
 _ENDINGS: Final = ("SIGTERM", "SIGHUP")
@@ -83,19 +86,29 @@ def enroll(
         browser = browser_for(os.environ, is_wanted=not no_browser)
         screen = ForPeople(base, SystemClock(), open_browser=browser)
     with StateLock(chosen.paths.lock_file):
-        _refuse_second(chosen, replace=replace)
+        previous = _previous(chosen, replace=replace)
         enrolled = asyncio.run(_until_told_to_end(chosen, base, token, screen))
+        if previous is not None and previous.node_id != enrolled.identity.node_id:
+            _give_up_usage(chosen, previous)
     _tell(enrolled, as_json=as_json)
 
 
-def _refuse_second(chosen: Chosen, *, replace: bool) -> None:
-    if replace:
-        return
+def _previous(chosen: Chosen, *, replace: bool) -> EnrolmentRecord | None:
     record = read_record(chosen.paths.identity_file)
-    if record is not None:
+    if record is not None and not replace:
         raise ConfigError(
             f"this machine is enrolled with {record.console_url} as {record.node_id}; "
             "to give that up, add --replace"
+        )
+    return record
+
+
+def _give_up_usage(chosen: Chosen, previous: EnrolmentRecord) -> None:
+    if count := give_up(chosen.paths.outbox_file, time.time()):
+        click.echo(
+            f"byoi: {count} usage records of {previous.node_id} were never booked and are not "
+            "sent any more; byoi usage still shows them",
+            err=True,
         )
 
 

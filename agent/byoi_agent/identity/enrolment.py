@@ -68,7 +68,8 @@ def load_identity(record_file: Path, stores: Sequence[KeyStore]) -> Identity:
     if record is None:
         raise IdentityError("this machine is not enrolled; run: byoi enroll --console URL")
     successor = _successor(record, stores)
-    key = _find(record, stores)
+    record = _as_sealed(record, stores)
+    key = key_stores.named(record.key_store, stores).load(record.fingerprint)
     if key is None and successor is not None:
         return successor  # the switch was made, and only its last lines were not written
     if key is None:
@@ -79,12 +80,12 @@ def load_identity(record_file: Path, stores: Sequence[KeyStore]) -> Identity:
     return identity_of(record, key).with_successor(successor)
 
 
-def _find(record: EnrolmentRecord, stores: Sequence[KeyStore]) -> Ed25519PrivateKey | None:
+def _as_sealed(record: EnrolmentRecord, stores: Sequence[KeyStore]) -> EnrolmentRecord:
+    """The record with its key in the credential, where whoever sealed it there has not told us."""
     for store in stores:
-        # Whoever sealed the key into a credential need not tell us.
-        if isinstance(store, CredentialStore) and (key := store.load(record.fingerprint)):
-            return key
-    return key_stores.named(record.key_store, stores).load(record.fingerprint)
+        if isinstance(store, CredentialStore) and store.load(record.fingerprint) is not None:
+            return record.model_copy(update={"key_store": store.name})
+    return record
 
 
 def _successor(record: EnrolmentRecord, stores: Sequence[KeyStore]) -> Identity | None:

@@ -34,7 +34,8 @@ class PendingKey(_Part):
 class RetiredKey(_Part):
     """A key of former days: its public half proves old receipts.
 
-    `key_store` names where the private half still lies, until it has been deleted.
+    `key_store` names where the private half still lies: until it has been deleted, or for good in a
+    credential, which only an administrator can take away.
     """
 
     key_id: KeyId

@@ -21,9 +21,16 @@ from pydantic import BaseModel
 from byoi_agent.errors import IdentityError
 from byoi_agent.identity import stores as key_stores
 from byoi_agent.identity.console_http import ConsoleHttp, signed
+from byoi_agent.identity.credential_store import CredentialStore
 from byoi_agent.identity.keys import fingerprint_of, public_key_text, raw_public_key
 from byoi_agent.identity.membership import identity_of
-from byoi_agent.identity.record import EnrolmentRecord, PendingKey, read_record, write_record
+from byoi_agent.identity.record import (
+    EnrolmentRecord,
+    PendingKey,
+    RetiredKey,
+    read_record,
+    write_record,
+)
 from byoi_wire.ids import KeyId
 
 if TYPE_CHECKING:
@@ -105,10 +112,15 @@ class KeyRotation:
         """The console does not want the new key: forget it."""
         await self._in_thread(self._drop, fingerprint_of(successor.key))
 
-    async def is_unfinished(self) -> bool:
-        """Whether an earlier process left a rotation behind that has not reached the console."""
-        record = await self._in_thread(read_record, self._file)
-        return record is not None and record.pending is not None and record.promoted(0) is None
+    async def begin(self, present: Identity) -> bool:
+        """A node starts as `present`: put away what a crash left.
+
+        Returns True where an earlier rotation has not reached the console.
+
+        Raises:
+            IdentityError: the record cannot be read or written.
+        """
+        return await self._in_thread(self._begin, present)
 
     async def _introduce(self, present: Identity, key: Ed25519PrivateKey) -> KeyId:
         parts = (present.origin.encode(), present.node_id.encode(), raw_public_key(key))
@@ -123,6 +135,19 @@ class KeyRotation:
         return self._http.understand(reply, _Answer, "take a new key").key_id
 
     # In the thread.
+
+    def _begin(self, present: Identity) -> bool:
+        record = read_record(self._file)
+        if record is None:
+            return False
+        if present.key_store == CredentialStore.name != record.key_store:
+            # The administrator has sealed the present key over a retired one.
+            retired = tuple(map(_without_private_half, record.retired))
+            changes = {"key_store": CredentialStore.name, "retired": retired}
+            record = record.model_copy(update=changes)
+            self._write(record)
+        self._put_away(record)
+        return record.pending is not None and record.promoted(0) is None
 
     def _read(self) -> EnrolmentRecord:
         record = read_record(self._file)
@@ -184,10 +209,17 @@ class KeyRotation:
             assert promoted is not None
             record = promoted
             self._write(record)
+        self._put_away(record)
+
+    def _put_away(self, record: EnrolmentRecord) -> None:
+        """Steps 8 and 9."""
         for old in record.retired:
             if old.key_store is not None:
                 key_stores.named(old.key_store, self._stores).delete(old.fingerprint)
-        put_away = tuple(old.model_copy(update={"key_store": None}) for old in record.retired)
+        put_away = tuple(
+            old if old.key_store == CredentialStore.name else _without_private_half(old)
+            for old in record.retired
+        )
         if put_away != record.retired:
             self._write(record.model_copy(update={"retired": put_away}))
 
@@ -220,3 +252,7 @@ class KeyRotation:
     ) -> _Result:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, partial(call, *args, **kwargs))
+
+
+def _without_private_half(old: RetiredKey) -> RetiredKey:
+    return old.model_copy(update={"key_store": None})

@@ -130,8 +130,7 @@ class NodeKeys:
     async def run(self) -> None:
         """Until cancelled."""
         try:
-            if await self._rotation.is_unfinished():
-                self.rotation_ordered("an earlier rotation was cut short")
+            await self._begin()
             while True:
                 is_open = self._is_ordered or self._to_settle is not None
                 with suppress(TimeoutError):
@@ -144,6 +143,13 @@ class NodeKeys:
                     await self._obey()
         finally:
             self._rotation.close()
+
+    async def _begin(self) -> None:
+        try:
+            if await self._rotation.begin(self._identity):
+                self.rotation_ordered("an earlier rotation was cut short")
+        except IdentityError as error:
+            self._warn(f"the record of the node's keys cannot be used: {error}", "see byoi keys")
 
     async def _obey(self) -> None:
         try:

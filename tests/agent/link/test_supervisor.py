@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,7 +16,7 @@ from byoi_wire import codec
 from byoi_wire.aio.inbox import Inbox
 from byoi_wire.aio.memory import pair
 from byoi_wire.errors import HandshakeRefused
-from byoi_wire.messages import Goaway, Renew, Welcome
+from byoi_wire.messages import Goaway, Renew, RotateKey, Welcome
 from byoi_wire.messages import Limits as Granted
 
 
@@ -38,10 +39,16 @@ class Console:
         self.verdicts = list(verdicts)
         self.dials = 0
         self.heard = []
+        self.identities = []
+        self.meanwhile = None
         self.channel = None
 
-    async def connect(self, *_, **__):
+    async def connect(self, _url, identity, *_, **__):
         self.dials += 1
+        self.identities.append(identity.key_id)
+        self.meanwhile, meanwhile = None, self.meanwhile
+        if meanwhile is not None:
+            meanwhile()
         verdict = self.verdicts.pop(0) if self.verdicts else await asyncio.Event().wait()
         if isinstance(verdict, Exception):
             raise verdict
@@ -60,7 +67,7 @@ class Console:
 def dialling(monkeypatch):
     """A node's link to such a console; gives the link, which is run by whoever asked for it."""
 
-    def dialling(console, **limits):
+    def dialling(console, keys=None, **limits):
         monkeypatch.setattr(supervisor, "connect", console.connect)
         key = Ed25519PrivateKey.generate()
         identity = Identity(
@@ -83,6 +90,7 @@ def dialling(monkeypatch):
             clock=SystemClock(),
             agent="test",
             limits=Limits(base_seconds=0.001, **limits),
+            keys=keys,
         )
 
     return dialling
@@ -139,4 +147,83 @@ async def test_a_console_sends_a_node_away_for_an_hour_at_most(dialling):
         await until(lambda: link.view.state == "waiting")
         await until(lambda: type(link._state).__name__ == "Waiting")
         assert link._state.until - link._clock.monotonic() <= 3600
+        running.cancel()
+
+
+class Keys:
+    def __init__(self):
+        self.told = []
+
+    def proven(self, identity):
+        self.told.append(("proven", identity.key_id))
+
+    def refused(self, identity):
+        self.told.append(("refused", identity.key_id))
+
+    def rotation_ordered(self, reason):
+        self.told.append(("ordered", reason))
+
+
+def next_key(link):
+    return replace(link._identity, key_id="k2", key=Ed25519PrivateKey.generate())
+
+
+async def test_a_new_key_brings_the_link_back_at_once_and_the_session_goes_on(dialling):
+    console = Console(a_welcome(), a_welcome(epoch=2, resumed=()))
+    keys = Keys()
+    link = dialling(console, keys=keys)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(link.run())
+        await until(lambda: keys.told == [("proven", "k")])
+        link.succeed(next_key(link))
+        await until(lambda: link.view.resumes == 1)
+        assert console.identities == ["k", "k2"]
+        assert keys.told[-1] == ("proven", "k2")
+        console.channel.abort()
+        await until(lambda: console.dials == 3)
+        assert console.identities[-1] == "k2"
+        running.cancel()
+
+
+async def test_a_key_named_while_the_link_is_dialled_is_used_right_after(dialling):
+    console = Console(a_welcome(), a_welcome(epoch=2, resumed=()))
+    link = dialling(console, keys=Keys())
+    console.meanwhile = lambda: link.succeed(next_key(link))
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(link.run())
+        await until(lambda: console.identities == ["k", "k2"])
+        running.cancel()
+
+
+@pytest.mark.parametrize("code", ["reauth", "revoked"])
+async def test_a_successor_that_the_console_does_not_know_costs_nothing_but_a_dial(dialling, code):
+    console = Console(HandshakeRefused(code, "no"), a_welcome())
+    keys = Keys()
+    link = dialling(console, keys=keys)
+    link._successor = next_key(link)  # as from a process that a crash ended
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(link.run())
+        await until(lambda: link.view.state == "online")
+        assert console.identities == ["k2", "k"]
+        assert keys.told == [("refused", "k2"), ("proven", "k")]
+        running.cancel()
+
+
+async def test_a_console_that_knows_neither_key_has_the_last_word(dialling):
+    console = Console(HandshakeRefused("revoked", "no"), HandshakeRefused("revoked", "no"))
+    link = dialling(console)
+    link._successor = next_key(link)
+    with pytest.raises(LinkStopped):
+        await link.run()
+    assert console.identities == ["k2", "k"]
+
+
+async def test_the_console_s_order_reaches_whoever_keeps_the_keys(dialling):
+    console, keys = Console(a_welcome()), Keys()
+    link = dialling(console, keys=keys)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(link.run())
+        await until(lambda: link.view.state == "online")
+        console.channel.send(codec.encode_control(RotateKey(reason="old")))
+        await until(lambda: ("ordered", "old") in keys.told)
         running.cancel()
