@@ -38,10 +38,12 @@ COMMANDS: Final = (
     "demo",
     "enroll",
     "help",
+    "keys",
     "logs",
     "reload",
     "run",
     "status",
+    "unenroll",
     "usage",
     "version",
 )
