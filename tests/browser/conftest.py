@@ -121,6 +121,7 @@ async def site(fresh, chromium, visiting):
     engine = await deployment.start_fake_engine()
     deployment.engine = engine
     await deployment.start_node("workstation", "--engine", engine.ready["url"])
+    assert (await deployment.chat("hello", model="stand-in")).is_complete
     return Site(deployment, chromium, visiting, storage)
 
 
