@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import stat
 from functools import partial
 
@@ -7,6 +8,7 @@ import aiohttp
 import pytest
 
 from byoi_agent.control.client import ControlClient, NodeUnreachable
+from byoi_agent.control.schema import ReloadReport
 from byoi_agent.control.server import ControlServer, ControlServices
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.usage.report import UsageFilter
@@ -133,3 +135,81 @@ async def test_a_refused_order_is_told(server, ask):
     refused = ControlClient(url=server.url, token="wrong")
     with pytest.raises(AgentError, match="control token"):
         await ask(refused.wake)
+
+
+async def test_settings_are_read_again_when_asked(node, tmp_path, ask):
+    services = ControlServices(
+        status=node.status,
+        offer=node.offer,
+        usage=node.usage,
+        reload=lambda: ReloadReport(now=("slots",)),
+    )
+    async with ControlServer(services, tmp_path / "c.sock") as server:
+        client = ControlClient(socket_path=str(server.socket_path))
+        assert (await ask(client.reload)).now == ("slots",)
+        assert (await post(server, "/api/reload", b"", authorization="Bearer wrong"))[0] == 401
+        assert (await post(server, "/api/reload", b"", origin="https://evil.example"))[0] == 403
+
+
+async def test_wrong_settings_are_told_and_end_nothing(node, tmp_path, ask):
+    def refuse():
+        raise ConfigError("unknown key 'slotz'")
+
+    services = ControlServices(
+        status=node.status, offer=node.offer, usage=node.usage, reload=refuse
+    )
+    async with ControlServer(services, tmp_path / "c.sock") as server:
+        client = ControlClient(socket_path=str(server.socket_path))
+        with pytest.raises(ConfigError, match="keeps its settings: unknown key 'slotz'"):
+            await ask(client.reload)
+        assert (await ask(client.status)).node_id == "n1"
+
+
+async def page(url, **headers):
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+        return response.status, response.headers["content-type"], await response.text()
+
+
+@pytest.fixture
+async def measured(node, free_port):
+    services = ControlServices(
+        status=node.status, offer=node.offer, usage=node.usage, metrics=lambda: b"byoi_serving 1\n"
+    )
+    async with ControlServer(services, None, metrics_port=free_port) as server:
+        yield server
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+async def test_figures_are_served_on_a_port_of_their_own_without_a_token(measured):
+    base = f"http://127.0.0.1:{measured.metrics_port}"
+    assert await page(f"{base}/metrics") == (
+        200,
+        "text/plain; version=0.0.4; charset=utf-8",
+        "byoi_serving 1\n",
+    )
+    for path in ("/api/status", "/api/usage", "/api/offer"):
+        assert (await page(base + path))[0] == 404
+
+
+@pytest.mark.parametrize("headers", [{"host": "evil.example"}, {"origin": "https://evil.example"}])
+async def test_a_web_page_gets_no_figures(measured, headers):
+    assert (await page(f"http://127.0.0.1:{measured.metrics_port}/metrics", **headers))[0] == 403
+
+
+async def test_figures_beside_the_api_need_its_token(measured):
+    assert (await page(f"{measured.url}/metrics"))[0] == 401
+    answer = await page(f"{measured.url}/metrics", authorization=f"Bearer {measured.token}")
+    assert answer[0] == 200
+
+
+async def test_a_taken_port_for_figures_is_an_error_and_leaves_no_other(server, node):
+    services = ControlServices(status=node.status, offer=node.offer, usage=node.usage)
+    with pytest.raises(ConfigError, match="metrics_port"):
+        async with ControlServer(services, None, metrics_port=server.port):
+            pass

@@ -355,3 +355,22 @@ async def test_a_body_that_goes_on_after_the_end_is_neither_kept_nor_given_credi
     assert node.session.consumed_bytes <= 2 * 16_384
     node.outbox.gate.set()
     await say.turns()
+
+
+async def test_idle_waits_for_records_too(node, say):
+    node.outbox.gate.clear()
+    handler, _ = await node.ask()
+    handler.reset_received(ResetCode.CANCELLED, "")
+    waiting = asyncio.ensure_future(node.dispatcher.idle())
+    await say.turns()
+    assert node.dispatcher.load == (0, 0)
+    assert not waiting.done()
+    node.outbox.gate.set()
+    async with asyncio.timeout(5):
+        await waiting
+
+
+async def test_a_refused_request_is_counted_by_its_reason(node, say):
+    for _ in range(3):
+        node.open(say.chat(model="none"), model="none")
+    assert node.dispatcher.refused == {"no_such_model": 3}
