@@ -31,8 +31,9 @@ async def check(visit, axe, visiting, pictures, name):
         await page.emulate_media(color_scheme=scheme)
         found += [f"{name}, {scheme}: {line}" for line in await visiting.violations(page, axe)]
         await visiting.picture(page, pictures, f"{name}-{size}-{scheme}")
-        if size == "hand" and (width := await page.evaluate("document.body.scrollWidth")) > 390:
-            found.append(f"{name}: {width} pixels wide, so that it has to be pushed sideways")
+        wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if wide > 0:
+            found.append(f"{name}, {size}: {wide} pixels too wide, so that it has to be pushed")
         other = "light" if scheme == "dark" else "dark"
         await page.emulate_media(color_scheme=other)
         await visiting.picture(page, pictures, f"{name}-{size}-{other}")
