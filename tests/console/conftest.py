@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import shutil
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -43,11 +44,25 @@ def database_url(tmp_path):
     return f"sqlite+aiosqlite:///{tmp_path}/console.sqlite3"
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory):
+    """A migrated SQLite file to copy: the migrations run once, not for each test."""
+    file = tmp_path_factory.mktemp("migrated") / "console.sqlite3"
+
+    async def make():
+        database = Database(f"sqlite+aiosqlite:///{file}")
+        await migrate(database)
+        await database.close()
+
+    asyncio.run(make())
+    return file
+
+
 @pytest.fixture
-async def database(database_url):
+async def database(database_url, migrated):
     """A real, migrated SQLite file."""
+    shutil.copy(migrated, database_url.removeprefix("sqlite+aiosqlite:///"))
     database = Database(database_url)
-    await migrate(database)
     yield database
     await database.close()
 

@@ -41,8 +41,8 @@ class Passwords:
     at a time, in threads; further ones wait.
     """
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher()
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        self._hasher = hasher or PasswordHasher()
         self._turn = asyncio.Semaphore(2)
         # Verified when nobody has the email, so that the time taken does not tell.
         self._nobody: str | None = None

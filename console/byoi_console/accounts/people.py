@@ -58,13 +58,14 @@ class People:
         database: Database,
         audit: AuditLog,
         *,
+        passwords: Passwords | None = None,
         now_ms: Callable[[], int] = wall_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._audit = audit
         self._now_ms = now_ms
-        self._passwords = Passwords()
+        self._passwords = passwords or Passwords()
         self._wrong = WrongAttempts(5, 20.0, monotonic)
 
     @property

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+from jinja2 import UndefinedError
+
+from byoi_console.pages.rendering import age, browser, environment, number, plain_json, size, utc
+
+NOW_MS = 1_800_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "just now"),
+        (4, "just now"),
+        (59, "59 seconds ago"),
+        (60, "1 minute ago"),
+        (7199, "1 hour ago"),
+        (86_400, "1 day ago"),
+        (60 * 86_400, "60 days ago"),
+        (90 * 86_400, "3 months ago"),
+        (-3600, "in 1 hour"),
+        (-7 * 86_400, "in 7 days"),
+    ],
+)
+def test_an_age_is_told_in_the_largest_unit(seconds, words):
+    assert age(NOW_MS - seconds * 1000, NOW_MS) == words
+
+
+def test_numbers_as_people_read_them():
+    assert utc(NOW_MS) == "2027-01-15 08:00 UTC"
+    assert (number(1234567), number(None)) == ("1,234,567", "\N{EN DASH}")
+    assert [size(n) for n in (None, 0, 1023, 1536, 24 * 2**30, 3 * 2**41)] == [
+        "\N{EN DASH}",
+        "0 B",
+        "1023 B",
+        "1.5 KiB",
+        "24.0 GiB",
+        "6.0 TiB",
+    ]
+
+
+def test_json_for_a_shell_cannot_end_its_quotes():
+    assert plain_json({"a": "it's"}) == '{"a": "it\'\\\'\'s"}'
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/130.0 Safari/537.36 Edg/130.0", "Edge on Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Safari/604.1", "Safari on iOS"),
+        ("Mozilla/5.0 (Linux; Android 15) Chrome/130.0 Mobile Safari/537.36", "Chrome on Android"),
+        ("curl/8.5", "curl/8.5"),
+        ("", ""),
+    ],
+)
+def test_a_browser_is_called_as_people_call_it(agent, name):
+    assert browser(agent) == name
+
+
+def test_a_template_escapes_and_misses_nothing():
+    template = environment().from_string("{{ text }}")
+    assert template.render(text="<b>") == "&lt;b&gt;"
+    with pytest.raises(UndefinedError):
+        template.render()
