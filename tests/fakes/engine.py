@@ -48,9 +48,9 @@ class Behaviour:
     a write · crlf: CRLF line ends · comments: a comment before each event · nul: a zero byte in a
     content event · not_utf8: a byte that is none · no_usage · no_finish: no finish_reason ·
     usage_each: usage so far on every event · not_json: HTML with status 200 · status_NNN: that
-    status with an error object · context: 400 as vLLM words it · context_llamacpp: as llama.cpp
-    does · gzip: compressed without being asked · two_usages: the usage event twice · no_done: the
-    body ends well after its usage. What becomes of the process: `engine_faults`.
+    status with an error object and the prompt · context: 400 as vLLM words it · context_llamacpp:
+    as llama.cpp does · gzip: compressed without being asked · two_usages: the usage event twice ·
+    no_done: the body ends well after its usage. What becomes of the process: `engine_faults`.
     """
 
     fault: str = ""
@@ -227,7 +227,7 @@ class Door:
             return refused
         behaviour = self._engine.behaviour_for(answers.prompt_of(body))
         async with self._engine.counted(request, body) as entry:
-            if early := await self._engine.life.gate() or await _refuse(behaviour):
+            if early := await self._engine.life.gate() or await _refuse(behaviour, body):
                 return early
             answer, name = answers.answer(body), f"{entry['number']:08x}"
             await asyncio.sleep(behaviour.first_token_seconds)
@@ -363,7 +363,7 @@ async def _strike(behaviour: Behaviour, request: web.Request) -> None:
         raise ConnectionResetError
 
 
-async def _refuse(behaviour: Behaviour) -> web.Response | None:
+async def _refuse(behaviour: Behaviour, body: dict[str, Any]) -> web.Response | None:
     fault = behaviour.fault
     if fault == "hang_head":
         await asyncio.Event().wait()
@@ -386,7 +386,7 @@ async def _refuse(behaviour: Behaviour) -> web.Response | None:
         return web.json_response({"error": error}, status=400)
     if fault.startswith("status_"):
         status = int(fault.removeprefix("status_"))
-        secret = "Traceback: /srv/engine/worker.py at 10.0.0.7"
+        secret = f"Traceback: /srv/engine/worker.py at 10.0.0.7: {answers.prompt_of(body)}"
         return engine_faults.error(status, secret, "InternalServerError")
     return None
 
