@@ -265,11 +265,13 @@ class Devices:
                 approval, await rows.previous_nodes(connection, row.machine, approver)
             )
             org_id = _organisation(approval, approver, old)
+            visibility = approval.visibility or ("org" if old is None else old.visibility)
+            mode = approval.mode or ("dedicated" if old is None else old.mode)
             chosen = {
                 "org_id": org_id,
                 "name": approval.name or None,
-                "visibility": approval.visibility,
-                "mode": approval.mode,
+                "visibility": visibility,
+                "mode": mode,
                 "take_over_node_id": None if old is None else old.node_id,
             }
             await self._decide(connection, row, approver, "approved", chosen)
@@ -278,8 +280,8 @@ class Devices:
             user_code=spelled(row.user_code),
             org_id=org_id,
             name=approval.name or (old.name if old is not None else host.name),
-            visibility=approval.visibility,
-            mode=approval.mode,
+            visibility=visibility,
+            mode=mode,
             take_over=None if old is None else old.node_id,
         )
 

@@ -13,9 +13,7 @@ from byoi_console.errors import (
     InputInvalid,
     NotFound,
     TooManyAttempts,
-    TooManyDevices,
 )
-from byoi_console.nodes.device_flow import rows
 from byoi_console.nodes.device_flow.requests import (
     Approval,
     Approver,
@@ -197,31 +195,6 @@ async def test_guessing_device_codes_is_slowed_per_address(devices, device):
     await devices.start(asking(machine), peer="10.0.0.2")
 
 
-async def test_one_address_cannot_fill_the_table(devices, device, clock, admin, monkeypatch):
-    monkeypatch.setattr(rows, "PER_ADDRESS", 3)
-    begun = [await devices.start(asking(device()), peer="10.0.0.1") for _ in range(3)]
-    assert len({each.user_code for each in begun}) == 3
-    with pytest.raises(TooManyDevices) as refused:
-        await devices.start(asking(device()), peer="10.0.0.1")
-    assert refused.value.retry_after_seconds == 900
-    await devices.start(asking(device()), peer="10.0.0.2")
-    await devices.deny(begun[0].user_code, admin)
-    await devices.start(asking(device()), peer="10.0.0.1")
-    monkeypatch.setattr(rows, "IN_ALL", 4)
-    with pytest.raises(TooManyDevices):
-        await devices.start(asking(device()), peer="10.0.0.3")
-    clock.seconds += 900
-    await devices.start(asking(device()), peer="10.0.0.3")
-
-
-async def test_two_machines_never_show_the_same_code(devices, device, monkeypatch):
-    drawn = iter(["B" * 8, "B" * 8, "B" * 8, "C" * 8])
-    monkeypatch.setattr(rows, "new_user_code", lambda _: next(drawn))
-    first = await devices.start(asking(device()))
-    second = await devices.start(asking(device()))
-    assert (first.user_code, second.user_code) == ("BBBB-BBBB", "CCCC-CCCC")
-
-
 async def test_a_key_that_is_a_node_s_already_begins_nothing(
     devices, device, admin, join_tokens, enrolment, org_id
 ):
@@ -367,6 +340,14 @@ async def test_of_fifty_polls_at_once_one_makes_the_node_and_all_hear_the_same(
 # The same machine again
 
 
+async def test_what_is_chosen_at_a_take_over_counts(devices, device, admin):
+    old = await enrol(devices, device(), admin, name="Old", mode="idle", visibility="community")
+    chosen = {"name": "New", "mode": "dedicated", "visibility": "org", "take_over": old.node_id}
+    new = await enrol(devices, device(), admin, **chosen)
+    assert (new.node_id, new.name) == (old.node_id, "New")
+    assert (new.mode, new.visibility) == ("dedicated", "org")
+
+
 async def test_a_machine_that_was_made_anew_goes_on_as_its_old_node(
     devices, device, admin, records, disconnected, database, clock
 ):
@@ -383,6 +364,7 @@ async def test_a_machine_that_was_made_anew_goes_on_as_its_old_node(
     assert disconnected == [], "the old one serves until the new one is there"
     new = await devices.poll(polling(machine, begun))
     assert (new.node_id, new.name) == (old.node_id, "Old box")
+    assert (new.visibility, new.mode) == ("community", "dedicated"), "as before, nothing was chosen"
     assert new.key_id != old.key_id
     assert disconnected == [old.node_id]
     assert (await records.key(old.key_id)).is_revoked

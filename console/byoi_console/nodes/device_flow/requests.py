@@ -54,15 +54,16 @@ class DeviceAuthorization(BaseModel):
 class Approval(BaseModel):
     """What a person chooses for a device; `take_over` names the node that it goes on as.
 
-    No organisation means the person's only one, or the node's that is taken over.
+    What is left out is as it was of a node that is taken over; for a new one it is the person's
+    first organisation, seen by that alone, and always on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     organisation: str | None = Field(default=None, max_length=64)
     name: Readable | None = Field(default=None, max_length=200)
-    visibility: Visibility = "org"
-    mode: Mode = "dedicated"
+    visibility: Visibility | None = None
+    mode: Mode | None = None
     take_over: str | None = Field(default=None, max_length=64)
 
 
@@ -83,6 +84,8 @@ class PreviousNode(NamedTuple):
     node_id: NodeId
     org_id: OrgId
     name: str
+    visibility: Visibility
+    mode: Mode
     last_seen_at_ms: int | None
 
 

@@ -62,14 +62,21 @@ async def previous_nodes(
     if machine is None:
         return ()
     query = (
-        select(nodes.c.id, nodes.c.org_id, nodes.c.name, nodes.c.last_seen_at_ms)
+        select(nodes)
         .where(nodes.c.machine == machine, nodes.c.org_id.in_(approver.organisations))
         .where(nodes.c.revoked_at_ms.is_(None), nodes.c.deleted_at_ms.is_(None))
         .order_by(nodes.c.created_at_ms.desc(), nodes.c.id)
     )
     rows = await connection.execute(query)
     return tuple(
-        PreviousNode(NodeId(row.id), OrgId(row.org_id), row.name, row.last_seen_at_ms)
+        PreviousNode(
+            node_id=NodeId(row.id),
+            org_id=OrgId(row.org_id),
+            name=row.name,
+            visibility=row.visibility,
+            mode=row.mode,
+            last_seen_at_ms=row.last_seen_at_ms,
+        )
         for row in rows
     )
 
