@@ -117,7 +117,7 @@ class EngineSupervisor:
         self._run: Run | None = None
         self._spec: LaunchSpec | None = None
         self._pid: int | None = None
-        self._spawns = 0
+        self._restarts = 0
         self._timer: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -197,7 +197,8 @@ class EngineSupervisor:
             case machine.AbandonPrepare():
                 _cancel(self._preparing)
             case machine.Spawn():
-                self._spawns += 1
+                # A first attempt is the owner's wish: a start, or waking one that had to be ended.
+                self._restarts += getattr(self._state, "attempt", 1) > 1
                 self._run = self._new_run()
                 tasks.create_task(self._follow(self._run), name="engine")
             case machine.CutRequests():
@@ -313,7 +314,7 @@ class EngineSupervisor:
             url=self._kind.address.url,
             version=self._kind.version,
             reason=getattr(state, "reason", getattr(state, "doubt", None)),
-            restarts=max(0, self._spawns - 1),
+            restarts=self._restarts,
             load=self._load,
         )
 

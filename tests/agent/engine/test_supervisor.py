@@ -372,7 +372,7 @@ async def test_where_the_kind_cannot_sleep_it_is_ended_and_waking_starts_it(stag
     assert len(it.runs) == 1
     it.supervisor.start()
     await clock.advance(1)
-    assert it.supervisor.view.state == "ready"
+    assert (it.supervisor.view.state, it.supervisor.view.restarts) == ("ready", 0)
     assert len(it.runs) == 2
 
 
