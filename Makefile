@@ -7,7 +7,7 @@ TOOLS := .venv/.tools
 BIN := .venv/bin
 CODE := wire agent console tests benchmarks .ci
 
-.PHONY: help setup demo test test-slow check format coverage bench-quick bench docs clean
+.PHONY: help setup demo test test-slow test-vllm lock-engines check format coverage bench-quick bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -39,11 +39,17 @@ setup: $(TOOLS) ## everything into .venv: byoi, byoi-console and the development
 demo: $(RUNTIME) ## console, node, real engine, one answer; stays up. ARGS="--once 'A question'" and others go to `byoi demo`
 	@PATH='$(HERE)/$(BIN)':"$$PATH" exec $(BIN)/byoi demo $(ARGS)
 
-test: $(TOOLS) ## the whole suite but the slow lane, real engine included; ARGS go to pytest
-	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'not slow' --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+test: $(TOOLS) ## the whole suite but the slow lane and vLLM, real engine included; ARGS go to pytest
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'not slow and not vllm' --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-slow: $(TOOLS) ## what takes long by its nature: thousands of requests, random deaths
-	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m slow $(ARGS)
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'slow and not vllm' $(ARGS)
+
+test-vllm: $(TOOLS) ## a real vLLM through the whole path; fetches 0.6 GB once, needs 3 GB of disk and 6 GB of memory
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m vllm $(ARGS)
+
+lock-engines: $(TOOLS) ## resolve the pinned requirements of vLLM's environments anew
+	@$(BIN)/python .ci/lock_engines.py
 
 check: $(TOOLS) ## format, lint, types, arrows between rooms, dead code, spelling, docs, layout
 	$(BIN)/ruff format --check .

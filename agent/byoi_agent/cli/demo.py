@@ -13,6 +13,7 @@ import click
 from byoi_agent.cli.options import choose, debug_option, json_option
 from byoi_agent.config.files import check_can_be_made
 from byoi_agent.demo.choices import NODES_LIMIT, Choices
+from byoi_agent.demo.engine import usual_engine
 from byoi_agent.demo.folder import opened
 from byoi_agent.demo.supervisor import Audience, DemoSupervisor
 from byoi_agent.demo.talk import talk_for
@@ -29,15 +30,15 @@ Examples:
   byoi demo
   byoi demo --once 'What is the capital of France?'
   byoi demo --nodes 2 --data-dir ./demo
+  byoi demo --engine vllm
   byoi demo --engine http://127.0.0.1:11434/v1
 """
 )
 @click.option("--once", metavar="PROMPT", help="One streamed answer, then a clean exit.")
 @click.option(
     "--engine",
-    default="llamacpp",
-    show_default=True,
-    help="llamacpp, or the URL of an OpenAI-compatible server that already runs.",
+    help="llamacpp, vllm, or the URL of an OpenAI-compatible server that already runs.  "
+    "[default: llamacpp; vllm where it is installed and there is a GPU]",
 )
 @click.option("--model", help="Model to serve.  [default: the small one that comes with it]")
 @click.option(
@@ -74,7 +75,8 @@ def demo(*, quiet: bool, as_json: bool, **flags: object) -> int:
     paths = choose({"engine": flags["engine"], "data_dir": flags["data_dir"]}).paths
     if isinstance(ready_file := flags["ready_file"], Path):
         check_can_be_made("--ready-file", ready_file)
-    choices = Choices(**flags)  # type: ignore[arg-type]
+    chosen = flags | {"engine": flags["engine"] or usual_engine(paths)}
+    choices = Choices(**chosen)  # type: ignore[arg-type]
     is_once = choices.once is not None
     audience = _Programs(once=is_once) if as_json else _People(quiet=quiet, once=is_once)
     with opened(choices.data_dir) as folder:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict
 
 from byoi_agent.control.schema import EnginePlace
+from byoi_agent.engine.kinds.choice import is_managed, is_vllm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +35,13 @@ class Choices:
 
     @property
     def is_engine_ours(self) -> bool:
-        """Whether each node manages an engine of its own."""
-        return self.engine == "llamacpp"
+        """Whether it is an engine that we start, rather than one that runs already."""
+        return is_managed(self.engine)
+
+    @property
+    def is_engine_shared(self) -> bool:
+        """Whether one engine of ours serves all nodes: a vLLM for each would not fit."""
+        return self.nodes > 1 and is_vllm(self.engine)
 
 
 class _Told(BaseModel):

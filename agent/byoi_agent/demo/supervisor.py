@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.config.files import write_private
@@ -16,6 +17,7 @@ from byoi_agent.demo import engine, parts, port
 from byoi_agent.demo.child import Child, ChildFailed
 from byoi_agent.demo.choices import DEFAULT_PORT, DEFAULT_PROMPT, ConsolePlace, DemoNode, Ready
 from byoi_agent.demo.console_api import ConsoleApi
+from byoi_agent.engine.kinds.choice import is_vllm
 from byoi_agent.errors import AgentError
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from byoi_agent.control.schema import NodePlace, StatusReport
     from byoi_agent.demo.choices import Choices
     from byoi_agent.demo.folder import DemoFolder, Secrets
+    from byoi_agent.demo.shared_engine import SharedEngine
     from byoi_agent.demo.talk import Talk
 
 DRAIN_SECONDS: Final = 35.0
@@ -71,6 +74,8 @@ class DemoSupervisor:
         self._console: Child | None = None
         self._nodes: list[Child] = []
         self._tasks = asyncio.TaskGroup()
+        self._shared: SharedEngine | None = None
+        self._shared_life: asyncio.Task[None] | None = None
         self._is_up = False
         self._stops = 0
 
@@ -133,10 +138,26 @@ class DemoSupervisor:
     async def _prepare_engine(self) -> None:
         choices = self._choices
         if choices.is_engine_ours:
-            await engine.fetch_engine(choices.model, self._paths, self._talk.progress)
+            if provenance := engine.provenance_of(choices.engine, self._paths):
+                self._talk.say(provenance)
+            await engine.fetch_engine(
+                choices.engine, choices.model, self._paths, self._talk.progress
+            )
+            if choices.is_engine_shared:
+                await self._start_shared_engine()
         else:
             key = os.environ.get("BYOI_ENGINE_API_KEY") or None
             await engine.ask_attached(choices.engine, key, choices.model)
+
+    async def _start_shared_engine(self) -> None:
+        self._talk.say(f"Starting one engine for all nodes …{self._patience}")
+        self._shared = engine.shared_engine(self._choices, self._folder, self._paths, self._talk)
+        self._shared_life = self._tasks.create_task(self._shared.run(), name="engine")
+        await self._shared.until_ready()
+
+    @property
+    def _patience(self) -> str:
+        return " vLLM takes a minute or more." if is_vllm(self._choices.engine) else ""
 
     async def _start_console(self) -> tuple[str, Secrets]:
         chosen = port.choose(self._choices.port)
@@ -168,12 +189,14 @@ class DemoSupervisor:
             async with asyncio.TaskGroup() as enrolling:
                 for number in fresh:
                     enrolling.create_task(parts.enrol(self._folder, number, url, token))
-        own = " with its engine" if self._choices.nodes == 1 else ", each with its engine"
-        what = own if self._choices.is_engine_ours else f" for the engine at {self._choices.engine}"
-        self._talk.say(f"Starting {_count(self._choices.nodes, 'node')}{what} …")
-        self._nodes = [
-            parts.node_child(self._folder, number, url, self._choices) for number in numbers
-        ]
+        choices = self._choices
+        if self._shared is not None:
+            choices = replace(choices, engine=self._shared.url, model=None)
+        own = " with its engine" if choices.nodes == 1 else ", each with its engine"
+        what = own if choices.is_engine_ours else f" for the engine at {choices.engine}"
+        patience = self._patience if choices.is_engine_ours else ""
+        self._talk.say(f"Starting {_count(choices.nodes, 'node')}{what} …{patience}")
+        self._nodes = [parts.node_child(self._folder, number, url, choices) for number in numbers]
         for child in self._nodes:
             self._tasks.create_task(child.run(), name=child.name)
         async with asyncio.TaskGroup() as starting:
@@ -223,11 +246,14 @@ class DemoSupervisor:
                 admin_password=secrets.admin_password,
                 admin_api_key=secrets.admin_api_key,
             ),
-            nodes=tuple(
-                DemoNode.model_validate(place.model_dump(include=set(DemoNode.model_fields)))
-                for place in places
-            ),
+            nodes=tuple(self._told_of(place) for place in places),
         )
+
+    def _told_of(self, place: NodePlace) -> DemoNode:
+        node = DemoNode.model_validate(place.model_dump(include=set(DemoNode.model_fields)))
+        if self._shared is None:
+            return node
+        return node.model_copy(update={"engine": self._shared.place})
 
     async def _model(self, url: str, secrets: Secrets) -> str:
         """What to ask for: the wanted model, else the first that the console lists."""
@@ -236,8 +262,8 @@ class DemoSupervisor:
             listed = [entry["id"] for entry in (await api.call("GET", "/v1/models"))["data"]]
         finally:
             await api.close()
-        if self._choices.model is not None:
-            return self._choices.model
+        if self._choices.model in listed:
+            return str(self._choices.model)
         if not listed:
             raise AgentError("the console lists no model although its nodes serve")
         return str(listed[0])
@@ -287,6 +313,9 @@ class DemoSupervisor:
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await _ended(self._nodes)
+        if self._shared_life is not None:
+            self._shared_life.cancel()
+            await asyncio.wait({self._shared_life})  # its supervisor bounds its own end
         if self._console is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CONSOLE_SECONDS):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import sys
 import uuid
 from collections import deque
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 GRACE_SECONDS: Final = 3.0
 """How long an engine has after the agent is gone, or leaves in a hurry."""
 
-_LOG_LINES: Final = 50
+_LOG_LINES: Final = 200  # vLLM tells a failure twice, each time with its whole traceback
 _LOG_LINE_BYTES: Final = 2000
 # All that an engine may know of our environment: no key of the agent's is among it.
 _PASSED: Final = frozenset(
@@ -36,11 +37,15 @@ _PASSED: Final = frozenset(
 
 @dataclass(frozen=True)
 class LaunchSpec:
-    """How to start an engine; `stop_seconds` is what it may take to leave when asked."""
+    """How to start an engine; `stop_seconds` is what it may take to leave when asked.
+
+    `leaves` are files and folders that it does not clear away itself.
+    """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: float = 5.0
+    leaves: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,13 @@ class Ended:
 
     code: int | None
     log: tuple[str, ...] = ()
+
+
+def _clear(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 class EngineProcess:
@@ -123,6 +135,8 @@ class EngineProcess:
         if not self._has_ended:
             await sweep(self._run)
         self._run.forget(self._records)
+        for path in self._spec.leaves:
+            await asyncio.to_thread(_clear, path)
 
     async def _read_reports(self, stream: asyncio.StreamReader) -> None:
         async for line in stream:

@@ -45,7 +45,7 @@ async def test_a_wrong_key_and_nobody_there_are_told(server):
 async def test_an_unknown_model_is_told_before_anything_is_fetched(tmp_path):
     paths = resolve(Settings(data_dir=tmp_path, cache_dir=tmp_path / "c"), {})
     with pytest.raises(ConfigError, match="did you mean"):
-        await engine.fetch_engine("smollm", paths, lambda _: None)
+        await engine.fetch_engine("llamacpp", "smollm", paths, lambda _: None)
     assert not (tmp_path / "c").exists()
 
 
@@ -60,6 +60,6 @@ async def test_environment_and_model_are_fetched_into_the_cache(tmp_path, monkey
     monkeypatch.setattr(engine.ModelStore, "ensure", ensure)
     told = []
     paths = resolve(Settings(data_dir=tmp_path, cache_dir=tmp_path / "c"), {})
-    await engine.fetch_engine(None, paths, told.append)
+    await engine.fetch_engine("llamacpp", None, paths, told.append)
     assert fetched == ["engines", "models"]
     assert len(told) == 2

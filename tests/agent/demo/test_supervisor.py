@@ -107,7 +107,7 @@ def programs(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setattr("byoi_agent.config.paths._is_short", lambda _: True)
 
-    async def fetched(_model, _paths, report):
+    async def fetched(_engine, _model, _paths, report):
         report("fetched")
 
     monkeypatch.setattr(engine, "fetch_engine", fetched)

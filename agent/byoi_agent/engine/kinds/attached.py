@@ -34,6 +34,9 @@ _PROBED: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
+_EXTRA_FIELDS: Final = frozenset({"min_p", "repeat_penalty", "repetition_penalty", "top_k"})
+
+
 class Attached(Sleepless):
     """A server by its URL; see `EngineKind` for the attributes.
 
@@ -42,7 +45,7 @@ class Attached(Sleepless):
     """
 
     name = "attached"
-    extra_fields = frozenset({"min_p", "repeat_penalty", "repetition_penalty", "top_k"})
+    extra_fields = _EXTRA_FIELDS
     counts_all_choices = True
     limits = Limits(startup_seconds=180.0, drain_seconds=1.0, last_back_off_seconds=60.0)
 
@@ -125,6 +128,9 @@ class Attached(Sleepless):
                 self._routes = (*self._routes, path)
         self.version = await _version(client)
         self._tokenizer = await _tokenizer(client, self._probed_model)
+        # vLLM keeps tenants' prompts apart by it; others might refuse a field they do not know.
+        salt = {"cache_salt"} if self._tokenizer is count_with_vllm else set()
+        self.extra_fields = _EXTRA_FIELDS | salt
 
     def _served(self, entry: Mapping[str, Any]) -> ServedModel:
         meta = entry.get("meta")

@@ -60,6 +60,11 @@ def is_vllm(engine: str) -> bool:
     return engine.partition("@")[0] == "vllm"
 
 
+def is_managed(engine: str) -> bool:
+    """Whether a setting means an engine that we start ourselves."""
+    return engine == "llamacpp" or is_vllm(engine)
+
+
 def vllm_release(engine: str) -> Release:
     """The release that a setting means, in this machine's build.
 

@@ -1,0 +1,160 @@
+"""The engines that byoi can start: those on the disk, those that can be had, and why others not."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from byoi_agent.engine.kinds import llamacpp
+from byoi_agent.engine.kinds.vllm_releases import RELEASES, build_here, obstacle, release
+from byoi_agent.engine.runtimes import Installed, Runtimes
+from byoi_agent.errors import ConfigError, EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from byoi_agent.engine.kinds.vllm_releases import Release
+    from byoi_agent.engine.runtimes import RuntimeSpec
+    from byoi_agent.models.wheels import Progress
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One engine in one version and build.
+
+    `installed_bytes` is None where it is not here, `obstacle` None where it can run here.
+    """
+
+    name: str
+    version: str
+    build: str
+    setting: str
+    download_bytes: int | None = None
+    installed_bytes: int | None = None
+    is_chosen: bool = False
+    obstacle: str | None = None
+    provenance: str | None = None
+
+    @property
+    def title(self) -> str:
+        """For sentences."""
+        return f"{self.name} {self.version}"
+
+    @property
+    def needs_install(self) -> bool:
+        """Whether it is large enough, or strange enough, to be asked for by its owner first."""
+        return self.name == "vllm"
+
+
+class Inventory:
+    """What `byoi engines` works on. `in_settings` is the engine that the owner chose."""
+
+    def __init__(self, folder: Path, *, in_settings: str) -> None:
+        self._runtimes = Runtimes(folder)
+        self._in_settings = in_settings
+
+    async def rows(self) -> list[Offer]:
+        """All that this byoi knows, and what else of ours is on the disk."""
+        rows = [_of_llamacpp(), *(_of_vllm(one) for one in RELEASES)]
+        here = self._runtimes.installed()
+        told = [await self._with_disk(row, here) for row in rows]
+        known = {self._spec(row).name + self._spec(row).version for row in rows}
+        for one in here:
+            if one.name + one.version not in known:
+                size = await self._runtimes.size_of(one)
+                old = Offer(one.name, one.version, "", "", installed_bytes=size)
+                told.append(replace(old, obstacle="this byoi does not know it"))
+        return told
+
+    def offer(self, setting: str) -> Offer:
+        """What a name means on this machine.
+
+        Raises:
+            ConfigError: there is none by that name or version, or it cannot run here.
+            EngineError: the GPU's driver does not answer.
+        """
+        name, _, version = setting.partition("@")
+        if name == "llamacpp" and version in {"", llamacpp.RUNTIME.version}:
+            return _of_llamacpp()
+        if name != "vllm":
+            raise ConfigError(f"there is no engine {setting!r}; there are llamacpp and vllm")
+        found = _of_vllm(release(version or None, build_here()))
+        if found.obstacle is not None:
+            raise ConfigError(f"{found.title} cannot run on this machine: {found.obstacle}")
+        return replace(found, setting=setting)
+
+    def is_installed(self, offer: Offer) -> bool:
+        """Whether it is here, as this byoi pins it."""
+        return self._runtimes.folder_of(self._spec(offer)).exists()
+
+    async def install(self, offer: Offer, report: Callable[[Progress], None]) -> None:
+        """Have it here.
+
+        Raises:
+            ConfigError: what the index serves is not what was pinned.
+            InstallError: it could not be installed; later it may.
+        """
+        await self._runtimes.ensure(self._spec(offer), report)
+
+    async def remove(self, setting: str) -> list[Installed]:
+        """Take it from the disk, in every build; the version alone if one was named.
+
+        Raises:
+            ConfigError: it is not here.
+            RuntimeInUse: a node runs it.
+        """
+        name, _, version = setting.partition("@")
+        doomed = [
+            one
+            for one in self._runtimes.installed()
+            if name in {one.name, one.name.partition("-")[0]} and version in {"", one.version}
+        ]
+        if not doomed:
+            raise ConfigError(f"{setting} is not installed; see: byoi engines list")
+        for one in doomed:
+            await self._runtimes.remove(one)
+        return doomed
+
+    async def _with_disk(self, row: Offer, here: list[Installed]) -> Offer:
+        spec = self._spec(row)
+        sizes = [
+            await self._runtimes.size_of(one)
+            for one in here
+            if (one.name, one.version) == (spec.name, spec.version)
+        ]
+        name, _, version = self._in_settings.partition("@")
+        is_chosen = name == row.name and version in {"", row.version} and row.obstacle is None
+        return replace(row, installed_bytes=sum(sizes) if sizes else None, is_chosen=is_chosen)
+
+    def _spec(self, offer: Offer) -> RuntimeSpec:
+        if offer.name == "llamacpp":
+            return llamacpp.RUNTIME
+        for one in RELEASES:
+            if (one.version, one.build) == (offer.version, offer.build):
+                return one.runtime()
+        raise ConfigError(f"this byoi has no {offer.title}")
+
+
+def _of_llamacpp() -> Offer:
+    spec = llamacpp.RUNTIME
+    return Offer("llamacpp", spec.version, platform.machine(), "llamacpp")
+
+
+def _of_vllm(one: Release) -> Offer:
+    try:
+        why = obstacle(one)
+    except EngineError as error:
+        why = str(error)
+    if why is None and one.build != build_here():
+        why = "the build for its GPU is taken here"
+    return Offer(
+        name="vllm",
+        version=one.version,
+        build=one.build,
+        setting="vllm",
+        download_bytes=one.download_bytes,
+        obstacle=why,
+        provenance=one.provenance,
+    )
