@@ -91,6 +91,16 @@ async def test_a_known_model_without_a_node_is_503(world):
     assert int(headers["retry-after"]) > 0
 
 
+async def test_a_model_of_an_earlier_run_is_503_until_its_node_is_back(world):
+    node = world.node(models=("m",))
+    org_id = node.org_id
+    world.gateway.remember([(org_id, "of a node still away"), ("org_other", "theirs")])
+    status, error, _ = await refused(world, world.chat(model="of a node still away"))
+    assert (status, error["code"]) == (503, "no_node_available")
+    status, error, _ = await refused(world, world.chat(model="theirs"))
+    assert (status, error["code"]) == (404, "model_not_found")
+
+
 async def test_a_key_for_other_models_is_403(world):
     world.node()
     status, error, _ = await refused(world, world.chat(key="narrow"))

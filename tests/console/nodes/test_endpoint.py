@@ -13,6 +13,12 @@ from sqlalchemy.exc import OperationalError
 
 from byoi_console.nodes import endpoint
 from byoi_console.nodes.administration import NodeAdministration
+from byoi_console.nodes.device_flow.requests import (
+    Approval,
+    Approver,
+    DeviceRequest,
+    GrantRequest,
+)
 from byoi_console.store.tables import ledger_rows
 from byoi_wire import codec
 from byoi_wire.messages import (
@@ -249,6 +255,29 @@ async def test_what_nodes_offer_is_written_down(house, records, org_id):
     async with asyncio.timeout(10):
         while await records.offered_since(0) != {(org_id, "m0"), (org_id, "m1")}:
             await asyncio.sleep(0.05)
+
+
+async def test_a_machine_made_anew_ends_its_old_link_at_once(
+    house, devices, device, org_id, disconnected
+):
+    first, again = device(), device()
+    admin = Approver("person_1", (org_id,))
+
+    async def enrol(machine, **approval):
+        begun = await devices.start(DeviceRequest.model_validate(machine.request()))
+        await devices.approve(begun.user_code, Approval(**approval), admin)
+        return await devices.poll(GrantRequest.model_validate(machine.grant(begun.device_code)))
+
+    old = await house.come_in(as_known=(await enrol(first), first.key))
+    new = await enrol(again, take_over=old.enrolled.node_id)
+    for node_id in disconnected:
+        house.sessions.disconnect(node_id)
+    async with asyncio.timeout(1):
+        assert await old.end() == (1008, "revoked")
+    late = await house.come(as_known=(old.enrolled, first.key))
+    assert (await late.hello()).code == "reauth"
+    back = await house.come_in(as_known=(new, again.key))
+    assert back.enrolled.node_id == old.enrolled.node_id
 
 
 # While the database refuses

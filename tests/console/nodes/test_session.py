@@ -182,3 +182,24 @@ async def test_nodes_are_told_when_to_come_back_each_at_a_time_of_its_own(world)
         "reconnect_in_ms": 250,
         "try_for_ms": 30_000,
     }
+
+
+async def test_an_order_for_a_new_key_waits_for_a_link_and_is_given_once(world):
+    assert world.sessions.ask_for_new_key(NODE) is False
+    first = world.sessions.admit(world.hello(), ORG, 1)
+    connection, near, _ = world.link(first.live, 1)
+    assert [message["type"] for message in said(near)].count("rotate_key") == 1
+    assert world.sessions.ask_for_new_key(NODE) is True
+    assert [message["type"] for message in said(near)].count("rotate_key") == 2
+    world.sessions.lost(first.live, connection, Closed(1006, ""))
+    assert world.sessions.ask_for_new_key(NODE) is False
+
+
+async def test_a_link_s_address_is_known_while_it_lasts(world):
+    first = world.sessions.admit(world.hello(), ORG, 1)
+    near, _ = pair()
+    connection = Connection(near, first.live.session, lambda message: None)
+    world.sessions.carried(first.live, connection, 1, "198.51.100.7")
+    assert world.sessions.address(NODE) == "198.51.100.7"
+    world.sessions.lost(first.live, connection, Closed(1006, ""))
+    assert world.sessions.address(NODE) is None
