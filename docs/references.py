@@ -176,9 +176,12 @@ def _settings(model: type[BaseModel], module: Any, live: frozenset[str]) -> str:
         default = facts.default if facts.default_factory is None else None
         shown = "" if default in {None, ()} else f"`{default}`".lower()
         mark = " ↻" if name in live else ""
-        flag, variable = module.flag_of(name), module.variable_of(name)
+        # A secret has no flag: every user of a machine can read a command line.
+        is_secret = name in getattr(module, "SECRETS", ())
+        flag = "none" if is_secret else f"`{module.flag_of(name)}`"
+        variable = module.variable_of(name)
         told = _cell(facts.description or "")
-        rows.append(f"| `{name}`{mark} | `{flag}` | `{variable}` | {shown} | {told} |")
+        rows.append(f"| `{name}`{mark} | {flag} | `{variable}` | {shown} | {told} |")
     return "\n".join(rows)
 
 

@@ -1,0 +1,51 @@
+"""A setting of the node has the same name everywhere: field, flag, variable, and its row."""
+
+from __future__ import annotations
+
+import re
+
+import click
+import pytest
+
+from byoi_agent.cli import run
+from byoi_agent.config.settings import LIVE, SECRETS, Settings, flag_of, load, variable_of
+
+ROW = re.compile(r"^\| `(\w+)`( ↻)? \| (none|`[^`]+`) \| `(\w+)` \|", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def rows(docs):
+    text = (docs / "reference" / "configuration.md").read_text()
+    (block,) = re.findall(r"<!-- begin settings of byoi -->(.*?)<!-- end", text, re.DOTALL)
+    return {
+        name: (mark, flag.strip("`"), variable) for name, mark, flag, variable in ROW.findall(block)
+    }
+
+
+def test_each_setting_has_its_row_and_each_row_its_setting(rows):
+    assert list(rows) == list(Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_a_row_says_what_the_program_takes(rows, name):
+    mark, flag, variable = rows[name]
+    assert bool(mark) == (name in LIVE)
+    assert variable == variable_of(name) == f"BYOI_{name.upper()}"
+    assert flag == ("none" if name in SECRETS else flag_of(name))
+
+
+def test_byoi_run_takes_every_setting_as_a_flag_but_secrets():
+    taken = {
+        option.name: option.opts for option in run.run.params if isinstance(option, click.Option)
+    }
+    settings = {name: opts for name, opts in taken.items() if name in Settings.model_fields}
+    assert set(settings) == set(Settings.model_fields) - SECRETS
+    assert all(opts == [flag_of(name)] for name, opts in settings.items())
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_its_variable_is_heeded(name):
+    value = {"engine": "http://127.0.0.1:1", "context_tokens": "4096"}.get(name, "1")
+    choices = Settings.model_json_schema()["properties"][name].get("enum")
+    loaded = load({}, {variable_of(name): choices[-1] if choices else value}, None)
+    assert loaded.sources[name] == "environment"
