@@ -73,6 +73,18 @@ def _invalid_field(found: re.Match[str], path: str) -> _Translation:  # noqa: AR
     return 400, openai_error(f"Invalid value for '{name}'.", type=_INVALID, param=name)
 
 
+def _too_many(wanted: int, limit: int) -> _Translation:
+    message = (
+        f"max_tokens is too large: {wanted}. This model's context is {limit} tokens, "
+        "prompt and answer together."
+    )
+    return 400, openai_error(message, type=_INVALID, param="max_tokens")
+
+
+def _no_tools(found: re.Match[str], path: str) -> _Translation:  # noqa: ARG001
+    return 400, openai_error("This model does not support tools.", type=_INVALID, param="tools")
+
+
 def _no_media(found: re.Match[str], path: str) -> _Translation:
     param = _INPUT_OF.get(path, (None, ""))[0]
     message = f"This model does not accept {found.group(1)} input."
@@ -97,7 +109,14 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str], _Trans
         re.compile(r"maximum context length is (\d+)\D.*?(\d+) (?:input )?tokens"),
         lambda found, path: _too_long(int(found[1]), int(found[2]), path),
     ),
+    (  # vLLM
+        re.compile(r"max_tokens=(\d{1,12}) cannot be greater than max_model_len=(\d{1,12})"),
+        lambda found, _: _too_many(int(found[1]), int(found[2])),
+    ),
+    (re.compile(r"is not a (multimodal) model"), _no_media),  # vLLM
+    (re.compile(r"tool choice requires|tool-call-parser"), _no_tools),  # vLLM
     (re.compile(r"^Field '([a-z_]{1,40})':"), _invalid_field),
+    (re.compile(r"\(parameter=([a-z_]{1,40}), value="), _invalid_field),  # vLLM
     (re.compile(r"(image|audio|video) input is not supported"), _no_media),
     (re.compile(r"(?i)json.?schema|grammar"), _no_schema),
 )

@@ -20,8 +20,8 @@ def _too_little_kv(found: re.Match[str]) -> str:
 _KNOWN: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
     (
         re.compile(
-            r"max seq len \((?P<wanted>\d+)\).*?\((?P<need>[\d.]+) GiB KV cache is needed.*?"
-            r"\((?P<have>[\d.]+) GiB\).*?(?:maximum model length is (?P<fits>\d+))?\.?$"
+            r"max seq len \((?P<wanted>\d+)\), \((?P<need>[\d.]+) GiB KV cache is needed.*?"
+            r"memory \((?P<have>[\d.]+) GiB\)(?:.*?maximum model length is (?P<fits>\d+))?"
         ),
         _too_little_kv,
     ),
@@ -32,12 +32,22 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     ),
     (
         re.compile(
-            r"Free memory on device \S+ \((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\).*?"
-            r"utilization \((?P<share>[\d.]+)"
+            r"Free memory on device \S+ \((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\) on startup"
+            r".*?\((?P<share>[\d.]+),"
         ),
         lambda found: (
             f"only {found['free']} of the GPU's {found['total']} GiB are free, which is less than "
             f"its share of {found['share']}; end what else uses the GPU, or lower gpu_memory_share"
+        ),
+    ),
+    (
+        re.compile(
+            r"Available memory on node \d+ \((?P<free>[\d.]+)/[\d.]+ GiB\) on kv cache allocation "
+            r"is less than requested memory for kv \((?P<wanted>[\d.]+)"
+        ),
+        lambda found: (
+            f"its context needs {found['wanted']} GiB of memory and {found['free']} GiB are free; "
+            "lower kv_cache_gib, context_tokens or slots"
         ),
     ),
     (
@@ -110,7 +120,7 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     ),
     (
         re.compile(
-            r"(?i)gated repo|is not a local folder and is not a valid model|Repo.*not.*found"
+            r"(?i)gated repo|is not a local folder and is not a valid|Repo id must be"
         ),
         "the model's files are not here; download it first, and give its folder as --model",
     ),
@@ -125,6 +135,10 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     (
         re.compile(r"(?i)SafetensorError|Error while deserializing header|InvalidHeader"),
         "a file of the model's weights is damaged; download the model again",
+    ),
+    (
+        re.compile(r"invalid (?:tool call|reasoning) parser: (\S+)"),
+        lambda found: f"this vLLM knows no parser {found[1]}; choose another version of vllm",
     ),
     (
         re.compile(r"(?i)Address already in use"),
