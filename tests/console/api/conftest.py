@@ -62,10 +62,11 @@ class Api:
         self.authorization = None
         self.peer = "10.0.0.1"
 
-    async def __call__(self, method, target, body=None, authorization=..., raw=None):
+    async def __call__(self, method, target, body=None, authorization=..., raw=None, headers=None):
         parts = urlsplit(target)
         authorization = self.authorization if authorization is ... else authorization
-        headers = [(b"host", b"console")]
+        sent = {"host": "console", **(headers or {})}
+        headers = [(name.encode(), value.encode()) for name, value in sent.items()]
         if authorization is not None:
             headers.append((b"authorization", authorization.encode("latin-1")))
         scope = {
@@ -84,17 +85,19 @@ class Api:
         }
         data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
         coming = [{"type": "http.request", "body": data, "more_body": False}]
-        sent = []
+        messages = []
 
         async def receive():
             return coming.pop(0) if coming else {"type": "http.disconnect"}
 
         async def send(message):
-            sent.append(message)
+            messages.append(message)
 
         await self.app(scope, receive, send)
-        told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return Answer(sent[0]["status"], told, b"".join(part.get("body", b"") for part in sent[1:]))
+        told = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+        return Answer(
+            messages[0]["status"], told, b"".join(part.get("body", b"") for part in messages[1:])
+        )
 
 
 @pytest.fixture

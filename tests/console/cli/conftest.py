@@ -19,10 +19,10 @@ class Console:
         self.call = send
         self.processes = []
 
-    async def run(self, *arguments, **variables):
+    async def run(self, *arguments, stdin="", **variables):
         """One command to its end: exit code, stdout, stderr."""
         process = await self._start(arguments, variables)
-        out, err = await asyncio.wait_for(process.communicate(), 60)
+        out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 60)
         return process.returncode, out.decode(), err.decode()
 
     async def admin(self, email="ada@example.org"):
