@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 import pytest_asyncio
@@ -11,6 +12,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LIVE_MS = 10_000
 CUT_MS = 20_000
+STOP_SECONDS = 8.0
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -136,3 +138,21 @@ async def test_a_page_of_somebody_who_signed_out_elsewhere_leads_to_the_door(sit
         await other.get_by_role("button", name="Sign out").click()
         await other.wait_for_url("**/sign-in")
         await page.wait_for_url("**/sign-in?next=%2Fnodes")
+
+
+async def test_an_open_page_holds_up_no_stop_and_is_live_again_after_a_restart(
+    fresh, chromium, visiting
+):
+    deployment = await fresh()
+    setup_url = deployment.console.ready["setup_url"]
+    async with visiting.visit(chromium, deployment.url) as visit:
+        visit.expect("ERR_")
+        await visiting.set_up(visit, setup_url, email="a@b.c", password="a long enough password")
+        await visit.go("/nodes")
+        await visit.page.get_by_text("This page is live.").wait_for()
+        began = time.monotonic()
+        assert await deployment.console.stop() == 0
+        assert time.monotonic() - began < STOP_SECONDS
+        await visit.page.get_by_text("Not live at the moment").wait_for()
+        await deployment.start_console()
+        await visit.page.get_by_text("This page is live.").wait_for()
