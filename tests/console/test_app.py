@@ -130,3 +130,15 @@ async def test_asking_twice_is_asking_urgently():
     assert (stop.is_wanted.is_set(), stop.is_urgent.is_set()) == (True, False)
     stop.ask()
     assert stop.is_urgent.is_set()
+
+
+async def test_pages_and_the_api_share_the_address(serving, send):
+    async with serving() as (url, _):
+        status, page = await send(url, "GET", "/sign-in")
+        assert (status, page[:15]) == (200, b"<!doctype html>")
+        assert (await send(url, "GET", "/"))[0] == 303
+        for path in ("/api/keys", "/api/nothing", "/agent/v1/nothing", "/healthz"):
+            assert isinstance((await send(url, "GET", path))[1], dict), f"{path} is for programs"
+        for path in ("/apis", "/agents", "/healthz-page"):
+            status, page = await send(url, "GET", path)
+            assert (status, b"There is no such page" in page) == (404, True)

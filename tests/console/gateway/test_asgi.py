@@ -108,3 +108,26 @@ async def test_an_app_that_writes_much_waits_for_its_reader(world):
     client.writer.transport.resume_reading()
     _, _, body = await client.answer()
     assert len(body) == 400 * 65536
+
+
+async def test_every_answer_has_a_name_that_the_app_knows_too(world):
+    async def page(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(request.state.request_id)
+
+    with_routes(world, Route("/p", page, methods=["POST"]))
+    _, headers, body = await world.ask(world.post(b"/p", b"", headers=b"x-request-id: mine\r\n"))
+    assert headers["x-request-id"] == body.decode()
+    assert headers["x-request-id"].startswith("req_")
+    _, headers, _ = await world.ask(world.get(b"/nothing"))
+    assert headers["x-request-id"].startswith("req_")
+
+
+async def test_a_fault_of_the_app_is_in_the_log_although_it_was_answered(world, caplog):
+    async def page(request: Request) -> PlainTextResponse:
+        raise RuntimeError("a fault")
+
+    with_routes(world, Route("/p", page))
+    status, headers, _ = await world.ask(world.get(b"/p"))
+    assert status == 500
+    [record] = [record for record in caplog.records if record.exc_info]
+    assert record.request == headers["x-request-id"]
