@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+import struct
+
+import pytest
+
+from byoi_agent.config.paths import resolve
+from byoi_agent.config.settings import Settings
+from byoi_agent.engine.kinds import choice as module
+from byoi_agent.engine.kinds.attached import Attached
+from byoi_agent.engine.kinds.choice import engine_kind, is_managed, is_vllm
+from byoi_agent.engine.kinds.llamacpp import LlamaCpp
+from byoi_agent.engine.kinds.vllm import Vllm
+from byoi_agent.errors import ConfigError
+
+
+@pytest.fixture
+def choose(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "build_here", lambda: "cpu")
+    monkeypatch.setattr(module, "obstacle", lambda _: None)
+
+    def build(**settings):
+        settings = Settings(data_dir=tmp_path / "d", cache_dir=tmp_path / "c", **settings)
+        return engine_kind(settings, resolve(settings, {}))
+
+    return build
+
+
+def test_the_engine_is_the_owners_choice(choose):
+    ours = choose(slots=2, context_tokens=512)
+    assert isinstance(ours, LlamaCpp)
+    assert ours.slots == 2
+    assert ours.serve_options("f")["context_tokens"] == 512
+    theirs = choose(engine="http://127.0.0.1:9/v1", engine_api_key="k")
+    assert isinstance(theirs, Attached)
+    assert theirs.address.headers["authorization"] == "Bearer k"
+    with pytest.raises(ConfigError, match="did you mean"):
+        choose(model="smollm")
+
+
+@pytest.mark.parametrize("engine", ["vllm", "vllm@0.32.0"])
+def test_vllm_may_be_named_with_its_version(choose, engine):
+    kind = choose(engine=engine, slots=5)
+    assert isinstance(kind, Vllm)
+    assert kind.version == "0.32.0"
+    assert kind.slots == 5
+    assert kind.address.socket_path.endswith("engine.sock")
+
+
+def test_what_vllm_cannot_serve_or_be_is_said_at_once(choose, monkeypatch, tmp_path):
+    with pytest.raises(ConfigError, match=r"no vllm 9.9"):
+        choose(engine="vllm@9.9")
+    with pytest.raises(ConfigError, match="did you mean"):
+        choose(engine="vllm", model="smollm")
+    with pytest.raises(ConfigError, match="no such folder"):
+        choose(engine="vllm", model=str(tmp_path / "none"))
+    monkeypatch.setattr(module, "obstacle", lambda _: "it is for Linux")
+    with pytest.raises(ConfigError, match=r"it is for Linux; use the engine llamacpp"):
+        choose(engine="vllm")
+
+
+def test_a_folder_is_looked_through_before_vllm_gets_it(choose, tmp_path):
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 64}))
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
+    assert isinstance(choose(engine="vllm", model=str(folder)), Vllm)
+    (folder / "model.bin").touch()
+    with pytest.raises(ConfigError, match="could hold code"):
+        choose(engine="vllm", model=str(folder))
+
+
+def test_which_engines_are_ours_to_start():
+    assert is_managed("llamacpp")
+    assert is_managed("vllm@0.32.0")
+    assert not is_managed("http://127.0.0.1:1/v1")
+    assert not is_vllm("llamacpp")
