@@ -36,7 +36,12 @@ class JoinTokenBody(BaseModel):
 
 
 class TokenBody(BaseModel):
-    """What a machine shows to become a node; unknown fields are ignored."""
+    """What a machine shows to become a node; unknown fields are ignored.
+
+    Either a join token or a device code. `proof` is the base64 Ed25519 signature over
+    `byoi-enrol-v1`, a zero byte, that token or code, a zero byte and the raw public key. With a
+    device code, `host` and `machine` are those that it was asked for with.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -17,7 +17,8 @@ class DeviceRequest(BaseModel):
     """The body of `POST /agent/v1/device`.
 
     `proof` is the base64 Ed25519 signature over `byoi-device-v1`, a zero byte and the raw public
-    key. `machine` is the HMAC of the console's origin under the machine's id, as hex.
+    key. `machine` is the HMAC-SHA256, under the machine's id, of `byoi-machine-v1`, a zero byte and
+    the console's origin, as hex.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
