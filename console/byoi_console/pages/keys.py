@@ -63,7 +63,6 @@ class KeyPages:
             request,
             "keys.html",
             keys=page_of(keys[::-1], request),
-            scopes=SCOPES,
             now_ms=self._services.now_ms(),
             notice=_NOTICES.get(request.query_params.get("done", ""), ""),
         )
