@@ -3,18 +3,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from byoi_agent.engine import machine, supervisor, watch
+from byoi_agent.engine import machine, supervisor
 from byoi_agent.engine.process import Ended
 from byoi_agent.engine.supervisor import Session
 from byoi_agent.engine.view import EngineLoad
 from byoi_agent.errors import ConfigError, EngineError
 from byoi_agent.models.wheels import InstallError
-from byoi_wire.ids import ModelId
 
 
 async def test_a_good_start_is_told_step_by_step_and_only_on_change(stage, clock):
@@ -82,68 +80,6 @@ async def test_an_engine_that_dies_while_serving_comes_back(stage, clock):
     await clock.advance(2)
     assert it.supervisor.view.state == "ready"
     assert len(it.runs) == 2
-
-
-async def test_one_that_stops_answering_is_killed_and_started_again(stage, clock):
-    it = stage()
-    await clock.advance(1)
-    it.kind.is_well = False
-    await clock.advance(watch.WATCH_SECONDS - 0.5)
-    assert it.runs[0].orders == ["kill", "gone"]
-    assert "does not answer any more" in it.supervisor.view.reason
-
-
-async def test_a_suspicion_is_looked_into_at_once_with_a_real_token(stage, clock):
-    it = stage()
-    await clock.advance(1)
-    it.supervisor.suspect("stream broke")
-    await clock.advance(0)
-    assert it.kind.looks[-1] == "canary"
-    assert it.supervisor.view.state == "ready"
-    it.kind.is_well = False
-    it.supervisor.suspect("stream broke")
-    await clock.advance(0)
-    assert it.supervisor.view.state == "backing_off"
-
-
-async def test_silence_under_load_is_looked_into_and_bytes_are_no_silence(
-    stage, clock, monkeypatch
-):
-    it = stage()
-    await clock.advance(1)
-    client = it.supervisor.client
-    monkeypatch.setattr(type(client), "running", property(lambda _: 1))
-    for _ in range(20):
-        client.received_bytes += 10
-        await clock.advance(watch.WATCH_SECONDS)
-    assert "canary" not in it.kind.looks
-    await clock.advance(watch.SILENCE_SECONDS + 2 * watch.WATCH_SECONDS)
-    assert it.kind.looks.count("canary") == 1
-    it.kind.is_well = False
-    await clock.advance(watch.SILENCE_SECONDS + 2 * watch.WATCH_SECONDS)
-    assert it.supervisor.view.state != "ready"
-    assert it.runs[0].orders == ["kill", "gone"]
-
-
-async def test_a_short_pause_of_an_idle_engine_is_survived(stage, clock):
-    it = stage()
-    await clock.advance(1)
-
-    async def look(client):
-        raise EngineError("no answer in 5 s")
-
-    it.kind.look = look
-    await clock.advance(watch.WATCH_SECONDS)
-    assert it.kind.looks[-1] == "canary"
-    assert it.supervisor.view.state == "ready"
-
-
-async def test_models_that_come_and_go_are_published(stage, clock):
-    it = stage()
-    await clock.advance(1)
-    it.kind.models = others = (replace(it.kind.models[0], id=ModelId("b")),)
-    await clock.advance(watch.WATCH_SECONDS)
-    assert it.supervisor.view.models == others
 
 
 async def test_what_only_the_owner_can_mend_is_not_tried_again(stage, clock):
@@ -279,33 +215,6 @@ async def test_what_cannot_be_started_is_explained(stage, clock):
 def test_each_state_has_its_word_for_the_owner():
     states = set(machine.State.__args__)
     assert supervisor._WORDS.keys() == states
-
-
-async def test_a_first_sign_withdraws_it_and_a_token_brings_it_back(stage, clock):
-    it = stage()
-    await clock.advance(1)
-    it.kind.is_unwell = EngineError("/health answered 503")
-    it.kind.computes.clear()
-    it.supervisor.suspect("stream broke")
-    await clock.advance(0)
-    view = it.supervisor.view
-    assert (view.state, view.models, view.slots) == ("suspect", (), 0)
-    assert "503" in view.reason
-    it.kind.computes.set()
-    await clock.advance(0)
-    assert it.supervisor.view.state == "ready"
-    assert it.supervisor.view.models == it.kind.models
-    assert it.supervisor.view.reason is None
-
-
-async def test_a_first_sign_that_proves_true_ends_it(stage, clock):
-    it = stage()
-    await clock.advance(1)
-    it.kind.is_well = False
-    it.supervisor.suspect("stream broke")
-    await clock.advance(0)
-    assert it.states[-3:] == ["suspect", "backing_off", "backing_off"]
-    assert it.runs[0].orders == ["kill", "gone"]
 
 
 async def test_an_engine_that_listens_to_a_network_is_ended_and_not_started_again(stage, clock):
