@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from byoi_console.cli.serve import serve
-from byoi_console.config import ENVIRONMENT_PREFIX, Settings, load
+from byoi_console.config import ENVIRONMENT_PREFIX, Settings, load, load_with_sources
 from byoi_console.errors import ConfigError
 
 
@@ -59,3 +59,63 @@ def test_the_database_lies_in_the_data_folder_unless_told_otherwise():
 def test_every_setting_is_a_flag_of_serve():
     flags = {parameter.name for parameter in serve.params}
     assert set(Settings.model_fields) <= flags
+
+
+def written(folder, text, name="byoi-console.toml"):
+    file = folder / name
+    file.write_text(text)
+    return file
+
+
+def test_a_file_in_the_data_folder_is_read_and_everything_else_beats_it(tmp_path):
+    written(tmp_path, 'port = 1\nhost = "::1"\ntrusted_proxies = ["10.1.2.3/8"]\n')
+    loaded = load_with_sources({"data_dir": tmp_path}, {"BYOI_CONSOLE_PORT": "2"})
+    assert (loaded.values.port, loaded.values.host) == (2, "::1")
+    assert loaded.values.trusted_proxies == ("10.0.0.0/8",)
+    assert (loaded.sources["port"], loaded.sources["host"]) == ("environment", "file")
+
+
+def test_a_file_that_is_named_may_say_where_the_data_lies(tmp_path):
+    file = written(tmp_path, 'data_dir = "/elsewhere"\n', "c.toml")
+    for flags, environment in (({"config": file}, {}), ({}, {"BYOI_CONSOLE_CONFIG": str(file)})):
+        assert load(flags, environment).data_dir == Path("/elsewhere")
+
+
+def test_a_file_in_the_data_folder_cannot_send_the_data_elsewhere(tmp_path):
+    written(tmp_path, 'data_dir = "/elsewhere"\n')
+    with pytest.raises(ConfigError, match="data_dir cannot be set by a file that lies in it"):
+        load({"data_dir": tmp_path}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("port = ", "is not valid TOML"),
+        ("prot = 1", "prot is not a setting; did you mean port"),
+        ('port = "x"', r"port \(in .*c.toml\)"),
+        ("tls_cert = 'a'", "tls_cert and tls_key go together"),
+        ("database_url = 'a'\ndatabase_url_file = 'b'", "give one of them"),
+        ("trusted_proxies = ['10.0.0.300']", "write 10.0.0.0/8 or 192.0.2.7"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_a_sentence(tmp_path, text, words):
+    file = written(tmp_path, text, "c.toml")
+    with pytest.raises(ConfigError, match=words):
+        load({"config": file}, {})
+
+
+def test_an_empty_variable_is_not_given():
+    assert load({}, {"BYOI_CONSOLE_PORT": ""}).port == 8700
+
+
+def test_the_database_s_address_can_lie_in_a_file(tmp_path):
+    file = written(tmp_path, "postgresql+asyncpg://u:p@h/b\n", "url")
+    assert load({"database_url_file": file}, {}).database == "postgresql+asyncpg://u:p@h/b"
+    for text, words in (("", "holds no URL"), (None, "cannot read")):
+        file.unlink() if text is None else file.write_text(text)
+        with pytest.raises(ConfigError, match=words):
+            _ = load({"database_url_file": file}, {}).database
+
+
+def test_a_database_s_password_is_in_no_representation_of_the_settings():
+    assert "s3cret" not in repr(load({"database_url": "postgresql://u:s3cret@h/b"}, {}))

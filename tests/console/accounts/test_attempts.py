@@ -36,3 +36,12 @@ def test_only_so_many_places_are_remembered(clock):
     wrong.check("0")
     with pytest.raises(TooManyAttempts):
         wrong.check("1")
+
+
+def test_an_attempt_in_the_name_of_two_places_is_one_attempt(clock):
+    wrong = WrongAttempts(1, 10.0, clock.monotonic)
+    wrong.failed("address", "email")
+    for place in ("address", "email"):
+        with pytest.raises(TooManyAttempts):
+            wrong.check(place)
+    assert wrong.total == 1

@@ -154,3 +154,13 @@ async def test_what_cannot_be_is_told_in_a_sentence_and_without_secrets(console,
     assert (code, err.count("\n")) == (78, 1)
     assert words in err
     assert "hidden" not in err
+
+
+async def test_sighup_ends_nothing(console):
+    process, url = await console.serve("--log-format", "json")
+    process.send_signal(signal.SIGHUP)
+    assert (await console.call(url, "GET", "/readyz"))[0] == 200
+    process.send_signal(signal.SIGTERM)
+    _, log = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0
+    assert b"nothing to reload" in log
