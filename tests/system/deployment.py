@@ -211,8 +211,10 @@ class Deployment:
             assert response.status < 300, (response.status, text)
             return json.loads(text) if text else None
 
-    async def program(self, name: str, *argv: str | Path, **env: str) -> str:
-        process = await asyncio.create_subprocess_exec(
+    async def start_program(
+        self, name: str, *argv: str | Path, **env: str
+    ) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             BIN / name,
             *map(str, argv),
             stdout=asyncio.subprocess.PIPE,
@@ -220,6 +222,9 @@ class Deployment:
             stdin=asyncio.subprocess.DEVNULL,
             env={**self.env, **env},
         )
+
+    async def program(self, name: str, *argv: str | Path, **env: str) -> str:
+        process = await self.start_program(name, *argv, **env)
         out, err = await process.communicate()
         assert process.returncode == 0, (name, argv, out.decode(), err.decode())
         return out.decode()
