@@ -226,7 +226,7 @@ def _build(
     usage = UsageQueries(database)
     tally = Tally()
     sessions = Sessions(registry, GRACE_SECONDS)
-    devices = Devices(database, audit, keys, sessions.disconnect)
+    devices = Devices(database, audit, keys, sessions.disconnect, url=public_url)
     administration = NodeAdministration(records, sessions, registry)
     join_tokens = JoinTokens(database, audit)
     enrolment = Enrolment(database, audit, join_tokens, keys)

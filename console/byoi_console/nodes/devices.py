@@ -81,7 +81,8 @@ class Devices:
     """Sole owner of the device codes; of their texts only hashes are kept.
 
     Each step is one transaction, so that a code is approved once and becomes one node, however
-    many ask at the same time.
+    many ask at the same time. `url` is where browsers reach this console now; the origin that nodes
+    have pinned may be older.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Devices:
         keys: ConsoleKeys,
         disconnect: Callable[[NodeId], None],
         *,
+        url: str | None = None,
         now_ms: Callable[[], int] = wall_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -98,6 +100,7 @@ class Devices:
         self._audit = audit
         self._keys = keys
         self._disconnect = disconnect
+        self._url = url or keys.origin
         self._now_ms = now_ms
         self._monotonic = monotonic
         self._wrong_proofs = WrongAttempts(20, 3.0, monotonic)
@@ -141,7 +144,7 @@ class Devices:
                 "interval_seconds": machine.INTERVAL_SECONDS,
             }
             await connection.execute(insert(device_codes).values(row))
-        shown, where = spelled(user_code), f"{self._keys.origin}/devices"
+        shown, where = spelled(user_code), f"{self._url}/devices"
         return DeviceAuthorization(
             device_code=device_code,
             user_code=shown,

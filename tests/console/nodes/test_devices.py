@@ -97,6 +97,21 @@ async def test_a_machine_waits_is_approved_and_becomes_a_node(
     assert await actions(database) == ["device.approved", "node.enrolled"]
 
 
+async def test_people_are_sent_where_browsers_reach_the_console(
+    database, audit, console_keys, clock, device
+):
+    devices = Devices(
+        database,
+        audit,
+        console_keys,
+        lambda _: None,
+        url="https://byoi.example",
+        now_ms=clock.now_ms,
+    )
+    begun = await devices.start(asking(device()))
+    assert begun.verification_uri == "https://byoi.example/devices"
+
+
 async def test_a_lost_answer_is_given_again_to_the_same_key_until_the_code_ends(
     devices, device, admin, database, clock
 ):
