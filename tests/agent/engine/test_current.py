@@ -16,10 +16,16 @@ class Supervisor:
     def __init__(self, kind, publish):
         self.kind, self.client, self._publish = kind, object(), publish
         self.view = EngineView("stopped", kind.name)
-        self.suspected = []
+        self.told = []
 
     def suspect(self, reason):
-        self.suspected.append(reason)
+        self.told.append(reason)
+
+    def sleep(self, within_seconds):
+        self.told.append(f"sleep within {within_seconds:g} s")
+
+    def start(self):
+        self.told.append("start")
 
     def show(self, state):
         self.view = EngineView(state, self.kind.name)
@@ -76,7 +82,7 @@ async def test_it_is_the_engine_that_serves(node):
     (only,) = node.supervisors
     node.engine.suspect("silence")
     assert (node.engine.kind.name, node.engine.client) == ("old", only.client)
-    assert only.suspected == ["silence"]
+    assert only.told == ["silence"]
     assert node.engine.supervisor is only
 
 
@@ -118,3 +124,15 @@ async def test_nothing_runs_when_it_is_cancelled_in_the_middle_of_a_change():
         with contextlib.suppress(asyncio.CancelledError):
             await task
     assert [supervisor.view.state for supervisor in node.supervisors] == ["stopped"]
+
+
+async def test_the_owners_orders_go_to_the_engine_that_serves_now(node):
+    node.engine.change_to(kind("new"))
+    node.is_idle.set()
+    await node.until("new", "ready")
+    node.engine.sleep(5.0)
+    node.engine.wake()
+    assert [supervisor.told for supervisor in node.supervisors] == [
+        [],
+        ["sleep within 5 s", "start"],
+    ]
