@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Final
 from byoi_agent.clock import SystemClock
 from byoi_agent.config.files import check_can_be_made, write_private
 from byoi_agent.config.paths import key_place
-from byoi_agent.control.instances import write_place
 from byoi_agent.control.metrics import Reading, exposition
 from byoi_agent.control.schema import KeyChange, ReloadReport
 from byoi_agent.control.server import ControlServer, ControlServices
 from byoi_agent.control.status import engine_place, status_of
+from byoi_agent.control.word import Word
 from byoi_agent.engine.current import CurrentEngine
 from byoi_agent.engine.kinds.choice import engine_kind
 from byoi_agent.engine.leftovers import clear_leftovers
@@ -77,7 +77,6 @@ FLUSH_SECONDS: Final = 3.0
 """How long the last usage records may take to be acknowledged; the next start sends the rest."""
 
 _FLUSH_LOOK_SECONDS: Final = 0.05
-_COUNTED_RECORDS: Final = 1000
 
 
 class Daemon:
@@ -189,6 +188,7 @@ class Daemon:
             settings.control_port,
             settings.metrics_port,
         )
+        self._word = Word(paths.control_file, self._place, self._health, self._clock)
         self._notices = ServiceNotices(
             service_manager or ServiceManager(), lambda: self._board.view, self._clock
         )
@@ -209,11 +209,11 @@ class Daemon:
         try:
             async with self._outbox, self._control:
                 await self._begin_tally()
-                write_place(self._paths.control_file, self._place())
+                self._word.leave()
                 async with asyncio.TaskGroup() as tasks:
                     await self._serve(tasks)
         finally:
-            self._paths.control_file.unlink(missing_ok=True)
+            self._word.take_back()
         if self._stopped_by is not None:
             raise self._stopped_by
 
@@ -227,9 +227,11 @@ class Daemon:
         keys = tasks.create_task(self._keys.run(), name="keys")
         link = tasks.create_task(self._hold_link(), name="link")
         notices = tasks.create_task(self._notices.run(), name="service manager")
+        word = tasks.create_task(self._word.run(), name="word of the node")
         ready = tasks.create_task(self._tell_ready(), name="ready")
         await self.stop.is_wanted.wait()
         ready.cancel()
+        word.cancel()
         await self._drain(tasks)
         await self._flush()
         for task in (
@@ -312,14 +314,13 @@ class Daemon:
         )
 
     async def _status(self) -> StatusReport:
-        waiting = await self._outbox.unacknowledged(_COUNTED_RECORDS)
         return status_of(
             self._board.view,
             console_url=self._console_url,
             key_store=self._keys.identity.key_store,
             pid=os.getpid(),
             uptime_seconds=self._clock.monotonic() - self._started_at,
-            unacknowledged_records=len(waiting),
+            unacknowledged_records=self._outbox.unacknowledged_records,
             key_place=key_place(self._keys.identity.key_store, self._paths),
             tally=self._tally.view(),
             log=self._log,
@@ -376,7 +377,7 @@ class Daemon:
 
     async def _flush(self) -> None:
         """Let the console acknowledge the last records; they are on the disk in any case."""
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, StorageUnavailable):
             async with asyncio.timeout(FLUSH_SECONDS):
                 # The outbox tells of commits, not of acknowledgements.
                 while self._link.view.state == "online" and await self._outbox.unacknowledged(1):  # noqa: ASYNC110

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ from byoi_agent.config.files import check_can_be_made, make_private_folder
 from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
 from byoi_agent.daemon import Daemon
+from byoi_agent.errors import ConfigError
 from byoi_agent.identity.enrolment import load_identity
 from byoi_agent.identity.memory import keep_memory_private
 from byoi_agent.identity.stores import stores_for
@@ -117,7 +119,8 @@ def _log_file(settings: Settings, paths: Paths) -> Path | None:
     """
     file = log_place(settings.log_file, paths.log_file, os.environ).file
     if file == paths.log_file:
-        make_private_folder(file.parent)
+        with suppress(ConfigError):  # a full disk: the lines that cannot be kept are told
+            make_private_folder(file.parent)
     elif file is not None:
         check_can_be_made("--log-file", file)
     return file

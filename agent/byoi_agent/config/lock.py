@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from byoi_agent.errors import AgentError, ConfigError
@@ -29,10 +31,13 @@ class StateLock:
         Raises:
             StateInUse: somebody has it; the message names the process.
             ConfigError: the file cannot be opened.
+            OSError: there is no room for it.
         """
         try:
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
+            if error.errno == errno.ENOSPC:  # room can be made, so trying again may help
+                raise
             raise ConfigError(f"{self._file} cannot be opened: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -42,8 +47,9 @@ class StateLock:
             raise StateInUse(
                 f"already running as pid {holder} with the data folder {self._file.parent}"
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        with suppress(OSError):  # a full disk costs the next one our number, not us the lock
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor = descriptor
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -61,6 +62,9 @@ def find(paths: Paths, environment: Mapping[str, str], *, is_named: bool) -> Ins
     if place := read_place(paths.control_file):
         found = Instance(ControlClient.at(place), paths.state)
         return Instances((found,), "data_dir" if is_named else "machine")
+    if _answers(paths.control_socket):  # its disk was too full for word of it
+        client = ControlClient(socket_path=str(paths.control_socket))
+        return Instances((Instance(client, paths.state),), "data_dir" if is_named else "machine")
     if is_named:
         return Instances((), "none")
     if system_control_socket().exists():
@@ -120,6 +124,18 @@ def running_demos(environment: Mapping[str, str]) -> Iterator[DemoPlace]:
     for _, demo in sorted(found, key=lambda pair: pair[0]):
         if _is_alive(demo.pid):
             yield demo
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody listens there; what a killed node left does not."""
+    if not path.exists() or not hasattr(socket, "AF_UNIX"):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        try:
+            caller.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def _is_alive(pid: int) -> bool:

@@ -95,13 +95,7 @@ class Outbox:
         Raises:
             SchemaTooNew: a later version of the agent wrote the file.
         """
-        try:
-            await self._in_thread(self._storage.open)
-            self._is_open = True
-        except StorageUnavailable as error:
-            self._unavailable(error)
-        self._fill = self._storage.fill
-        self._tell_damaged()
+        await self._open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -122,6 +116,8 @@ class Outbox:
             now = self._clock.monotonic()
             if self._kept:
                 self._schedule()
+            elif not self._is_open:
+                await self._open()
             if now >= prune_at:
                 prune_at = now + _PRUNE_SECONDS
                 await self._prune()
@@ -192,6 +188,18 @@ class Outbox:
             StorageUnavailable: the file cannot be read now.
         """
         return await self._in_thread(self._storage.report, chosen)
+
+    async def _open(self) -> None:
+        try:
+            await self._in_thread(self._storage.open)
+        except StorageUnavailable as error:
+            self._unavailable(error)
+            return
+        self._is_open = True
+        self._fill = self._storage.fill
+        if not self._kept:  # what is kept is written with the next look
+            self._health.clear(_WARNING)
+        self._tell_damaged()
 
     def _schedule(self) -> None:
         if self._idle.is_set():

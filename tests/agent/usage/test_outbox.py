@@ -212,6 +212,21 @@ async def test_a_read_only_place_refuses_work_and_mends_itself(new_outbox, recor
         assert len(await outbox.unacknowledged(1)) == 1
 
 
+async def test_a_place_that_was_full_at_the_start_is_tried_again_without_any_request(
+    new_outbox, tmp_path, clock, health
+):
+    (tmp_path / "state" / "usage.db").mkdir(parents=True)
+    async with new_outbox() as outbox, asyncio.TaskGroup() as tasks:
+        runner = tasks.create_task(outbox.run())
+        assert [warning.name for warning in health.warnings] == ["usage_storage"]
+        (tmp_path / "state" / "usage.db").rmdir()
+        while outbox.refusal:
+            clock.advance(5)
+            await asyncio.sleep(0)
+        runner.cancel()
+    assert not health.warnings
+
+
 async def test_damaged_file_is_set_aside_and_told(new_outbox, record, tmp_path, health, caplog):
     async with new_outbox() as outbox:
         await outbox.commit(record())
