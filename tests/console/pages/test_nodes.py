@@ -63,7 +63,7 @@ class Stream:
 
 
 @pytest.fixture
-async def live(rooms, browser, person, enrolment, join_tokens, machine):
+async def live(rooms, browser, person, enrolment, join_tokens, machine, clock):
     """The pages with live parts whose seconds the test gives by `tick`."""
     ticks = asyncio.Queue()
 
@@ -71,6 +71,7 @@ async def live(rooms, browser, person, enrolment, join_tokens, machine):
         await ticks.get()
 
     async def enrol():
+        clock.seconds += 1.0  # the list has them in the order of their enrolment
         new = await join_tokens.create(person.org_id, "test")
         request = JoinRequest.model_validate(machine(new.token))
         return (await enrolment.join(request)).node_id
