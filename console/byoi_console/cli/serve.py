@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import click
 from byoi_console.app import serve_console
 from byoi_console.cli.options import setting_options
 from byoi_console.cli.parent import end_with_parent, when_stdin_ends
-from byoi_console.config import load
+from byoi_console.config import load_with_sources
 from byoi_console.errors import ConfigError
 from byoi_console.telemetry.logs import configure
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from byoi_console.app import Serving
+
+logger = logging.getLogger(__name__)
 
 if sys.platform == "win32":
     _new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -46,8 +49,14 @@ def serve(
     ready_file: Path | None, *, exit_with_stdin: bool, exit_with_parent: bool, **flags: object
 ) -> None:
     """Serve clients and nodes until SIGTERM; a second SIGTERM ends it at once."""
-    settings = load(flags, os.environ)
+    loaded = load_with_sources(flags, os.environ)
+    settings = loaded.values
     configure(settings.log_format, settings.log_level)
+    if loaded.sources["database_url"] == "flag" and "@" in str(settings.database_url):
+        logger.warning(
+            "every user of this machine can read --database-url in the list of processes; "
+            "put it into a file and name that with --database-url-file"
+        )
     if ready_file is not None and not ready_file.absolute().parent.is_dir():
         raise ConfigError(f"--ready-file: there is no folder {ready_file.absolute().parent}")
     if exit_with_parent:

@@ -164,3 +164,10 @@ async def test_sighup_ends_nothing(console):
     _, log = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 0
     assert b"nothing to reload" in log
+
+
+async def test_a_password_on_the_command_line_is_pointed_out(console):
+    url = "postgresql+asyncpg://u:s3cret@127.0.0.1:1/x"
+    _, _, err = await console.run("serve", "--port", "0", "--database-url", url)
+    assert "name that with --database-url-file" in err
+    assert "s3cret" not in err
