@@ -332,6 +332,29 @@ def test_a_control_message_that_its_owner_refuses_closes_the_link(play):
     assert [end.code for end in play(story)] == [1008, 1008]
 
 
+def test_every_text_is_told_of_before_it_is_read_and_may_be_one_too_many(play):
+    heard = []
+
+    def on_text():
+        heard.append("text")
+        if len(heard) > 3:
+            raise ProtocolViolation("too much talk", 1008)
+
+    async def story(both):
+        both.at_node_link._on_text = on_text
+        both.at_console_link.control(Ping(seq=1))
+        both.console_end.send('{"type": "of a later version"}')
+        both.at_console_link.control(Renew(seq=1))
+        await turns()
+        assert heard == ["text"] * 3
+        both.at_console_link.control(Renew(seq=2))
+        await turns()
+        assert both.controls == [Renew(seq=1)]
+
+    _, node = play(story)
+    assert (node.code, node.reason) == (1008, "too much talk")
+
+
 def test_no_more_is_handed_to_a_full_channel_than_its_limit(play, recorder, head):
     async def story(both):
         handed = 0
