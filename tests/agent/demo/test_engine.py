@@ -7,6 +7,11 @@ from aiohttp.test_utils import TestServer
 from byoi_agent.config.paths import resolve
 from byoi_agent.config.settings import Settings
 from byoi_agent.demo import engine
+from byoi_agent.demo.choices import Choices
+from byoi_agent.demo.folder import DemoFolder
+from byoi_agent.demo.talk import Silence
+from byoi_agent.engine.kinds import choice
+from byoi_agent.engine.kinds.vllm_releases import RELEASES
 from byoi_agent.errors import ConfigError, EngineError
 
 
@@ -63,3 +68,61 @@ async def test_environment_and_model_are_fetched_into_the_cache(tmp_path, monkey
     await engine.fetch_engine("llamacpp", None, paths, told.append)
     assert fetched == ["engines", "models"]
     assert len(told) == 2
+
+
+def paths_of(tmp_path):
+    return resolve(Settings(data_dir=tmp_path, cache_dir=tmp_path / "c"), {})
+
+
+def test_vllm_is_the_usual_engine_only_where_it_is_installed_and_has_a_gpu(tmp_path, monkeypatch):
+    cuda, cpu = RELEASES
+    paths = paths_of(tmp_path)
+    monkeypatch.setattr(engine, "vllm_release", lambda _: cpu)
+    assert engine.usual_engine(paths) == "llamacpp"
+    monkeypatch.setattr(engine, "vllm_release", lambda _: cuda)
+    assert engine.usual_engine(paths) == "llamacpp"
+    engine.Runtimes(paths.engines_folder).folder_of(cuda.runtime()).mkdir(parents=True)
+    assert engine.usual_engine(paths) == "vllm"
+
+    def no_driver(_):
+        raise EngineError("the driver hangs")
+
+    monkeypatch.setattr(engine, "vllm_release", no_driver)
+    assert engine.usual_engine(paths) == "llamacpp"
+
+
+def test_whose_build_it_is_is_said_before_it_is_installed_and_not_again(tmp_path, monkeypatch):
+    _, cpu = RELEASES
+    paths = paths_of(tmp_path)
+    monkeypatch.setattr(engine, "vllm_release", lambda _: cpu)
+    assert engine.provenance_of("llamacpp", paths) is None
+    assert "private person" in engine.provenance_of("vllm", paths)
+    engine.Runtimes(paths.engines_folder).folder_of(cpu.runtime()).mkdir(parents=True)
+    assert engine.provenance_of("vllm", paths) is None
+
+
+async def test_vllm_is_fetched_by_its_own_kind(tmp_path, monkeypatch):
+    fetched = []
+
+    async def fetch(kind, report):
+        fetched.append(kind.version)
+        report("half")
+
+    monkeypatch.setattr(choice, "build_here", lambda: "cpu")
+    monkeypatch.setattr(choice, "obstacle", lambda _: None)
+    monkeypatch.setattr(engine.Vllm, "fetch", fetch)
+    told = []
+    await engine.fetch_engine("vllm", None, paths_of(tmp_path), told.append)
+    assert fetched == ["0.32.0"]
+    assert told == ["half"]
+
+
+def test_the_shared_engine_has_a_folder_and_sockets_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(choice, "build_here", lambda: "cpu")
+    monkeypatch.setattr(choice, "obstacle", lambda _: None)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "")
+    shared = engine.shared_engine(
+        Choices(engine="vllm", nodes=2), DemoFolder(tmp_path), paths_of(tmp_path), Silence()
+    )
+    assert shared.url.startswith("unix://")
+    assert shared.place.pid is None

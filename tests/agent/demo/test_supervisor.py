@@ -11,7 +11,8 @@ import pytest
 from byoi_agent.config.paths import demos_folder, resolve
 from byoi_agent.config.settings import Settings
 from byoi_agent.control.instances import running_demos
-from byoi_agent.demo import engine, port
+from byoi_agent.control.schema import EnginePlace
+from byoi_agent.demo import engine, parts, port
 from byoi_agent.demo.child import ChildFailed
 from byoi_agent.demo.choices import Choices
 from byoi_agent.demo.folder import DemoFolder
@@ -254,3 +255,55 @@ async def test_an_engine_that_cannot_be_had_is_the_reason(demo, monkeypatch):
     with pytest.raises(ExceptionGroup) as caught:
         await demo(once="x", port=0).run()
     assert caught.group_contains(AgentError, match="the index cannot be reached")
+
+
+class Shared:
+    """The engine of all nodes, as `SharedEngine` has it."""
+
+    url = "unix:///run/shared.sock"
+    place = EnginePlace(kind="vllm", pid=7, url=url)
+
+    def __init__(self):
+        self.ready = asyncio.Event()
+        self.life = []
+
+    async def run(self):
+        self.life.append("started")
+        self.ready.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.life.append("ended")
+
+    async def until_ready(self):
+        await self.ready.wait()
+
+
+async def test_several_nodes_attach_to_one_vllm_that_ends_with_them(demo, heard, talk, monkeypatch):
+    shared, commands = Shared(), []
+    real = parts.node_child
+
+    def node_child(folder, number, url, choices):
+        child = real(folder, number, url, choices)
+        commands.append(child.command)
+        return child
+
+    monkeypatch.setattr(parts, "node_child", node_child)
+    monkeypatch.setattr(engine, "provenance_of", lambda *_: "It is a private person's build.")
+    monkeypatch.setattr(engine, "shared_engine", lambda *_: shared)
+    running = asyncio.ensure_future(demo(engine="vllm", nodes=2, port=0).run())
+    await heard.up.wait()
+    assert [node.engine for node in heard.told.nodes] == [Shared.place] * 2
+    assert [command[command.index("--engine") + 1] for command in commands] == [Shared.url] * 2
+    assert shared.life == ["started"]
+    signal_ourselves()
+    assert await running
+    assert shared.life == ["started", "ended"]
+    assert "It is a private person's build." in talk.lines
+
+
+async def test_one_node_manages_its_vllm_itself(demo, talk, monkeypatch):
+    monkeypatch.setattr(engine, "provenance_of", lambda *_: None)
+    assert await demo(engine="vllm", once="x", port=0).run()
+    assert any("Starting 1 node with its engine" in str(line) for line in talk.lines)
+    assert any("vLLM takes a minute" in str(line) for line in talk.lines)
