@@ -5,6 +5,7 @@ AgentError
 ├── IdentityError    the node's key or enrolment is missing, broken or refused: enrol again
 ├── LinkError        the console cannot be reached or said no: `retry` says whether to try again
 ├── EngineError      the engine is gone, silent or broke HTTP: end the request, have it probed
+│   └── EngineSilent     no answer in time: look whether it works for others before ending it
 └── RequestRefused   not here, not now: answer with `reason`, let the console try another node
 """
 
@@ -41,6 +42,10 @@ class LinkError(AgentError):
 
 class EngineError(AgentError):
     """The engine cannot be used; the message is for the owner, never for a client."""
+
+
+class EngineSilent(EngineError):
+    """No answer in time: it may hang, or have more to do than it can."""
 
 
 class RequestRefused(AgentError):

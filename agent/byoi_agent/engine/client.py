@@ -11,7 +11,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from byoi_agent.errors import EngineError
+from byoi_agent.errors import EngineError, EngineSilent
 from byoi_wire.errors import ProtocolViolation
 from byoi_wire.http.client import ResponseHandler, ResponseParser, encode_request
 
@@ -296,7 +296,7 @@ class EngineClient:
                 exchange = await self.send(method, path, headers, body, collector)
                 return await collector.answer
         except TimeoutError as error:
-            raise EngineError(f"no answer from {path} in {timeout_seconds:g} s") from error
+            raise EngineSilent(f"no answer from {path} in {timeout_seconds:g} s") from error
         finally:
             if exchange is not None:
                 exchange.abort()

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.engine.machine import Answered, Doubted, Quiet, Unfit, Unhealthy
-from byoi_agent.errors import EngineError
+from byoi_agent.errors import EngineError, EngineSilent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -100,7 +100,7 @@ class Watch:
                     await self._look(needs_token=is_suspect)
                     self._note()
                 elif is_silent:
-                    await self._kind.canary(self._client)
+                    await self._compute()
                     self._note()
             except EngineError as error:
                 self._tell(Unhealthy(f"it does not answer any more: {error}"))
@@ -114,8 +114,17 @@ class Watch:
             # It may have been stopped for some seconds; a token tells a pause from an end.
             needs_token = True
         if needs_token:
-            await self._kind.canary(self._client)
+            await self._compute()
         self._tell(Answered(self._models))
+
+    async def _compute(self) -> None:
+        """Have it compute a token; while it computes for others, that may take its time."""
+        heard_bytes = self._client.received_bytes
+        try:
+            await self._kind.canary(self._client)
+        except EngineSilent:
+            if self._client.received_bytes == heard_bytes:
+                raise
 
     def _note(self) -> None:
         self._heard_bytes, self._heard_at = self._client.received_bytes, self._clock.monotonic()

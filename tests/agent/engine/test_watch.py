@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from byoi_agent.engine import watch
-from byoi_agent.errors import EngineError
+from byoi_agent.errors import EngineError, EngineSilent
 from byoi_wire.ids import ModelId
 
 
@@ -94,3 +96,22 @@ async def test_a_first_sign_that_proves_true_ends_it(stage, clock):
     await clock.advance(0)
     assert it.states[-3:] == ["suspect", "backing_off", "backing_off"]
     assert it.runs[0].orders == ["kill", "gone"]
+
+
+@pytest.mark.parametrize(("bytes_meanwhile", "state"), [(10, "ready"), (0, "backing_off")])
+async def test_one_too_busy_for_a_token_of_ours_is_alive_while_bytes_come_for_others(
+    stage, clock, monkeypatch, bytes_meanwhile, state
+):
+    it = stage()
+    await clock.advance(1)
+    client = it.supervisor.client
+    monkeypatch.setattr(type(client), "running", property(lambda _: 1))
+
+    async def canary(_):
+        client.received_bytes += bytes_meanwhile
+        raise EngineSilent("no answer in 60 s")
+
+    it.kind.canary = canary
+    it.supervisor.suspect("a request failed")
+    await clock.advance(0)
+    assert it.supervisor.view.state == state
