@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import sys
@@ -74,3 +75,37 @@ def test_a_backend_that_raises_is_an_answer(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(question("get"))))
     keyring_child.main()
     assert json.loads(capsys.readouterr().out) == {"problem": "RuntimeError: no bus"}
+
+
+@pytest.mark.parametrize("name", ["fail", "null"])
+def test_what_keyring_falls_back_to_is_refused(name):
+    backend = importlib.import_module(f"keyring.backends.{name}").Keyring()
+    assert answer(question("set", "x"), backend) == {"problem": "no safe keyring is there"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "keyring.backends.Windows",
+        "keyring.backends.macOS",
+        "keyring.backends.SecretService",
+        "keyring.backends.kwallet",
+    ],
+)
+def test_the_systems_own_keyrings_are_taken(module):
+    backend = type("Keyring", (Ring,), {"__module__": module})()
+    assert answer(question("set", "x"), backend) == {"secret": None}
+    assert answer(question("get"), backend) == {"secret": "x"}
+
+
+@pytest.mark.parametrize("module", ["keyrings.alt.file", "keyrings.alt.Windows"])
+def test_plain_text_stays_refused_however_good_it_thinks_it_is(module):
+    backend = type("Keyring", (Ring,), {"__module__": module, "priority": 99})()
+    assert "plain-text" in unsafe(backend)
+
+
+def test_a_real_chain_with_a_plain_text_part_is_refused(monkeypatch):
+    from keyring.backends.chainer import ChainerBackend
+
+    monkeypatch.setattr(ChainerBackend, "backends", [Ring(), Plain()])
+    assert "plain-text" in unsafe(ChainerBackend())
