@@ -116,6 +116,17 @@ async def test_its_own_tokenizer_counts_if_it_has_one_that_we_know(vllm, tokeniz
     assert await kind.count(vllm.client, COMPLETIONS, {"prompt": "a"}, "b") == expected
 
 
+async def test_a_vllm_keeps_tenants_apart_and_others_get_no_field_that_they_do_not_know(vllm):
+    kind = Attached(vllm.address)
+    assert "cache_salt" not in kind.extra_fields
+    await kind.discover(vllm.client)
+    assert kind.extra_fields == Attached.extra_fields | {"cache_salt"}
+    vllm.table["/tokenize"] = (200, {"tokens": [1]})
+    await kind.prepare(lambda _: None)
+    await kind.discover(vllm.client)
+    assert "cache_salt" not in kind.extra_fields
+
+
 async def test_ollamas_version_is_found_too_and_none_is_no_harm(vllm):
     del vllm.table["/version"]
     kind = Attached(vllm.address)

@@ -183,3 +183,38 @@ def test_an_engines_text_never_reaches_a_client(status, text, path):
     status, answer = translate(status, body(marked), path)
     assert status in {400, 502, 503}
     assert "zq9x" not in json.dumps(answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "param"),
+    [  # as vLLM 0.32.0 wrote them
+        (
+            "max_tokens=5000 cannot be greater than max_model_len=2048. Please request fewer "
+            "output tokens. (parameter=max_tokens, value=5000)",
+            "max_tokens is too large: 5000. This model's context is 2048 tokens",
+            "max_tokens",
+        ),
+        (
+            "temperature must be non-negative, got -1.0. (parameter=temperature, value=-1.0)",
+            "Invalid value for 'temperature'.",
+            "temperature",
+        ),
+        (
+            '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+            "This model does not support tools.",
+            "tools",
+        ),
+        ("smol is not a multimodal model", "does not accept multimodal input", "messages"),
+        (
+            "Grammar error: regex parse error:\n    ((\n     ^\nerror: unclosed group",
+            "cannot enforce this schema",
+            "response_format",
+        ),
+    ],
+)
+def test_vllms_refusals_are_said_in_openais_words(text, said, param):
+    status, answer = translate(400, body(text), "/v1/chat/completions")
+    assert status == 400
+    assert said in answer["error"]["message"]
+    assert answer["error"]["param"] == param
+    assert answer["error"]["type"] == "invalid_request_error"
