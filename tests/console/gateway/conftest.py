@@ -14,6 +14,7 @@ from byoi_console.accounts.principal import Principal
 from byoi_console.catalogue.models import Catalogue
 from byoi_console.errors import Unauthenticated
 from byoi_console.gateway.connection import Times
+from byoi_console.gateway.forwarded import Proxies
 from byoi_console.gateway.front import Front
 from byoi_console.gateway.relay import Patience
 from byoi_console.gateway.routes import Gateway
@@ -264,7 +265,7 @@ class World:
     get = staticmethod(get)
     event = staticmethod(event)
 
-    def __init__(self, patience, times, budget=None):
+    def __init__(self, patience, times, budget=None, proxies=()):
         self.registry = Registry()
         self.keys = FakeKeys()
         self.books = FakeBooks()
@@ -285,6 +286,7 @@ class World:
             gateway=self.gateway,
             app=self.app,
             agents_door=self.agents_door,
+            proxies=Proxies(proxies),
             times=times,
             budget=budget,
         )
@@ -327,9 +329,9 @@ async def make_world():
     """A factory of running worlds, with other bounds than usual where a test wants them."""
 
     @asynccontextmanager
-    async def make(patience=None, times=None, budget=None):
+    async def make(patience=None, times=None, budget=None, proxies=()):
         patience = patience or Patience(candidate=0.05)
-        world = World(patience, times or Times(), budget)
+        world = World(patience, times or Times(), budget, proxies)
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         world.address = listener.getsockname()

@@ -76,3 +76,23 @@ async def test_the_front_s_end_cuts_answers_and_books_them(make_world):
         await client.head()
     assert stream.resets
     assert [posting.outcome for posting in world.books.postings] == ["cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "peer", "scheme"),
+    [(("127.0.0.1",), "203.0.113.9", "https"), ((), "127.0.0.1", "http")],
+)
+async def test_pages_and_the_door_see_the_peer_that_a_trusted_proxy_names(
+    make_world, proxies, peer, scheme
+):
+    named = b"X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n"
+    async with make_world(proxies=proxies) as world:
+        await world.ask(b"GET /page HTTP/1.1\r\nHost: x\r\n%b\r\n" % named)
+        (scope,) = world.app_calls
+        assert (scope["client"][0], scope["scheme"]) == (peer, scheme)
+        client = await world.client()
+        client.send(
+            b"GET /agent/v1/connect HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n%b\r\n" % named
+        )
+        assert await client.ended() == b"door"
+        assert world.agents[0][1] == peer
