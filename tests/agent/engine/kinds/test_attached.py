@@ -147,4 +147,4 @@ async def test_only_fixed_paths_are_ever_asked(vllm):
     }
     assert kind.translate_error(500, b"")[0] == 502
     assert kind.explain(Ended(0))
-    assert not kind.extra_fields & {"n_discard", "cache_salt", "priority", "chat_template"}
+    assert not kind.extra_fields & {"n_discard", "priority", "chat_template"}

@@ -200,7 +200,7 @@ def test_an_engines_text_never_reaches_a_client(status, text, path):
             "temperature",
         ),
         (
-            '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+            '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser',
             "This model does not support tools.",
             "tools",
         ),
