@@ -122,8 +122,13 @@ class SignIns:
             await self._audit.record(connection, change)
         return new
 
-    async def look(self, token: str | None) -> SignIn | None:
-        """The sign-in behind a cookie's value; None: there is none, or it has ended."""
+    async def look(self, token: str | None, *, is_person: bool = True) -> SignIn | None:
+        """The sign-in behind a cookie's value; None: there is none, or it has ended.
+
+        Args:
+            token: the cookie's value.
+            is_person: whether somebody did something; else it is no sign of life.
+        """
         if not token or len(token) > _TOKEN_LIMIT:
             return None
         now_ms = self._now_ms()
@@ -131,7 +136,7 @@ class SignIns:
             rows = (await connection.execute(_living(token, now_ms))).all()
         if not rows:
             return None
-        if now_ms - rows[0].last_seen_at_ms >= _TOUCH_MS:
+        if is_person and now_ms - rows[0].last_seen_at_ms >= _TOUCH_MS:
             await self._touch(rows[0].id, now_ms)
         return _sign_in(rows)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from byoi_console.pages.services import PageServices
     from byoi_wire.ids import OrgId
 
+BY_TIMER_HEADER: Final = "x-by-timer"
 FORM_LIMIT_BYTES: Final = 64 * 1024
 _FIELDS_LIMIT: Final = 200
 
@@ -84,10 +85,13 @@ class SignedIn:
 async def signed_in(request: Request, services: PageServices) -> SignedIn:
     """Who is signed in at this browser; every page but those of the door begins with it.
 
+    What a page fetches by itself is no sign that somebody is still there.
+
     Raises:
         SignInNeeded: nobody, or no more.
     """
-    found = await services.sign_ins.look(request.cookies.get(COOKIE))
+    is_person = BY_TIMER_HEADER not in request.headers
+    found = await services.sign_ins.look(request.cookies.get(COOKIE), is_person=is_person)
     if found is None:
         raise SignInNeeded(_sign_in_url(request))
     request.state.signed_in = SignedIn(found)

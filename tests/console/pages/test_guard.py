@@ -58,3 +58,11 @@ async def test_a_browser_that_vouches_for_the_page_needs_no_matching_host(browse
 async def test_a_cookie_that_we_never_gave_is_nobody_s(stranger, cookie):
     stranger.cookie = cookie
     assert (await stranger.get("/")).location == "/sign-in"
+
+
+async def test_a_page_that_looks_by_itself_keeps_nobody_signed_in(browser, clock):
+    for _ in range(12):
+        clock.seconds += 3600 - 1
+        assert (await browser.get("/", x_by_timer="1")).status == 200
+    clock.seconds += 60
+    assert (await browser.get("/", x_by_timer="1")).status == 303
