@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BROWSER_SECONDS: Final = 5.0
 
 _QUIET_ZONE_MODULES: Final = 2
+_INDENT: Final = 2
+_LINES_OF_TEXT: Final = 12
 _BLACK_AND_WHITE: Final = ("\x1b[40;97m", "\x1b[0m")
 _OPEN: Final = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
 _CLEARED_LINE: Final = "\r\x1b[K"
@@ -137,9 +139,10 @@ def qr_picture(address: str) -> str | None:
     import segno  # noqa: PLC0415 only a terminal pays for it
 
     code = segno.make(address, error="l", micro=False)
-    width, _ = code.symbol_size(border=_QUIET_ZONE_MODULES)
-    if width > shutil.get_terminal_size().columns:
-        return None
+    modules, _ = code.symbol_size(border=_QUIET_ZONE_MODULES)
+    size = shutil.get_terminal_size()
+    if modules + _INDENT > size.columns or modules // 2 + _LINES_OF_TEXT > size.lines:
+        return None  # the code itself must stay on the screen
     drawn = StringIO()
     code.terminal(drawn, border=_QUIET_ZONE_MODULES, compact=True)
     # In its own colours: on a bright terminal it would be a negative, which not every phone reads.

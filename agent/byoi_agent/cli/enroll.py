@@ -22,6 +22,7 @@ from byoi_agent.clock import SystemClock
 from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
 from byoi_agent.errors import ConfigError
+from byoi_agent.hardware.host import read_host
 from byoi_agent.hardware.nvml import NvmlProbe
 from byoi_agent.identity.console_http import ConsoleHttp, checked_console_url
 from byoi_agent.identity.device import DeviceFlow
@@ -37,6 +38,7 @@ from byoi_wire.fingerprint import spoken
 if TYPE_CHECKING:
     from byoi_agent.cli.approval import Screen
     from byoi_agent.cli.options import Chosen
+    from byoi_agent.config.paths import Paths
     from byoi_agent.identity.membership import Enrolled
     from byoi_agent.identity.record import EnrolmentRecord
 
@@ -130,7 +132,7 @@ async def _until_told_to_end(
 async def _enrol(chosen: Chosen, base: str, token: str | None, screen: Screen) -> Enrolled:
     settings, paths, clock = chosen.settings, chosen.paths, SystemClock()
     http = ConsoleHttp(base, settings.ca_file)
-    host = await _host()
+    host = await _host(paths)
     ask = (
         DeviceFlow(http, host, sign_of(base), clock=clock, audience=screen)
         if token is None
@@ -150,16 +152,17 @@ async def _enrol(chosen: Chosen, base: str, token: str | None, screen: Screen) -
             shown.cancel()
 
 
-async def _host() -> dict[str, Any]:
+async def _host(paths: Paths) -> dict[str, Any]:
     """What the person who approves sees of this machine."""
     names: list[str] = []
     with suppress(TimeoutError):
         async with asyncio.timeout(_GPU_SECONDS):
             names = [device.name for device in (await NvmlProbe().read()).devices]
+    machine = read_host(paths.cache)
     return {
         "name": platform.node(),
-        "os": platform.system(),
-        "architecture": platform.machine(),
+        "os": machine.os,
+        "architecture": machine.architecture,
         "gpus": names,
         "agent_version": importlib.metadata.version("byoi-agent"),
     }

@@ -37,10 +37,12 @@ class Terminal(io.TextIOWrapper):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    def make(columns=100, encoding="utf-8"):
+    def make(columns=100, encoding="utf-8", lines=50):
         made = Terminal(encoding)
         monkeypatch.setattr(sys, "stdout", made)
-        monkeypatch.setattr("shutil.get_terminal_size", lambda *_: os.terminal_size((columns, 50)))
+        monkeypatch.setattr(
+            "shutil.get_terminal_size", lambda *_: os.terminal_size((columns, lines))
+        )
         return made
 
     return make
@@ -72,9 +74,11 @@ def test_a_terminal_that_is_wide_enough_shows_the_address_as_a_qr_code(terminal)
     assert all(line.startswith("  \x1b[40;97m") and line.endswith("\x1b[0m") for line in lines)
 
 
-@pytest.mark.parametrize(("columns", "encoding"), [(30, "utf-8"), (100, "ascii")])
-def test_where_it_would_not_come_out_right_there_is_no_qr_code(terminal, columns, encoding):
-    terminal(columns, encoding)
+@pytest.mark.parametrize(
+    ("columns", "encoding", "lines"), [(30, "utf-8", 50), (100, "ascii", 50), (100, "utf-8", 24)]
+)
+def test_where_it_would_not_come_out_right_there_is_no_qr_code(terminal, columns, encoding, lines):
+    terminal(columns, encoding, lines)
     assert qr_picture(ADDRESS) is None
 
 

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 
 from byoi_agent.control.client import ControlClient, NodeUnreachable
-from byoi_agent.control.schema import ReloadReport
+from byoi_agent.control.schema import KeyChange, ReloadReport
 from byoi_agent.control.server import ControlServer, ControlServices
-from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.errors import AgentError, ConfigError, IdentityError, LinkError
 from byoi_agent.usage.report import UsageFilter
 
 
@@ -213,3 +213,33 @@ async def test_a_taken_port_for_figures_is_an_error_and_leaves_no_other(server, 
     with pytest.raises(ConfigError, match="metrics_port"):
         async with ControlServer(services, None, metrics_port=server.port):
             pass
+
+
+async def test_the_owner_has_the_key_changed_and_waits_until_it_serves(node, tmp_path, ask):
+    change = KeyChange(key_id="k2", fingerprint="1-2", key_store="keyring", is_in_use=True)
+
+    async def rotate_key():
+        return change
+
+    services = ControlServices(
+        status=node.status, offer=node.offer, usage=node.usage, rotate_key=rotate_key
+    )
+    async with ControlServer(services, tmp_path / "control.sock"):
+        client = ControlClient(socket_path=str(tmp_path / "control.sock"))
+        assert await ask(client.rotate_key) == change
+
+
+@pytest.mark.parametrize(
+    "error", [IdentityError("the console refused"), LinkError("it is down", retry=True)]
+)
+async def test_a_key_that_could_not_be_changed_is_told(node, tmp_path, ask, error):
+    async def rotate_key():
+        raise error
+
+    services = ControlServices(
+        status=node.status, offer=node.offer, usage=node.usage, rotate_key=rotate_key
+    )
+    async with ControlServer(services, tmp_path / "control.sock"):
+        client = ControlClient(socket_path=str(tmp_path / "control.sock"))
+        with pytest.raises(AgentError, match=str(error)):
+            await ask(client.rotate_key)
