@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Final
 
 from byoi_agent.clock import SystemClock
 from byoi_agent.config.files import check_can_be_made, write_private
-from byoi_agent.config.paths import key_place
-from byoi_agent.control.metrics import Reading, exposition
-from byoi_agent.control.schema import KeyChange, ReloadReport
+from byoi_agent.control.answers import Answers
+from byoi_agent.control.schema import ReloadReport
 from byoi_agent.control.server import ControlServer, ControlServices
-from byoi_agent.control.status import engine_place, status_of
+from byoi_agent.control.status import engine_place
 from byoi_agent.control.word import Word
 from byoi_agent.engine.current import CurrentEngine
 from byoi_agent.engine.kinds.choice import engine_kind
@@ -32,7 +31,6 @@ from byoi_agent.hardware.host import read_host
 from byoi_agent.hardware.nvml import NvmlProbe
 from byoi_agent.hardware.watch import HardwareView, HardwareWatch
 from byoi_agent.identity.console_http import ConsoleHttp
-from byoi_agent.identity.keys import fingerprint_of
 from byoi_agent.identity.rotation import KeyRotation
 from byoi_agent.identity.stores import stores_for
 from byoi_agent.lifecycle.progress import ProgressLog
@@ -55,9 +53,7 @@ from byoi_agent.usage.outbox import Outbox
 from byoi_agent.usage.reporter import Reporter
 from byoi_agent.usage.storage import StorageUnavailable
 from byoi_agent.usage.tally import Tally, today
-from byoi_wire.fingerprint import spoken
 from byoi_wire.messages import Draining, UsageAck
-from byoi_wire.version import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +61,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.config.paths import Paths
     from byoi_agent.config.settings import Settings
-    from byoi_agent.control.schema import NodePlace, StatusReport
+    from byoi_agent.control.schema import NodePlace
     from byoi_agent.engine.kinds.base import EngineKind
     from byoi_agent.engine.view import EngineView
     from byoi_agent.identity.keys import Identity
@@ -98,7 +94,6 @@ class Daemon:
         self._console_url = settings.console or identity.console_url
         self._ready_file = ready_file
         self._clock = SystemClock()
-        self._started_at = self._clock.monotonic()
         self._log = log_place(settings.log_file, paths.log_file, os.environ)
         self._board = Board(
             NodeView(
@@ -174,15 +169,27 @@ class Daemon:
             clock=self._clock,
             interval_seconds=settings.probe_seconds,
         )
+        answers = Answers(
+            board=self._board,
+            keys=self._keys,
+            outbox=self._outbox,
+            tally=self._tally,
+            door=self._dispatcher,
+            paths=paths,
+            console_url=self._console_url,
+            clock=self._clock,
+            started_at=self._clock.monotonic(),
+            log=lambda: self._log,
+        )
         self._control = ControlServer(
             ControlServices(
-                status=self._status,
+                status=answers.status,
                 offer=lambda: self._board.offer,
                 usage=self._outbox.report,
                 engine=self._engine,
                 reload=self._reload_settings,
-                metrics=self._metrics,
-                rotate_key=self._rotate_key,
+                metrics=answers.metrics,
+                rotate_key=answers.rotate_key,
             ),
             paths.control_socket,
             settings.control_port,
@@ -204,6 +211,7 @@ class Daemon:
         """
         if self._ready_file is not None:
             check_can_be_made("--ready-file", self._ready_file)
+        logger.info("node starts", extra={"version": self._board.view.agent_version})
         listen(self.stop, self._hung_up)
         await clear_leftovers(self._paths.engine_runs_folder)
         try:
@@ -292,40 +300,6 @@ class Daemon:
         with suppress(StorageUnavailable):  # its own warning tells; the counts begin at zero
             self._tally.begin(await self._outbox.report(today(self._clock.wall())))
 
-    def _metrics(self) -> bytes:
-        return exposition(
-            Reading(
-                view=self._board.view,
-                tally=self._tally.view(),
-                refused=self._dispatcher.refused,
-                unacknowledged_records=self._outbox.unacknowledged_records,
-                uptime_seconds=self._clock.monotonic() - self._started_at,
-                protocol=PROTOCOL_VERSION,
-            )
-        )
-
-    async def _rotate_key(self) -> KeyChange:
-        changed = await self._keys.rotate()
-        return KeyChange(
-            key_id=changed.identity.key_id,
-            fingerprint=spoken(fingerprint_of(changed.identity.key)),
-            key_store=changed.identity.key_store,
-            is_in_use=changed.is_in_use,
-        )
-
-    async def _status(self) -> StatusReport:
-        return status_of(
-            self._board.view,
-            console_url=self._console_url,
-            key_store=self._keys.identity.key_store,
-            pid=os.getpid(),
-            uptime_seconds=self._clock.monotonic() - self._started_at,
-            unacknowledged_records=self._outbox.unacknowledged_records,
-            key_place=key_place(self._keys.identity.key_store, self._paths),
-            tally=self._tally.view(),
-            log=self._log,
-        )
-
     # Changes.
 
     def _supervise(
@@ -352,14 +326,21 @@ class Daemon:
         return ReloadReport(now=found.now, at_restart=found.at_restart)
 
     def _take(self, settings: Settings, change: Change) -> None:
-        kind = engine_kind(settings, self._paths)
-        is_other = change.needs_engine or kind.slots > self._engine.kind.slots
+        kind = self._other_engine(settings, change)
         self._board.update(slots=settings.slots, queue=settings.queue)
         self._hardware.every(settings.probe_seconds)
         self._log = log_place(settings.log_file, self._paths.log_file, os.environ)
         configure(settings.log_format, settings.log_level, file=self._log.file)
-        if is_other:
+        if kind is not None:
             self._engine.change_to(kind)
+
+    def _other_engine(self, settings: Settings, change: Change) -> EngineKind | None:
+        """The engine that is needed now; fewer slots need no other, only more of them do."""
+        if not change.needs_engine and "slots" not in change.now:
+            return None
+        kind = engine_kind(settings, self._paths)
+        needs_slots = kind.slots > self._engine.kind.slots
+        return kind if change.needs_engine or needs_slots else None
 
     # The end.
 
