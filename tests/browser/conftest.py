@@ -92,12 +92,13 @@ async def fresh(helper, tmp_path_factory):
     """Start consoles that nobody has set up yet; each is gone at the end."""
     made = []
 
-    async def start() -> Any:
+    async def start(port: int = 0) -> Any:
         folder = tmp_path_factory.mktemp("fresh")
         runtime = tempfile.TemporaryDirectory(prefix="byoi-", dir="/tmp")
         deployment = helper("deployment").Deployment(folder, Path(runtime.name))
         deployment.programs = helper("deployment").BIN
         made.append((deployment, runtime))
+        deployment.console_port = port
         deployment.admin_key = "none yet"  # else one would be made behind the page's back
         await deployment.__aenter__()
         await deployment.start_console()

@@ -9,17 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
+from contextlib import closing
 
 import pytest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 EMAIL, PASSWORD = "ada@example.org", "a long enough password"
-PAGE = {"width": 960, "height": 600}
+PAGE, SCALE = {"width": 1100, "height": 690}, 0.85
 MODEL = "smollm2-135m-instruct"
 LIVE_SECONDS = 10.0
 FIRST_DOWNLOAD_SECONDS = 900
+
+
+def usual_port():
+    """The one that readers of the pictures will see themselves, unless something has it here."""
+    with closing(socket.socket()) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", 8700))
+        except OSError:
+            return 0
+    return 8700
 
 
 async def curl(url, key, question):
@@ -75,16 +88,19 @@ async def make_key(page, show):
 @pytest.mark.engine
 @pytest.mark.timeout(FIRST_DOWNLOAD_SECONDS)
 async def test_from_a_fresh_console_to_the_first_answer(
-    fresh, chromium, visiting, terminal, pictures
+    fresh, chromium, visiting, terminal, pictures, pytestconfig
 ):
-    deployment = await fresh()
+    is_for_docs = pytestconfig.getoption("--screenshots") is not None
+    deployment = await fresh(port=usual_port() if is_for_docs else 0)
     program, state = deployment.programs / "byoi", ("--data-dir", deployment.folder / "node")
     setup_url = deployment.console.ready["setup_url"]
     assert setup_url in deployment.console.log.read_text()
-    async with visiting.visit(chromium, deployment.url, viewport=PAGE) as visit:
+    look = {"viewport": PAGE, "device_scale_factor": SCALE}
+    async with visiting.visit(chromium, deployment.url, **look) as visit:
         page = visit.page
 
         async def show(name):
+            await page.evaluate("scrollTo(0, 0)")
             await visiting.picture(page, pictures, f"first-node-{name}", full_page=False)
 
         await visiting.set_up(
@@ -108,6 +124,7 @@ async def test_from_a_fresh_console_to_the_first_answer(
             await show("online")
             key = await make_key(page, show)
             answer = await curl(deployment.url, key, "What is the capital of France?")
+            (pictures / "first-node-answer.json").write_text(json.dumps(answer, indent=2))
             assert "Paris" in answer["choices"][0]["message"]["content"]
             await page.get_by_role("link", name="Usage", exact=True).first.click()
             told = await page.locator("main").inner_text()
