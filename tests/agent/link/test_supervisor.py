@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from byoi_agent.clock import SystemClock
+from byoi_agent.errors import LinkError
 from byoi_agent.identity.keys import Identity
 from byoi_agent.link import supervisor
 from byoi_agent.link.connection import Proven
@@ -227,3 +228,26 @@ async def test_the_console_s_order_reaches_whoever_keeps_the_keys(dialling):
         console.channel.send(codec.encode_control(RotateKey(reason="old")))
         await until(lambda: ("ordered", "old") in keys.told)
         running.cancel()
+
+
+async def test_the_view_says_since_when_what_went_wrong_and_when_the_next_try_is(dialling):
+    link = dialling(Console(LinkError("no route", retry=True, retry_after_seconds=60.0)))
+    before = SystemClock().wall()
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(link.run())
+        await until(lambda: link.view.next_try_at is not None)
+        task.cancel()
+    view = link.view
+    assert (view.state, view.last_error) == ("waiting", "no route")
+    assert before <= view.since <= SystemClock().wall()
+    assert before + 60 <= view.next_try_at <= before + 70
+
+
+async def test_the_last_error_outlives_the_links_return(dialling):
+    link = dialling(Console(LinkError("no route", retry=True), a_welcome()))
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(link.run())
+        await until(lambda: link.view.state == "online" and link.view.next_try_at is None)
+        view = link.view
+        task.cancel()
+    assert (view.reason, view.last_error) == (None, "no route")
