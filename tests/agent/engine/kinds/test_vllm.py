@@ -144,8 +144,8 @@ async def test_the_owner_may_say_how_much_memory_the_context_gets(make, tmp_path
 
 
 def test_a_large_model_may_take_its_time_to_load(make, tmp_path):
-    assert make().limits.startup_seconds == 240
-    assert make(of=a_folder(tmp_path)).limits.startup_seconds == 240 + 320
+    assert make().limits.startup_seconds == 600
+    assert make(of=a_folder(tmp_path)).limits.startup_seconds == 600 + 320
     assert make().limits.drain_seconds == module.STOP_SECONDS
 
 
