@@ -73,8 +73,7 @@ class Tally:
         """A client's request is over; empty names are those that callers made up."""
         known = self._label(model)
         self._requests[route or OTHER, known, outcome, str(status)] += 1
-        histogram = self._durations.setdefault((known,), Histogram(REQUEST_SECONDS))
-        histogram.observe(seconds)
+        _series(self._durations, known, REQUEST_SECONDS).observe(seconds)
 
     def attempt_ended(
         self,
@@ -93,8 +92,8 @@ class Tally:
         for kind, count in tokens.items():
             self._tokens[known, kind] += count
         if first_token_seconds is not None:
-            histogram = self._first_tokens.setdefault((known,), Histogram(FIRST_TOKEN_SECONDS))
-            histogram.observe(first_token_seconds)
+            series = _series(self._first_tokens, known, FIRST_TOKEN_SECONDS)
+            series.observe(first_token_seconds)
 
     def collect(self) -> Iterator[Metric]:
         """All of it as Prometheus's families."""
@@ -149,7 +148,9 @@ class Facts:
 
     def collect(self) -> Iterator[Metric]:
         """All of it as Prometheus's families."""
-        yield _labelled(GaugeMetricFamily, "build_info", "The version that runs.", "version", {self.version: 1})
+        yield _labelled(
+            GaugeMetricFamily, "build_info", "The version that runs.", "version", {self.version: 1}
+        )
         for name, told, value in (
             ("ready", "1 while requests can be served and booked.", self.is_ready),
             ("requests_open", "Requests being answered, pages included.", self.requests_open),
@@ -195,6 +196,15 @@ class _Collector:
 
     def collect(self) -> Iterable[Metric]:
         return self._families
+
+
+def _series(
+    known: dict[tuple[str, ...], Histogram], model: str, bounds: tuple[float, ...]
+) -> Histogram:
+    found = known.get((model,))
+    if found is None:
+        found = known[model,] = Histogram(bounds)
+    return found
 
 
 def _counter(
