@@ -24,7 +24,7 @@ BYOI = Path(sys.executable).with_name("byoi")
 SET_UP_SECONDS = 1500
 """The first time an environment of two gigabytes is fetched and compiled; on two cores, minutes."""
 
-START_SECONDS = 420
+START_SECONDS = 600
 END_SECONDS = 60
 
 

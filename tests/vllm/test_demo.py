@@ -7,7 +7,7 @@ import threading
 
 from openai import OpenAI
 
-START_SECONDS = 420
+START_SECONDS = 600
 
 
 def test_one_answer_and_nothing_left(machine, installed):
