@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from byoi_console.accounts.attempts import WrongAttempts
 from byoi_console.accounts.audit import Change
@@ -22,7 +22,7 @@ from byoi_wire.ids import OrgId
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Row
+    from sqlalchemy import ColumnElement, Row
 
     from byoi_console.accounts.audit import AuditLog
     from byoi_console.store.database import Database
@@ -158,12 +158,31 @@ class ApiKeys:
 
     async def list(self, org_id: OrgId) -> Sequence[KeyFacts]:
         """The organisation's keys that are not revoked, oldest first."""
-        query = select(api_keys).where(
-            api_keys.c.org_id == org_id, api_keys.c.revoked_at_ms.is_(None)
-        )
+        query = select(api_keys).where(*_unrevoked(org_id))
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(api_keys.c.created_at_ms))
             return [_facts(row) for row in rows]
+
+    async def newest(self, org_id: OrgId, *, limit: int, offset: int = 0) -> Sequence[KeyFacts]:
+        """Some of the organisation's keys that are not revoked, newest first."""
+        order = (api_keys.c.created_at_ms.desc(), api_keys.c.id)
+        query = select(api_keys).where(*_unrevoked(org_id)).order_by(*order)
+        async with self._database.read() as connection:
+            rows = await connection.execute(query.limit(limit).offset(offset))
+            return [_facts(row) for row in rows]
+
+    async def count(self, org_id: OrgId) -> int:
+        """How many of the organisation's keys are not revoked."""
+        query = select(func.count()).select_from(api_keys).where(*_unrevoked(org_id))
+        async with self._database.read() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def get(self, org_id: OrgId, key_id: str) -> KeyFacts | None:
+        """One of the organisation's keys; None: there is none, or it is revoked."""
+        query = select(api_keys).where(api_keys.c.id == key_id, *_unrevoked(org_id))
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).first()
+        return None if row is None else _facts(row)
 
     async def revoke(self, org_id: OrgId, key_id: str, actor: str) -> None:
         """End a key; the next request that shows it is refused.
@@ -211,6 +230,10 @@ class ApiKeys:
         if len(self._cache) >= _CACHE_KEYS:
             self._cache.clear()
         self._cache[key_hash] = _Cached(principal, self._monotonic() + seconds)
+
+
+def _unrevoked(org_id: OrgId) -> tuple[ColumnElement[bool], ...]:
+    return api_keys.c.org_id == org_id, api_keys.c.revoked_at_ms.is_(None)
 
 
 def _bearer(authorization: str | None) -> str | None:

@@ -11,7 +11,7 @@ from byoi_console.accounts.keys import KeyRequest
 from byoi_console.errors import InputInvalid, NotFound
 from byoi_console.pages.forms import DAY_SECONDS, choice_in, name_in, number_in
 from byoi_console.pages.guard import form_of, render, signed_in, text_of
-from byoi_console.pages.paging import page_of
+from byoi_console.pages.paging import PAGE_SIZE, Page, place_of
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
@@ -58,11 +58,13 @@ class KeyPages:
     async def show(self, request: Request) -> Response:
         """Every key that is not revoked, the newest first."""
         who = await signed_in(request, self._services)
-        keys = await self._services.keys.list(who.org_id)
+        total = await self._services.keys.count(who.org_id)
+        place = place_of(total, request)
+        keys = await self._services.keys.newest(who.org_id, limit=PAGE_SIZE, offset=place.offset)
         return render(
             request,
             "keys.html",
-            keys=page_of(keys[::-1], request),
+            keys=Page(keys, place.number, place.count, total),
             now_ms=self._services.now_ms(),
             notice=_NOTICES.get(request.query_params.get("done", ""), ""),
         )
@@ -129,8 +131,7 @@ class KeyPages:
         return render(request, "key_new.html", status_code=400 if problem else 200, **context)
 
     async def _key(self, request: Request, org_id: OrgId) -> KeyFacts:
-        keys = await self._services.keys.list(org_id)
-        found = next((key for key in keys if key.id == request.path_params["key_id"]), None)
+        found = await self._services.keys.get(org_id, request.path_params["key_id"])
         if found is None:
             raise NotFound("There is no such key, or it is revoked already.")
         return found

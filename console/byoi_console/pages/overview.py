@@ -52,7 +52,7 @@ class OverviewPages:
             online=[node for node in nodes if node.state == "online"],
             lost=[node for node in nodes if node.state in {"reconnecting", "unknown"}],
             models=models,
-            has_key=bool(await services.keys.list(who.org_id)),
+            has_key=await services.keys.count(who.org_id) > 0,
             today=total_of([each for each in sums if each.value == now]),
             week=total_of(sums),
             chart=tokens_by_day(week, sums, NARROW),

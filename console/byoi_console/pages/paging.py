@@ -26,10 +26,26 @@ class Page(Generic[Item]):
     total: int
 
 
-def page_of(items: Sequence[Item], request: Request, size: int = PAGE_SIZE) -> Page[Item]:
+@dataclass(frozen=True)
+class Place:
+    """A page before its items are fetched: `offset` is that of its first."""
+
+    number: int
+    count: int
+    offset: int
+
+
+def place_of(total: int, request: Request) -> Place:
     """The page that `?page=` names; what is no page of this list is the nearest one."""
     text = request.query_params.get("page", "1")
     is_number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
-    count = max(1, -(-len(items) // size))
+    count = max(1, -(-total // PAGE_SIZE))
     number = min(max(int(text), 1), count) if is_number else 1
-    return Page(items[(number - 1) * size : number * size], number, count, len(items))
+    return Place(number, count, (number - 1) * PAGE_SIZE)
+
+
+def page_of(items: Sequence[Item], request: Request) -> Page[Item]:
+    """The same of a list that is here already."""
+    place = place_of(len(items), request)
+    shown = items[place.offset : place.offset + PAGE_SIZE]
+    return Page(shown, place.number, place.count, len(items))

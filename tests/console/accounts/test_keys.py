@@ -207,3 +207,17 @@ async def test_a_hash_is_no_key(keys, org_id, database):
         await connection.execute(update(api_keys).values(key_hash="f" * 64))
     with pytest.raises(Unauthenticated):
         await keys.authenticate("Bearer " + "f" * 64)
+
+
+async def test_keys_are_counted_and_shown_a_page_at_a_time(keys, org_id, clock):
+    made = []
+    for number in range(5):
+        clock.seconds += 1
+        made.append((await keys.create(org_id, KeyRequest(name=f"{number}"), "x")).facts)
+    await keys.revoke(org_id, made[4].id, "x")
+    assert await keys.count(org_id) == 4
+    assert [key.name for key in await keys.newest(org_id, limit=2)] == ["3", "2"]
+    assert [key.name for key in await keys.newest(org_id, limit=9, offset=3)] == ["0"]
+    assert await keys.get(org_id, made[0].id) == made[0]
+    assert await keys.get(org_id, made[4].id) is None, "it is revoked"
+    assert await keys.get("org_other", made[0].id) is None
