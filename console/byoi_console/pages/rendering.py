@@ -33,7 +33,6 @@ _SYSTEMS: Final = (
     ("iPad", "iPadOS"),
     ("Mac OS X", "macOS"),
     ("Windows", "Windows"),
-    ("CrOS", "ChromeOS"),
     ("Linux", "Linux"),
 )
 
