@@ -24,7 +24,7 @@ from byoi_agent.config.paths import key_place, prepare
 from byoi_agent.control.instances import find
 from byoi_agent.control.schema import KeyChange
 from byoi_agent.errors import IdentityError
-from byoi_agent.identity.console_http import ConsoleHttp
+from byoi_agent.identity.console_http import ConsoleHttp, checked_console_url
 from byoi_agent.identity.enrolment import load_identity
 from byoi_agent.identity.keys import fingerprint_of
 from byoi_agent.identity.record import EnrolmentRecord, read_record
@@ -155,7 +155,9 @@ def _rotate_here(chosen: Chosen) -> KeyChange:
         rotation = KeyRotation(
             paths.identity_file,
             stores,
-            ConsoleHttp((settings.console or record.console_url).rstrip("/"), settings.ca_file),
+            ConsoleHttp(
+                checked_console_url(settings.console or record.console_url), settings.ca_file
+            ),
             now_ms=lambda: round(clock.wall() * 1000),
         )
         try:
