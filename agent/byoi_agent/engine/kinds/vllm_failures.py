@@ -119,9 +119,7 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
         "this vLLM does not know the model's architecture; choose another model",
     ),
     (
-        re.compile(
-            r"(?i)gated repo|is not a local folder and is not a valid|Repo id must be"
-        ),
+        re.compile(r"(?i)gated repo|is not a local folder and is not a valid|Repo id must be"),
         "the model's files are not here; download it first, and give its folder as --model",
     ),
     (
