@@ -159,7 +159,7 @@ class Demo:
 @pytest.fixture(scope="session")
 def start_demo(machine, installed):
     """Start demos that stay up; what is left of them at the end is killed."""
-    started = []
+    started, clients = [], []
 
     def start(*argv: str) -> Demo:
         ready = machine.folder / f"ready-{len(started)}.json"
@@ -172,9 +172,13 @@ def start_demo(machine, installed):
         )
         assert process.poll() is None, machine.log()
         machine.remember(process.pid)
-        return Demo(machine, process, json.loads(ready.read_text()))
+        demo = Demo(machine, process, json.loads(ready.read_text()))
+        clients.append(demo.client)
+        return demo
 
     yield start
+    for client in clients:
+        client.close()
     for process in started:
         if process.poll() is None:
             process.kill()

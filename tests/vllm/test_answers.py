@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -33,12 +34,12 @@ class Unix(http.client.HTTPConnection):
 
 
 def ask_engine(demo, method, path, body=None):
-    connection = Unix(demo.socket)
-    connection.request(
-        method, path, json.dumps(body) if body else None, {"content-type": "application/json"}
-    )
-    answer = connection.getresponse()
-    return answer.status, answer.read()
+    with contextlib.closing(Unix(demo.socket)) as connection:
+        connection.request(
+            method, path, json.dumps(body) if body else None, {"content-type": "application/json"}
+        )
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 def test_a_chat_is_answered_right(demo):
