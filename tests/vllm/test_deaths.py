@@ -43,14 +43,17 @@ class Node:
 
     async def serves(self):
         """Started if it is not; returns once a request would be answered."""
+        if self.process is None or self.process.process.returncode is not None:
+            await self.start()
+        await self.deployment.until(self.is_offered, RESTART_SECONDS)
+
+    async def start(self, *, wait: bool = True) -> None:
         if self.process is None:
             await self.deployment.enrol("vllm")
-        if self.process is None or self.process.process.returncode is not None:
-            self.process = await self.deployment.run_node(
-                "vllm", "--engine", "vllm", "--slots", str(STREAMS), seconds=START_SECONDS
-            )
-        await self.deployment.until(self.is_offered, RESTART_SECONDS)
-        return self
+        flags = ("--engine", "vllm", "--slots", str(STREAMS))
+        self.process = await self.deployment.run_node(
+            "vllm", *flags, wait=wait, seconds=START_SECONDS
+        )
 
     async def is_offered(self):
         engine = (await asyncio.to_thread(self.client.status)).engine
@@ -178,12 +181,11 @@ async def test_a_stream_runs_to_its_end_when_the_node_is_told_to_stop(node):
 
 
 async def test_told_to_stop_while_vllm_starts_nothing_is_left(node):
-    starting = await node.deployment.run_node(
-        "vllm", "--engine", "vllm", "--slots", str(STREAMS), wait=False
-    )
+    await node.start(wait=False)
+    starting = node.process
 
     async def core_starts():
-        return any("vllm" in " ".join(child.cmdline()) for child in starting.children())
+        return any("vllm.entrypoints" in title for title in node.tree().values())
 
     await node.deployment.until(core_starts, 60)
     await asyncio.sleep(5.0)  # in the midst of its imports, where it swallows a SIGTERM
