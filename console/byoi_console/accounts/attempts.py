@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, Final
 
 from byoi_console.errors import TooManyAttempts
@@ -10,13 +11,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PLACES: Final = 10_000
+_IPV6_NETWORK_BITS: Final = 64
+"""What one household or machine is given (RFC 6177): it has 2^64 addresses to come from."""
+
+
+def place_of(peer: str) -> str:
+    """What failures of this address are counted under: an IPv6 one stands for its network."""
+    if ":" not in peer:
+        return peer
+    try:
+        address = ipaddress.IPv6Address(peer.partition("%")[0])
+    except ValueError:
+        return peer
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address), _IPV6_NETWORK_BITS), strict=False))
 
 
 class WrongAttempts:
     """Sole owner of the count of failures per place (an address, an email).
 
-    Each place has `burst` failures, and gets one back every `refill_seconds`. At most 10,000
-    places are remembered; when there are more, the one that failed longest ago is forgotten.
+    Each place has `burst` failures, and gets one back every `refill_seconds`; all addresses of an
+    IPv6 network are one place. At most 10,000 places are remembered; when there are more, the one
+    that failed longest ago is forgotten.
     """
 
     def __init__(self, burst: int, refill_seconds: float, monotonic: Callable[[], float]) -> None:
@@ -48,6 +65,7 @@ class WrongAttempts:
             self._note(place)
 
     def _note(self, place: str) -> None:
+        place = place_of(place)
         count = self._current(place) + 1
         self._failures.pop(place, None)
         self._failures[place] = (count, self._monotonic())
@@ -55,5 +73,5 @@ class WrongAttempts:
             del self._failures[next(iter(self._failures))]
 
     def _current(self, place: str) -> float:
-        count, at = self._failures.get(place, (0.0, 0.0))
+        count, at = self._failures.get(place_of(place), (0.0, 0.0))
         return max(0.0, count - (self._monotonic() - at) / self._refill_seconds)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from byoi_console.errors import InputInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHORTEST: Final = 12
 LONGEST_BYTES: Final = 1024
@@ -52,11 +55,18 @@ class Passwords:
         async with self._turn:
             return await asyncio.to_thread(self._hasher.hash, password)
 
-    async def fits(self, hashed: str | None, password: str) -> bool:
-        """Whether this is the password; None takes the same time and never fits."""
+    async def fits(
+        self, hashed: str | None, password: str, *, check: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Whether this is the password; None takes the same time and never fits.
+
+        `check` is asked when the turn has come, and may raise: of many that were sent at once, the
+        first ones may have spent all the tries that there are.
+        """
         if len(password.encode(errors="surrogatepass")) > LONGEST_BYTES:
             return False
         async with self._turn:
+            check()
             if self._nobody is None:
                 self._nobody = await asyncio.to_thread(self._hasher.hash, secrets.token_hex(16))
             try:

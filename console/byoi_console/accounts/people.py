@@ -148,11 +148,18 @@ class People:
             TooManyAttempts: too many wrong ones from this peer or for this email.
         """
         email = email.strip().lower()[:_EMAIL_LIMIT]
-        for place in (peer, email):
-            self._wrong.check(place)
+
+        # An email may be any text, an address as well: failures of the one are not the other's.
+        places = (peer, f"email {email}")
+
+        def check() -> None:
+            for place in places:
+                self._wrong.check(place)
+
+        check()
         person, hashed = await self._find(email)
-        if not await self._passwords.fits(hashed, password) or person is None:
-            self._wrong.failed(peer, email)
+        if not await self._passwords.fits(hashed, password, check=check) or person is None:
+            self._wrong.failed(*places)  # before the next one's turn begins
             raise Unauthenticated("Wrong email or password.")
         return person
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from byoi_console.accounts.attempts import WrongAttempts
+from byoi_console.accounts.attempts import WrongAttempts, place_of
 from byoi_console.accounts.audit import Change
 from byoi_console.clock import wall_ms
 from byoi_console.errors import (
@@ -313,6 +313,7 @@ class Devices:
         code = read_user_code(user_code)
         query = select(device_codes).where(device_codes.c.user_code == code)
         row = (await connection.execute(query)).first() if code else None
+        self._refuse_guesser(approver, peer)  # again: of many at once, the first ones count too
         if row is None:
             for place in _places(approver, peer):
                 self._wrong_codes.failed(place, self._monotonic())
@@ -340,7 +341,7 @@ class Devices:
 
 
 def _places(approver: Approver, peer: str) -> tuple[str, str]:
-    return f"by {approver.name}", f"from {peer}"
+    return f"by {approver.name}", f"from {place_of(peer)}"
 
 
 def _taken_over(approval: Approval, previous: tuple[PreviousNode, ...]) -> PreviousNode | None:

@@ -52,3 +52,14 @@ async def test_nobody_s_password_takes_as_long_as_somebody_s():
             await passwords.fits(kept, "wrong")
         spent.append(time.process_time() - begun)
     assert spent[1] > spent[0] / 3
+
+
+async def test_whoever_waits_for_a_turn_is_asked_again_when_it_comes():
+    passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    hashed = await passwords.hash("right")
+
+    def check():
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await passwords.fits(hashed, "right", check=check)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 
 import pytest
@@ -82,3 +83,22 @@ async def test_guessing_at_one_email_is_slowed_from_wherever_it_comes(people, cl
         await people.authenticate(basic("a@example.org", made.password), peer="10.0.0.9")
     clock.seconds += 21
     await people.authenticate(basic("a@example.org", made.password), peer="10.0.0.9")
+
+
+async def test_guesses_sent_all_at_once_are_no_more_than_those_sent_one_by_one(people):
+    made = await people.create_admin("a@example.org")
+    guesses = [
+        people.sign_in(made.email, f"guess {number}", peer="10.0.0.1") for number in range(40)
+    ]
+    ends = [type(end) for end in await asyncio.gather(*guesses, return_exceptions=True)]
+    # One more may be under way in the second thread when the last try is spent.
+    assert 5 <= ends.count(Unauthenticated) <= 6
+    assert ends.count(TooManyAttempts) == 40 - ends.count(Unauthenticated)
+
+
+async def test_an_address_given_as_an_email_locks_nobody_there_out(people):
+    made = await people.create_admin("a@example.org")
+    for _ in range(5):
+        with pytest.raises(Unauthenticated):
+            await people.sign_in("192.0.2.7", "x", peer="10.0.0.1")
+    await people.sign_in(made.email, made.password, peer="192.0.2.7")

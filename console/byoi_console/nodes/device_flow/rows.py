@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select
 
+from byoi_console.accounts.attempts import place_of
 from byoi_console.errors import TooManyDevices
 from byoi_console.nodes import proofs
 from byoi_console.nodes.admission import HostFacts
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from byoi_console.nodes.device_flow.requests import Approver
 
 PER_ADDRESS: Final = 32
-"""Codes that may wait at a time for machines of one address: a class room, not a flood."""
+"""Codes that may wait at a time for machines of one address (of IPv6, one network of 64 bits): a
+class room, not a flood."""
 
 IN_ALL: Final = 10_000
 """Codes that may wait at a time: one in two million of all there are."""
@@ -36,14 +38,16 @@ async def refuse_crowd(connection: AsyncConnection, peer: str, now_ms: int) -> N
     Raises:
         TooManyDevices: too many wait already, in all or for this peer.
     """
-    waiting = select(func.count(), func.min(device_codes.c.expires_at_ms)).where(
-        device_codes.c.state == "pending"
+    waiting = (
+        select(device_codes.c.peer, func.count(), func.min(device_codes.c.expires_at_ms))
+        .where(device_codes.c.state == "pending")
+        .group_by(device_codes.c.peer)
     )
-    theirs = waiting.where(device_codes.c.peer == peer)
-    for query, limit in ((theirs, PER_ADDRESS), (waiting, IN_ALL)):
-        count, first_ends_ms = (await connection.execute(query)).one()
-        if count >= limit:
-            raise TooManyDevices((first_ends_ms - now_ms) / 1000)
+    found = (await connection.execute(waiting)).all()
+    theirs = [row for row in found if place_of(row[0]) == place_of(peer)]
+    for those, limit in ((theirs, PER_ADDRESS), (found, IN_ALL)):
+        if sum(count for _, count, _ in those) >= limit:
+            raise TooManyDevices((min(ends_ms for _, _, ends_ms in those) - now_ms) / 1000)
 
 
 async def unused_code(connection: AsyncConnection) -> str:

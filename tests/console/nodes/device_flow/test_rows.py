@@ -28,6 +28,15 @@ async def test_one_address_cannot_fill_the_table(devices, device, clock, monkeyp
     await devices.start(asking(device()), peer="10.0.0.3")
 
 
+async def test_an_ipv6_network_is_one_address_of_many(devices, device, monkeypatch):
+    monkeypatch.setattr(rows, "PER_ADDRESS", 3)
+    for number in range(3):
+        await devices.start(asking(device()), peer=f"2001:db8::{number}")
+    with pytest.raises(TooManyDevices):
+        await devices.start(asking(device()), peer="2001:db8::ffff:1")
+    await devices.start(asking(device()), peer="2001:db8:0:1::1")
+
+
 async def test_two_machines_never_show_the_same_code(devices, device, monkeypatch):
     drawn = iter(["B" * 8, "B" * 8, "B" * 8, "C" * 8])
     monkeypatch.setattr(rows, "new_user_code", lambda _: next(drawn))
