@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -17,12 +16,11 @@ from byoi_agent.config.settings import (
     strays,
     variable_of,
 )
+from byoi_agent.config.toml_file import BYTE_ORDER_MARK, UnfitFile, table_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-_AT_LINE: Final = re.compile(r"\(at line (\d+), column \d+\)")
 
 
 @dataclass(frozen=True)
@@ -41,21 +39,17 @@ class Problem:
 def problems_of(file: Path) -> tuple[Problem, ...]:
     """All that is wrong with a file, in its own order; empty where `byoi run` would take it."""
     try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        return (Problem(f"cannot be read: {error.strerror}"),)
-    except UnicodeDecodeError:
-        return (Problem("is not text in UTF-8"),)
-    return problems_in(text)
+        return problems_in(text_of(file))
+    except UnfitFile as unfit:
+        return (Problem(str(unfit)),)
 
 
 def problems_in(text: str) -> tuple[Problem, ...]:
     """All that is wrong with a file of this content."""
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        at = _AT_LINE.search(str(error))
-        return (Problem(f"is not valid TOML: {error}", int(at[1]) if at else None),)
+        table = table_of(text)
+    except UnfitFile as unfit:
+        return (Problem(str(unfit), unfit.line),)
     unknown = [
         Problem(f"unknown key {key!r}{nearest(key, Settings.model_fields)}", line_of(key, text))
         for key in table
@@ -79,7 +73,7 @@ def line_of(key: str, text: str) -> int | None:
     """The line, from 1, that sets a top-level key or opens the table of that name."""
     spelt = rf"[\"']?{re.escape(key)}[\"']?"
     found = re.compile(rf"^[ \t]*(?:{spelt}[ \t]*[=.]|\[+[ \t]*{spelt}[ \t]*[\].])").match
-    lines = enumerate(text.splitlines(), start=1)
+    lines = enumerate(text.removeprefix(BYTE_ORDER_MARK).splitlines(), start=1)
     return next((number for number, line in lines if found(line)), None)
 
 

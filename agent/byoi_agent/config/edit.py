@@ -10,6 +10,7 @@ from tomlkit.exceptions import TOMLKitError
 from byoi_agent.config.check import problems_in
 from byoi_agent.config.files import make_private_folder, rewrite
 from byoi_agent.config.settings import Settings, nearest
+from byoi_agent.config.toml_file import BYTE_ORDER_MARK, UnfitFile, table_of, text_of
 from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,27 +38,26 @@ def set_value(file: Path, name: str, value: str | float | None) -> None:
 
 
 def _changed(text: str, name: str, value: str | float | None, file: Path) -> str:
+    mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
     try:
-        document = tomlkit.parse(text)
+        table_of(text)
+        document = tomlkit.parse(text.removeprefix(mark))
+    except UnfitFile as unfit:
+        raise ConfigError(f"{file} {unfit}") from unfit
     except TOMLKitError as error:
         raise ConfigError(f"{file} is not valid TOML: {error}") from error
     if value is None:
         document.pop(name, None)
     else:
         document[name] = value
-    return tomlkit.dumps(document)
+    return mark + tomlkit.dumps(document)
 
 
 def _read(file: Path) -> str:
     try:
-        # Bytes, so that a file with Windows' line ends keeps them.
-        return file.read_bytes().decode()
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file} is not text in UTF-8") from error
+        return text_of(file) if file.exists() else ""
+    except UnfitFile as unfit:
+        raise ConfigError(f"{file} {unfit}") from unfit
 
 
 def _write(file: Path, text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from byoi_agent.config.toml_file import UnfitFile, table_of, text_of
 from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -146,6 +146,13 @@ class Settings(BaseModel):
         description="loopback port that serves /metrics alone, without a token; none if unset",
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_yes_or_no(cls, value: object) -> object:
+        if isinstance(value, bool):  # which would count as 1 or 0
+            raise ValueError("true and false mean nothing here")  # noqa: TRY004 pydantic's way
+        return value
+
     @field_validator("engine")
     @classmethod
     def _known_engine(cls, value: str) -> str:
@@ -228,11 +235,9 @@ def _from_file(file: Path | None) -> dict[str, object]:
     if file is None:
         return {}
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{file} is not valid TOML: {error}") from error
+        table = table_of(text_of(file))
+    except UnfitFile as unfit:
+        raise ConfigError(f"{file} {unfit}") from unfit
     for key in table:
         if key not in Settings.model_fields:
             raise ConfigError(f"{file}: unknown key {key!r}{nearest(key, Settings.model_fields)}")

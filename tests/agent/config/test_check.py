@@ -52,7 +52,9 @@ def test_the_line_of_a_key_is_found_however_toml_lets_it_be_written(text, line):
 def test_a_file_that_cannot_be_read_is_one_problem(tmp_path):
     assert "No such file" in problems_of(tmp_path / "none.toml")[0].text
     (tmp_path / "latin.toml").write_bytes(b"model = '\xe9'")
-    assert problems_of(tmp_path / "latin.toml") == (Problem("is not text in UTF-8"),)
+    assert problems_of(tmp_path / "latin.toml") == (
+        Problem("is not text in UTF-8; save it as UTF-8"),
+    )
 
 
 def test_a_problem_is_told_with_the_place_first(tmp_path):
@@ -67,3 +69,8 @@ def test_every_variable_that_is_wrong_is_told_and_not_only_the_first():
         "the variable BYOI_QUEUE",
     ]
     assert "did you mean 'BYOI_QUEUE'" in told[2]
+
+
+def test_true_is_no_number_and_the_first_line_is_found_behind_a_mark():
+    assert [problem.line for problem in problems_in("\ufeffslots = true\n")] == [1]
+    assert "true and false mean nothing" in problems_in("drain_seconds = true\n")[0].text

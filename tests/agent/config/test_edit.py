@@ -104,3 +104,9 @@ def test_a_folder_that_cannot_be_written_to_is_told(file, monkeypatch):
         set_value(file, "slots", 3)
     assert file.read_text() == TEXT
     assert [path.name for path in file.parent.iterdir()] == ["config.toml"]
+
+
+def test_a_file_as_a_windows_editor_left_it_is_left_so(file):
+    file.write_bytes(b"\xef\xbb\xbfslots = 2\r\nqueue = 1\r\n")
+    set_value(file, "slots", 4)
+    assert file.read_bytes() == b"\xef\xbb\xbfslots = 4\r\nqueue = 1\r\n"
