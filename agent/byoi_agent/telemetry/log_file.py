@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from logging.handlers import RotatingFileHandler
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +76,8 @@ def newest(
         except FileNotFoundError:
             break
         text = content[: to_bytes if number == 0 else None].decode(errors="replace")
-        for line in reversed(text.splitlines()):
+        # Not splitlines(): text in a line may hold what Unicode counts as the end of one.
+        for line in reversed(text.removesuffix("\n").split("\n") if text else []):
             if len(found) >= count:
                 return found[::-1]
             if wanted(line):
@@ -90,16 +91,16 @@ def follow(file: Path, pause: Callable[[], None], *, from_bytes: int) -> Iterato
     try:
         if reader is not None:
             reader.seek(from_bytes)
-        held = ""
+        held = b""  # bytes: half a letter is none yet
         while True:
             # Asked first: what was still written to the old file after a last look is then read.
             is_over = _is_other(file, reader)
-            *lines, held = (held + (reader.read() if reader is not None else "")).split("\n")
-            yield from lines
+            *lines, held = (held + (reader.read() if reader is not None else b"")).split(b"\n")
+            yield from map(_text, lines)
             if is_over:
                 if held:
-                    yield held
-                    held = ""
+                    yield _text(held)
+                    held = b""
                 if reader is not None:
                     reader.close()
                 reader = _open(file)
@@ -119,14 +120,18 @@ def level_of(line: str) -> int:
     return logging.getLevelNamesMapping().get(name, logging.CRITICAL)
 
 
-def _open(file: Path) -> TextIO | None:
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace")
+
+
+def _open(file: Path) -> BinaryIO | None:
     try:
-        return file.open(encoding="utf-8", errors="replace")
+        return file.open("rb")
     except FileNotFoundError:
         return None
 
 
-def _is_other(file: Path, reader: TextIO | None) -> bool:
+def _is_other(file: Path, reader: BinaryIO | None) -> bool:
     """Whether another file has the name now, or the same one was emptied."""
     try:
         now = file.stat()

@@ -156,3 +156,32 @@ def rotate(file, last, first):
 )
 def test_a_line_is_as_important_as_it_says(line, level):
     assert level_of(line) == level
+
+
+def test_what_unicode_counts_as_the_end_of_a_line_is_none(file):
+    lines = [a_line("a\u2028b\x85c"), a_line("d")]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert json.loads(lines[0])["event"] == "a\u2028b\x85c"
+    assert newest(file, 9, everything) == lines
+
+
+def test_a_letter_that_is_written_in_two_pieces_comes_whole(file):
+    line = "caf\u00e9".encode()
+    assert collected(file, [line[:-1], line[-1:] + b"\n"]) == ["caf\u00e9"]
+
+
+def collected(file, pieces):
+    """What `follow` tells while these bytes are appended to an empty file, one after the other."""
+    file.write_bytes(b"")
+    coming, found = iter(pieces), []
+
+    def pause():
+        if (piece := next(coming, None)) is None:
+            raise Over
+        with file.open("ab") as writer:
+            writer.write(piece)
+
+    with contextlib.suppress(Over):
+        for line in follow(file, pause, from_bytes=0):
+            found.append(line)  # noqa: PERF402 what came before the end counts
+    return found
