@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 _DISK_FAILURES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 """What a disk says that is full, or has failed: no fault of ours."""
 
+_PLACE_FAILURES: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR}
+)
+"""What is said of a place that this user cannot use, or that can be none: the owner chose it."""
+
 
 @dataclass
 class Invocation:
@@ -147,6 +152,13 @@ def _told(error: BaseException) -> int:
             f"byoi: cannot write{where}: {error.strerror}; make room and try again", err=True
         )
         return EXIT_FAILED
+    if isinstance(error, OSError) and error.errno in _PLACE_FAILURES and error.filename:
+        click.echo(
+            f"byoi: {error.filename} cannot be used: {error.strerror}; choose another place, "
+            "or give this user the right to it",
+            err=True,
+        )
+        return EXIT_CONFIG
     click.echo(
         f"byoi: a fault of byoi itself ({type(error).__name__}: {error}); "
         "please report it with the output of --debug",

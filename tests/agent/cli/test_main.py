@@ -43,6 +43,7 @@ def failing(monkeypatch):
         (errors.AgentError("x"), 1),
         (ValueError("x"), 70),
         (OSError(errno.ENOSPC, "No space left on device"), 1),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "/x"), 78),
         (OSError(errno.EBADF, "Bad file descriptor"), 70),
         (KeyboardInterrupt(), 130),
         (click.UsageError("x"), 64),
@@ -69,6 +70,13 @@ def test_a_full_disk_is_no_fault_of_ours(byoi, failing):
     _, _, err = byoi("version")
     words = "cannot write /state/control.json: No space left on device; make room and try again"
     assert err == f"byoi: {words}\n"
+
+
+def test_a_place_that_cannot_be_used_is_no_fault_of_ours(byoi, tmp_path):
+    code, _, err = byoi("status", "--data-dir", tmp_path / ("x" * 5000))
+    assert code == 78
+    assert err.endswith("give this user the right to it\n")
+    assert "File name too long" in err
 
 
 def test_debug_shows_the_traceback(byoi, failing):
