@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from aiohttp import ClientResponse
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 CALL_SECONDS: Final = 20.0
 ANSWER_LIMIT_BYTES: Final = 64 * 1024
+
+NAME_PATTERN: Final = r"^[A-Za-z0-9_.:-]{1,128}$"
+"""How a console may call a node or a key: both are shown in terminals."""
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _RETRY_LIMIT_SECONDS: Final = 3600.0
@@ -80,7 +84,7 @@ class ConsoleHttp:
                     self.base + path, json=dict(body), ssl=trust, allow_redirects=False
                 ) as response,
             ):
-                text = await response.content.read(ANSWER_LIMIT_BYTES)
+                text = await _body_of(response)
                 return Reply(response.status, text, _seconds(response.headers.get("retry-after")))
         except aiohttp.ClientConnectorCertificateError as error:
             raise IdentityError(
@@ -163,6 +167,16 @@ def signed(key: Ed25519PrivateKey, tag: bytes, *parts: bytes) -> str:
 def printable(text: str) -> str:
     """One line of a stranger's text, safe for a terminal."""
     return "".join(c for c in text if c.isprintable())[:_WORDS_LIMIT]
+
+
+async def _body_of(response: ClientResponse) -> bytes:
+    """All of it, in however many pieces it comes, up to what any answer of a console needs."""
+    body = bytearray()
+    while len(body) < ANSWER_LIMIT_BYTES:
+        if not (piece := await response.content.read(ANSWER_LIMIT_BYTES - len(body))):
+            break
+        body += piece
+    return bytes(body)
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:

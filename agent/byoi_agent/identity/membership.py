@@ -6,11 +6,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from byoi_agent.errors import IdentityError
 from byoi_agent.identity import stores as key_stores
-from byoi_agent.identity.console_http import printable
+from byoi_agent.identity.console_http import NAME_PATTERN, printable
 from byoi_agent.identity.credential_store import CredentialStore
 from byoi_agent.identity.keys import (
     Identity,
@@ -35,10 +35,10 @@ class Admission(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    node_id: NodeId
-    key_id: KeyId
+    node_id: NodeId = Field(pattern=NAME_PATTERN)
+    key_id: KeyId = Field(pattern=NAME_PATTERN)
     console_key: str
-    console_key_id: KeyId
+    console_key_id: KeyId = Field(pattern=NAME_PATTERN)
     origin: _Words
     name: _Words | None = None
     organisation: _Words | None = None

@@ -16,11 +16,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from byoi_agent.errors import IdentityError
 from byoi_agent.identity import stores as key_stores
-from byoi_agent.identity.console_http import ConsoleHttp, signed
+from byoi_agent.identity.console_http import NAME_PATTERN, ConsoleHttp, signed
 from byoi_agent.identity.credential_store import CredentialStore
 from byoi_agent.identity.keys import fingerprint_of, public_key_text, raw_public_key
 from byoi_agent.identity.membership import identity_of
@@ -50,7 +50,7 @@ _Result = TypeVar("_Result")
 
 
 class _Answer(BaseModel):
-    key_id: KeyId
+    key_id: KeyId = Field(pattern=NAME_PATTERN)
 
 
 class KeyRotation:

@@ -130,3 +130,14 @@ def test_what_needs_the_owner_comes_with_its_mend_and_no_markup_is_believed():
     report = REPORT.model_copy(update={"warnings": (warning,)})
     Console(file=out, width=120).print(status_view(report, NOW))
     assert "warning  [red]full[/red]\n         make room" in out.getvalue()
+
+
+def test_what_a_console_says_does_not_steer_the_terminal():
+    said = LinkStatus(
+        state="waiting", console_url="https://c", reason="\x1b]0;x\x07\x9b31mbye\nnode"
+    )
+    shown = io.StringIO()
+    Console(file=shown, width=120).print(status_view(REPORT.model_copy(update={"link": said}), NOW))
+    (line,) = (line for line in shown.getvalue().splitlines() if "waiting (" in line)
+    assert "bye\N{REPLACEMENT CHARACTER}node" in line
+    assert line.isprintable()

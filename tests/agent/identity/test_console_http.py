@@ -4,11 +4,12 @@ import asyncio
 import base64
 
 import pytest
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.test_utils import TestServer
 
 from byoi_agent.errors import ConfigError, IdentityError, LinkError
 from byoi_agent.identity.console_http import (
+    ANSWER_LIMIT_BYTES,
     ConsoleHttp,
     Reply,
     checked_console_url,
@@ -40,6 +41,36 @@ async def test_an_answer_comes_with_the_console_s_hint(asked):
     reply = await ConsoleHttp(url).post("/agent/v1/device", {"a": 1})
     assert reply == Reply(503, b"x", 3600.0)
     assert heard == [("/agent/v1/device", {"a": 1})]
+
+
+async def test_an_answer_in_pieces_is_one_answer(monkeypatch):
+    was_read, read_of_its_own = asyncio.Event(), StreamReader.read
+
+    async def read(self, limit):
+        piece = await read_of_its_own(self, limit)
+        was_read.set()
+        return piece
+
+    monkeypatch.setattr(StreamReader, "read", read)
+
+    async def door(reader, writer):
+        await reader.readuntil(b"}")
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+        await was_read.wait()
+        writer.write(b"5\r\n then\r\n0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(door, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        reply = await ConsoleHttp(f"http://127.0.0.1:{port}").post("/", {})
+    assert reply == Reply(200, b"first then")
+
+
+async def test_of_an_endless_answer_only_the_beginning_is_read(asked):
+    url, answers, _ = asked
+    answers.append(web.Response(body=b"x" * (ANSWER_LIMIT_BYTES + 1)))
+    assert len((await ConsoleHttp(url).post("/", {})).text) == ANSWER_LIMIT_BYTES
 
 
 async def test_a_date_as_a_hint_is_none(asked):

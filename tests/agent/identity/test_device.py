@@ -94,6 +94,15 @@ async def test_an_approved_machine_is_a_node_with_what_the_person_chose(
     assert clock.now == 1010.0  # two questions, five seconds before each
 
 
+@pytest.mark.parametrize("field", ["node_id", "key_id", "console_key_id"])
+async def test_a_name_that_would_steer_a_terminal_is_no_answer(enrol, console, tmp_path, field):
+    console.will(DEVICE, (200, CODE))
+    console.will(TOKEN, (200, {**ADMITTED, field: "n1\x1b]0;evil\x07"}))
+    with pytest.raises(IdentityError, match="not like a byoi console"):
+        await enrol()
+    assert keys(tmp_path) == []
+
+
 async def test_what_is_sent_proves_the_key_and_carries_the_sign_of_the_machine(enrol, console):
     console.will(DEVICE, (200, CODE))
     console.will(TOKEN, (200, ADMITTED))
