@@ -58,7 +58,7 @@ check: $(TOOLS) ## format, lint, types, arrows between rooms, dead code, spellin
 	$(BIN)/lint-imports --no-cache
 	cd wire && ../$(BIN)/deptry .
 	cd agent && ../$(BIN)/deptry . --per-rule-ignores 'DEP001=xllamacpp,DEP002=uv|byoi-console'  # the engine's own; programs
-	cd console && ../$(BIN)/deptry . --per-rule-ignores 'DEP002=aiosqlite|python-multipart'  # named in the database's URL; Starlette's own for forms
+	cd console && ../$(BIN)/deptry . --per-rule-ignores 'DEP002=aiosqlite'  # named in the database's URL
 	$(BIN)/vulture
 	$(BIN)/codespell
 	$(BIN)/mkdocs build --quiet --strict

@@ -10,10 +10,10 @@ from starlette.routing import Route
 
 from byoi_console.api.requests import admin_of, body_of, moment, peer_of
 from byoi_console.errors import InputInvalid
-from byoi_console.nodes.admission import MACHINE_PATTERN, HostFacts
 from byoi_console.nodes.device_flow.requests import DeviceRequest, GrantRequest
 from byoi_console.nodes.enrolment import JoinRequest
 from byoi_console.nodes.join_tokens import DEFAULT_SECONDS
+from byoi_console.nodes.membership import MACHINE_PATTERN, HostFacts
 from byoi_console.nodes.node_requests import KeyRequest, UnenrolRequest
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from byoi_console.api.requests import admin_of, body_of, moment
 from byoi_console.clock import wall_ms
 from byoi_console.errors import NotFound
-from byoi_console.nodes.admission import Mode, Readable, Visibility
+from byoi_console.nodes.membership import Mode, Readable, Visibility
 from byoi_console.nodes.presence import presence
 from byoi_console.nodes.records import NodeChanges
 from byoi_wire.ids import NodeId

@@ -21,7 +21,14 @@ from byoi_console.errors import (
     TooManyAttempts,
 )
 from byoi_console.nodes import proofs
-from byoi_console.nodes.admission import (
+from byoi_console.nodes.device_flow import machine, rows
+from byoi_console.nodes.device_flow.guesses import WrongCodes
+from byoi_console.nodes.device_flow.requests import (
+    Approved,
+    DeviceAuthorization,
+)
+from byoi_console.nodes.device_flow.user_codes import read_user_code, spelled
+from byoi_console.nodes.membership import (
     HostFacts,
     Mode,
     Newcomer,
@@ -31,13 +38,6 @@ from byoi_console.nodes.admission import (
     host_as_kept,
     take_over,
 )
-from byoi_console.nodes.device_flow import machine, rows
-from byoi_console.nodes.device_flow.guesses import WrongCodes
-from byoi_console.nodes.device_flow.requests import (
-    Approved,
-    DeviceAuthorization,
-)
-from byoi_console.nodes.device_flow.user_codes import read_user_code, spelled
 from byoi_console.store.database import hold_lock
 from byoi_console.store.identifiers import new_id, secret_hash
 from byoi_console.store.tables import device_codes, node_keys
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from byoi_console.accounts.audit import AuditLog
-    from byoi_console.nodes.admission import Enrolled
     from byoi_console.nodes.device_flow.requests import (
         Approval,
         Approver,
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
         PreviousNode,
     )
     from byoi_console.nodes.keys import ConsoleKeys
+    from byoi_console.nodes.membership import Enrolled
     from byoi_console.store.database import Database
 
 _PEER_LENGTH: Final = 64

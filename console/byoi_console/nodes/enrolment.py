@@ -13,7 +13,7 @@ from byoi_console.accounts.audit import Change
 from byoi_console.clock import wall_ms
 from byoi_console.errors import EnrolmentRefused
 from byoi_console.nodes import proofs
-from byoi_console.nodes.admission import (
+from byoi_console.nodes.membership import (
     MACHINE_PATTERN,
     Enrolled,
     HostFacts,

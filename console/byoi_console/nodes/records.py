@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from byoi_console.accounts.audit import Change
 from byoi_console.clock import wall_ms
 from byoi_console.errors import NotFound
-from byoi_console.nodes.admission import host_of
+from byoi_console.nodes.membership import host_of
 from byoi_console.store.tables import node_keys, nodes
 from byoi_wire.fingerprint import fingerprint, spoken
 from byoi_wire.ids import KeyId, NodeId, OrgId
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from byoi_console.accounts.audit import AuditLog
-    from byoi_console.nodes.admission import Mode, Visibility
+    from byoi_console.nodes.membership import Mode, Visibility
     from byoi_console.store.database import Database
 
 

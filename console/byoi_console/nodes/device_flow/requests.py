@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from byoi_console.nodes.admission import MACHINE_PATTERN, HostFacts, Mode, Readable, Visibility
+from byoi_console.nodes.membership import MACHINE_PATTERN, HostFacts, Mode, Readable, Visibility
 
 if TYPE_CHECKING:
     from byoi_wire.ids import NodeId, OrgId

@@ -10,10 +10,10 @@ from sqlalchemy import func, select
 from byoi_console.accounts.attempts import place_of
 from byoi_console.errors import TooManyDevices
 from byoi_console.nodes import proofs
-from byoi_console.nodes.admission import HostFacts
 from byoi_console.nodes.device_flow.machine import Code
 from byoi_console.nodes.device_flow.requests import DeviceView, PreviousNode
 from byoi_console.nodes.device_flow.user_codes import new_user_code, spelled
+from byoi_console.nodes.membership import HostFacts
 from byoi_console.store.tables import device_codes, nodes
 from byoi_wire.fingerprint import fingerprint, spoken
 from byoi_wire.ids import NodeId, OrgId
