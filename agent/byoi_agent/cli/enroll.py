@@ -227,5 +227,12 @@ def _tell(enrolled: Enrolled, *, as_json: bool) -> None:
     click.echo("Next: byoi run")
 
 
-_SEEN_BY: Final = {"org": "your organisation", "community": "the community"}
-_SERVES: Final = {"dedicated": "always", "idle": "while this machine is idle"}
+# Chosen is not done: what this version does not do yet is kept for one that does.
+_SEEN_BY: Final = {
+    "org": "your organisation",
+    "community": "your organisation (the community is chosen; this version does not serve it yet)",
+}
+_SERVES: Final = {
+    "dedicated": "always",
+    "idle": "always (while idle is chosen; this version does not heed it yet)",
+}

@@ -140,7 +140,9 @@ def test_without_a_token_a_person_approves_the_code(enroll, console, monkeypatch
     assert "Enrolled with http://console as n3 (rig)." in out
     assert "organisation       Acme" in out
     assert "seen by            your organisation" in out
-    assert "serves             while this machine is idle" in out
+    assert (
+        "serves             always (while idle is chosen; this version does not heed it yet)" in out
+    )
     assert "only you can read" in err
 
 

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import update
 
 from byoi_console.nodes.enrolment import JoinRequest
+from byoi_console.nodes.records import NodeChanges
 from byoi_console.pages.node_page import ACTIONS
 from byoi_console.store.tables import nodes
 
@@ -20,6 +21,16 @@ async def test_all_that_is_known_of_a_node_is_on_its_page(browser, node_id, reco
     assert answer.status == 200
     for part in (node_id, key.fingerprint, "not used yet", "a join token", "offline"):
         assert part in answer.text
+
+
+async def test_what_was_chosen_and_is_not_done_yet_is_said(browser, node_id, records):
+    page = await browser.get(f"/nodes/{node_id}")
+    assert "does not" not in page.text
+    await records.change(node_id, NodeChanges(visibility="community", mode="idle"), "person_1")
+    page = await browser.get(f"/nodes/{node_id}")
+    assert "its organisation only" in page.text
+    assert "the community is chosen, which this version does not serve yet" in page.text
+    assert "while nobody uses it is chosen, which this version does not heed yet" in page.text
 
 
 async def test_a_node_of_others_is_not_there(browser, node_id, other_org, database):
