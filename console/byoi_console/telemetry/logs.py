@@ -69,11 +69,15 @@ class HumanLines(logging.Formatter):
         time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         fields = "".join(f" {name}={value!s}" for name, value in fields_of(record).items())
         text = f"{time} {record.levelname.lower():7} {record.getMessage()}{fields}"
-        # Names that users chose may hold line breaks: one event stays one line.
-        text = text.replace("\r", "\\r").replace("\n", "\\n")
+        text = _printable(text)
         if record.exc_info:
             text = f"{text}\n{_traceback(self, record)}"
         return redact(text)
+
+
+def _printable(text: str) -> str:
+    """What strangers say stays on its line, and moves no terminal's cursor."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:

@@ -85,3 +85,9 @@ def test_of_a_database_s_complaint_only_what_the_database_said_is_logged(told, f
 
 def test_a_password_in_an_address_is_a_secret():
     assert redact("at postgresql://u:p4ss@host/b") == "at postgresql://u:…@host/b"
+
+
+def test_a_line_for_people_does_not_steer_the_terminal(told):
+    stream = told("human")
+    logging.getLogger("x").info("node link ended", extra={"reason": "a\x1b]0;x\x07\x9b2J\u202eb"})
+    assert stream.getvalue().endswith("reason=a\\x1b]0;x\\x07\\x9b2J\\u202eb\n")
