@@ -41,9 +41,10 @@ class OpenLink(NamedTuple):
 
 
 class OneTimeLinks:
-    """Sole owner of the links; of their tokens only hashes are kept.
+    """Owner of the links; of their tokens only hashes are kept.
 
-    A link lives a day, is used once, and ends when a newer one for the same end is made.
+    A link lives a day, is used once, and ends when a newer one for the same end is made, or when
+    the password that it could replace was changed otherwise.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from byoi_console.accounts.sign_ins import end_sign_ins
 from byoi_console.clock import wall_ms
 from byoi_console.errors import InputInvalid, NotFound, Unauthenticated
 from byoi_console.store.identifiers import new_id
-from byoi_console.store.tables import members, organisations, people
+from byoi_console.store.tables import members, one_time_links, organisations, people
 from byoi_wire.ids import OrgId
 
 if TYPE_CHECKING:
@@ -207,10 +207,14 @@ class People:
         actor: str,
         keep: str | None = None,
     ) -> None:
-        """Another password within the caller's transaction; sign-ins end, save the one to keep."""
+        """Another password within the caller's transaction.
+
+        Sign-ins end, save the one to keep, and so do links by which it could be changed again.
+        """
         query = update(people).where(people.c.id == person.person_id)
         await connection.execute(query.values(password_hash=hashed))
         await end_sign_ins(connection, person.person_id, self._now_ms(), but=keep)
+        await _end_links(connection, person.person_id, self._now_ms())
         change = Change(actor, "person.password_set", person.person_id, person.org_id, {})
         await self._audit.record(connection, change)
 
@@ -232,6 +236,14 @@ class People:
 async def count_people(connection: AsyncConnection) -> int:
     """How many people this console knows."""
     return int((await connection.execute(select(func.count()).select_from(people))).scalar_one())
+
+
+async def _end_links(connection: AsyncConnection, person_id: str, now_ms: int) -> None:
+    theirs = one_time_links.c.person_id == person_id, one_time_links.c.used_at_ms.is_(None)
+    still = one_time_links.c.expires_at_ms > now_ms
+    await connection.execute(
+        update(one_time_links).where(*theirs, still).values(expires_at_ms=now_ms)
+    )
 
 
 def checked_email(email: str) -> str:

@@ -68,3 +68,12 @@ async def test_a_link_for_a_password_is_its_person_s(links, people, clock):
     clock.seconds += LIFE_SECONDS
     with pytest.raises(NotFound):
         await links.look(late, "reset-password")
+
+
+async def test_a_link_ends_when_the_password_was_changed_without_it(links, people):
+    ada = await people.create_admin("ada@example.org")
+    token = token_of(await links.for_password(await people.named(ada.email)))
+    await people.change_password(ada.email, ada.password, PASSWORD, keep="")
+    with pytest.raises(NotFound):
+        await links.reset_password(token, "whoever found the link")
+    assert (await people.sign_in(ada.email, PASSWORD)).person_id == ada.person_id
