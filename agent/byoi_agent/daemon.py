@@ -321,6 +321,8 @@ class Daemon:
             self._reload_settings()
 
     def _reload_settings(self) -> ReloadReport:
+        if self.stop.is_wanted.is_set():  # another engine would only be started to be ended
+            raise ConfigError("the node stops; its next start reads them")
         with self._notices.reloading():
             found = self._reload.reload()
         return ReloadReport(now=found.now, at_restart=found.at_restart)

@@ -16,6 +16,10 @@ import pytest
 import pytest_asyncio
 import tomlkit
 
+from byoi_agent.control.client import ControlClient
+from byoi_agent.control.instances import read_place
+from byoi_agent.errors import ConfigError
+
 TOKENS = 40
 BYOI = Path(sys.executable).parent / "byoi"
 
@@ -55,12 +59,12 @@ def settings(data: Path, **values) -> None:
     (data / "config.toml").write_text(tomlkit.dumps(values))
 
 
-async def status(deployment):
-    from byoi_agent.control.client import ControlClient
-    from byoi_agent.control.instances import read_place
+def client_of(deployment):
+    return ControlClient.at(read_place(deployment.folder / "node" / "control.json"))
 
-    place = read_place(deployment.folder / "node" / "control.json")
-    return await asyncio.to_thread(ControlClient.at(place).status)
+
+async def status(deployment):
+    return await asyncio.to_thread(client_of(deployment).status)
 
 
 def running_streams(deployment, tasks, count):
@@ -169,6 +173,27 @@ async def test_the_service_manager_hears_of_the_whole_life(deployment):
         assert stream.result().is_complete
         assert await node.wait(10) == 0
         assert lines.index("STOPPING=1") < len(lines)
+
+
+async def test_a_node_that_stops_begins_nothing_new(deployment, node):
+    data = deployment.folder / "node"
+    client = client_of(deployment)
+    async with asyncio.TaskGroup() as tasks:
+        stream = tasks.create_task(deployment.chat("long", model="stand-in", max_tokens=100))
+        await under_way(deployment, 1)
+        node.process.terminate()
+
+        async def is_draining():
+            return (await status(deployment)).is_draining
+
+        await deployment.until(is_draining)
+        settings(data, engine="http://127.0.0.1:9", drain_seconds=0.0)
+        node.process.send_signal(signal.SIGHUP)
+        with pytest.raises(ConfigError, match="the node stops"):
+            await asyncio.to_thread(client.reload)
+    assert stream.result().is_complete
+    assert await node.wait(10) == 0
+    assert "engine changes" not in node.log.read_text().rpartition("node starts")[2]
 
 
 async def test_a_console_that_is_away_keeps_no_node_from_being_ready(deployment):

@@ -54,6 +54,9 @@ def main() -> None:
     """Run the command and leave with its exit code."""
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, leave)
+    if "run" in sys.argv[1:3]:
+        _signal.signal(_signal.SIGTERM, stop)
+        hold_hang_ups()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -67,6 +70,20 @@ def run(arguments: Sequence[str]) -> int:
 def leave(*_: object) -> None:
     """Ctrl-C before anything has begun, or when all is done."""
     os._exit(EXIT_INTERRUPTED)
+
+
+def stop(*_: object) -> None:
+    """SIGTERM before the node has begun: process 1 of a container would not even notice it."""
+    os._exit(0)
+
+
+def hold_hang_ups() -> None:
+    """Keep SIGHUP for when the node listens: until then, and after it, it would end the process.
+
+    The one that a closed terminal sends is to end it.
+    """
+    if hasattr(_signal, "pthread_sigmask") and not os.isatty(2):
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, {_signal.SIGHUP})
 
 
 if __name__ == "__main__":

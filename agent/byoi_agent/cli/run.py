@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from byoi_agent.cli.main import hold_hang_ups
 from byoi_agent.cli.options import choose, debug_option, setting_options
 from byoi_agent.cli.parent import when_stdin_ends
 from byoi_agent.config.files import check_can_be_made, make_private_folder
@@ -108,7 +109,10 @@ def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> N
             # would cost requests whole milliseconds.
             gc.freeze()
             gc.set_threshold(_COLLECT_AFTER)
-            runner.run(daemon.run())
+            try:
+                runner.run(daemon.run())
+            finally:
+                hold_hang_ups()
 
 
 def _log_file(settings: Settings, paths: Paths) -> Path | None:

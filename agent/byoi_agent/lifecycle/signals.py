@@ -53,6 +53,8 @@ def listen(stop: Stop, reload: Callable[[], None]) -> None:
     loop.add_signal_handler(signal.SIGINT, stop.ask)
     if sys.platform != "win32":
         loop.add_signal_handler(signal.SIGHUP, hung_up)
+        # One that came while the node began was kept; what it was sent for may not have been read.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _has_terminal() -> bool:

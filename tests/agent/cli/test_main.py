@@ -116,28 +116,44 @@ def test_the_version_is_told_without_loading_the_rest():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-INTERRUPTED_WHILE_IMPORTING = """
+SIGNALLED_WHILE_IMPORTING = """
 import os, signal, sys
 from byoi_agent.cli import main
 
 class Interrupt:
     def find_spec(self, name, path=None, target=None):
         if name == "click":
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.{name})
 
 sys.meta_path.insert(0, Interrupt())
 main.main()
 """
 
 
-def test_ctrl_c_right_after_the_start_leaves_without_a_traceback():
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_WHILE_IMPORTING, "version"],
+def signalled(name, *arguments):
+    """The end of a program that gets this signal while the rest of it is being imported."""
+    return subprocess.run(
+        [sys.executable, "-c", SIGNALLED_WHILE_IMPORTING.format(name=name), *arguments],
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_ctrl_c_right_after_the_start_leaves_without_a_traceback():
+    done = signalled("SIGINT", "version")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_node_that_is_told_to_stop_before_it_has_begun_was_stopped_as_told():
+    done = signalled("SIGTERM", "--debug", "run")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_node_that_is_told_to_reload_before_it_has_begun_goes_on(tmp_path):
+    done = signalled("SIGHUP", "run", "--data-dir", str(tmp_path / "d"))
+    assert done.returncode == 78
+    assert "not enrolled" in done.stderr
 
 
 def test_a_reader_that_has_gone_is_no_reason_for_a_traceback():

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from byoi_agent.cli import main
 from byoi_agent.lifecycle import signals
 from byoi_agent.lifecycle.signals import Stop, listen
 
@@ -42,6 +43,16 @@ async def test_a_hangup_asks_for_a_reload():
     async with asyncio.timeout(5):
         await asked.wait()
     assert not stop.is_wanted.is_set()
+
+
+async def test_a_hangup_from_before_the_node_listened_is_not_lost(monkeypatch):
+    monkeypatch.setattr(main.os, "isatty", lambda _: False)
+    main.hold_hang_ups()
+    os.kill(os.getpid(), signal.SIGHUP)
+    asked = asyncio.Event()
+    listen(Stop(), asked.set)
+    async with asyncio.timeout(5):
+        await asked.wait()
 
 
 async def test_a_terminal_that_is_closed_stops_the_node_that_ran_in_it(monkeypatch):
