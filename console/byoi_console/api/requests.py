@@ -42,8 +42,9 @@ async def _signed_in(request: Request, services: Services, cookie: str) -> Princ
     sign_in = await services.sign_ins.look(cookie)
     if sign_in is None:
         raise Unauthenticated("This sign-in has ended. Sign in again.")
+    # Reading too: a link on another site could type device codes in the person's name.
+    check_origin(request.headers, services.url)
     if request.method not in SAFE_METHODS:
-        check_origin(request.headers, services.url)
         check_token(sign_in, request.headers.get(CSRF_HEADER, ""))
     return sign_in.principal
 

@@ -22,6 +22,16 @@ async def test_a_browser_may_read(api, cookie):
     assert (await api("GET", "/api/keys", authorization=None, headers=headers)).status == 200
 
 
+async def test_another_site_s_page_can_have_nothing_read_in_the_person_s_name(api, cookie):
+    headers, _, _ = cookie
+    for foreign in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
+        for path in ("/api/keys", "/api/devices/BBBB-BBBB"):
+            answer = await api("GET", path, authorization=None, headers=headers | foreign)
+            assert answer.status == 403
+    typed = headers | {"sec-fetch-site": "none"}
+    assert (await api("GET", "/api/keys", authorization=None, headers=typed)).status == 200
+
+
 async def test_a_browser_changes_things_only_with_its_page_s_token(api, cookie):
     headers, csrf, _ = cookie
     for token in ({}, {"x-csrf-token": ""}, {"x-csrf-token": csrf[:-1]}):
