@@ -75,7 +75,11 @@ def demo(*, quiet: bool, as_json: bool, **flags: object) -> int:
     paths = choose({"engine": flags["engine"], "data_dir": flags["data_dir"]}).paths
     if isinstance(ready_file := flags["ready_file"], Path):
         check_can_be_made("--ready-file", ready_file)
-    chosen = flags | {"engine": flags["engine"] or usual_engine(paths)}
+    named = flags["data_dir"]
+    chosen = flags | {
+        "engine": flags["engine"] or usual_engine(paths),
+        "data_dir": None if named is None else Path(str(named)),
+    }
     choices = Choices(**chosen)  # type: ignore[arg-type]
     is_once = choices.once is not None
     audience = _Programs(once=is_once) if as_json else _People(quiet=quiet, once=is_once)

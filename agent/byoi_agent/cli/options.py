@@ -112,7 +112,8 @@ def _click_type(annotation: Any) -> Any:  # noqa: ANN401 a field's annotation ca
         annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
     if typing.get_origin(annotation) is Literal:
         return click.Choice([str(choice) for choice in typing.get_args(annotation)])
-    return click.Path(path_type=Path) if annotation is Path else annotation
+    # As text: click would make the folder one happens to be in of nothing.
+    return click.Path(path_type=str) if annotation is Path else annotation
 
 
 def width_of(stream: TextIO) -> int | None:

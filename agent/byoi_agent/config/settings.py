@@ -148,9 +148,11 @@ class Settings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_yes_or_no(cls, value: object) -> object:
+    def _something(cls, value: object) -> object:
         if isinstance(value, bool):  # which would count as 1 or 0
             raise ValueError("true and false mean nothing here")  # noqa: TRY004 pydantic's way
+        if value == "":  # as a path it would be the folder one happens to be in
+            raise ValueError("there is nothing in it; leave it out for the default")
         return value
 
     @field_validator("engine")

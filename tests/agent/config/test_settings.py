@@ -103,3 +103,11 @@ def test_settings_cannot_be_changed_and_do_not_show_the_engines_key():
     with pytest.raises(ValidationError):
         settings.slots = 3
     assert "very-secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("name", ["data_dir", "console", "model", "log_file"])
+def test_nothing_is_no_value_and_no_folder_either(name, file):
+    with pytest.raises(ConfigError, match="there is nothing in it"):
+        load({name: ""}, {}, None)
+    with pytest.raises(ConfigError, match="there is nothing in it"):
+        load({}, {}, file(f'{name} = ""\n'))
