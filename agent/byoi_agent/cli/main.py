@@ -52,6 +52,7 @@ COMMANDS: Final = (
 
 def main() -> None:
     """Run the command and leave with its exit code."""
+    open_standard_streams()
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, leave)
     if "run" in sys.argv[1:3]:
@@ -65,6 +66,16 @@ def run(arguments: Sequence[str]) -> int:
     from byoi_agent.cli import program  # noqa: PLC0415 slow: see above
 
     return program.run(arguments)
+
+
+def open_standard_streams() -> None:
+    """Put /dev/null where the caller closed one: the next file opened would be taken for it."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number is this
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def leave(*_: object) -> None:

@@ -119,7 +119,8 @@ def _ended_by(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return EXIT_INTERRUPTED
     if isinstance(error, BrokenPipeError):
-        return _unheard()
+        _give_up_output()
+        return EXIT_FAILED
     if isinstance(error, click.ClickException):
         error.show()
         return EXIT_USAGE
@@ -128,15 +129,14 @@ def _ended_by(error: BaseException, *, debug: bool) -> int:
     return _told(error)
 
 
-def _unheard() -> int:
-    """Whoever read our output has gone: nothing more is written, also not by Python at its end."""
+def _give_up_output() -> None:
+    """Nobody reads our output, or its disk is full: Python at its end must not try again."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    return EXIT_FAILED
 
 
 def _told(error: BaseException) -> int:
@@ -151,6 +151,7 @@ def _told(error: BaseException) -> int:
         click.echo(
             f"byoi: cannot write{where}: {error.strerror}; make room and try again", err=True
         )
+        _give_up_output()
         return EXIT_FAILED
     if isinstance(error, OSError) and error.errno in _PLACE_FAILURES and error.filename:
         click.echo(

@@ -133,6 +133,10 @@ class ControlClient:
             raise NodeUnreachable(f"you may not use {self._where}; ask as its owner") from error
         except (OSError, http.client.HTTPException) as error:
             raise NodeUnreachable(f"no node answers at {self._where}") from error
+        except ValueError as error:  # of a header that cannot be sent
+            raise ConfigError(
+                "the control token is none: copy it whole, without its quotes"
+            ) from error
         finally:
             connection.close()
 

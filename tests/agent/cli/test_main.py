@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -175,3 +176,37 @@ def test_a_demo_that_could_not_tell_when_it_is_ready_does_not_even_begin(byoi, t
     code, out, err = byoi("demo", "--ready-file", tmp_path / "nowhere" / "ready.json")
     assert (code, out) == (78, "")
     assert err.startswith("byoi: --ready-file: there is no folder")
+
+
+CLOSED = "import os, sys; os.close({number}); os.execv(sys.executable, sys.argv[1:])"
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_stream_that_the_caller_closed_is_no_fault_and_no_file_takes_its_place(number):
+    program = (
+        "import os, sys\n"
+        "from byoi_agent.cli.main import open_standard_streams, run\n"
+        "open_standard_streams()\n"
+        f"assert os.fstat({number}).st_rdev == os.stat(os.devnull).st_rdev\n"
+        "sys.exit(run(['help', 'exit-codes']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED.format(number=number), sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_output_on_a_full_disk_is_told_in_one_sentence_alone():
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "from byoi_agent.cli.main import main; main()", "version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    words = "byoi: cannot write: No space left on device; make room and try again\n"
+    assert (done.returncode, done.stderr) == (1, words)

@@ -53,3 +53,9 @@ def test_a_node_that_left_word_is_asked_by_its_socket_so_that_no_token_goes_astr
     alone = place.model_copy(update={"control_socket": None})
     assert ControlClient.at(alone) == ControlClient(url="http://127.0.0.1:1", token="t")
     assert "'t'" not in repr(ControlClient.at(alone))
+
+
+def test_a_token_that_cannot_be_sent_is_the_owners_to_mend():
+    client = ControlClient(url="http://127.0.0.1:9", token="two\nlines")
+    with pytest.raises(ConfigError, match="control token"):
+        client.status()
