@@ -44,7 +44,8 @@ async def refuse_crowd(connection: AsyncConnection, peer: str, now_ms: int) -> N
         .group_by(device_codes.c.peer)
     )
     found = (await connection.execute(waiting)).all()
-    theirs = [row for row in found if place_of(row[0]) == place_of(peer)]
+    place = place_of(peer)
+    theirs = [row for row in found if place_of(row[0]) == place]
     for those, limit in ((theirs, PER_ADDRESS), (found, IN_ALL)):
         if sum(count for _, count, _ in those) >= limit:
             raise TooManyDevices((min(ends_ms for _, _, ends_ms in those) - now_ms) / 1000)
