@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Final
@@ -30,7 +31,7 @@ def watch(ask: Callable[[], list[StatusReport]], *, as_json: bool) -> None:
     looks = _looks(ask)
     if as_json:
         _write_json(looks)
-    elif sys.stdout.isatty():
+    elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         _redraw(looks)
     else:
         _write_text(looks)
@@ -50,9 +51,17 @@ def _redraw(looks: Iterable[Look]) -> None:
     from rich.live import Live  # noqa: PLC0415
 
     console = Console(file=sys.stdout, highlight=False)
-    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
-        for look in looks:
-            live.update(_drawn(look), refresh=True)
+    last: RenderableType | None = None
+    try:
+        # On a screen of its own: what does not fit, or was folded for another width, would
+        # otherwise scroll out at the top again and again.
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            for look in looks:
+                last = _drawn(look)
+                live.update(last, refresh=True)
+    finally:
+        if last is not None:
+            console.print(last)
 
 
 def _write_text(looks: Iterable[Look]) -> None:

@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_a_file_gets_what_has_changed(looking, capsys):
 IN_A_TERMINAL = """
 from byoi_agent.cli import watch
 from byoi_agent.control.client import NodeUnreachable
-left = [NodeUnreachable("gone"), NodeUnreachable("gone still")]
+left = [NodeUnreachable(f"gone{still}\\nfor\\na\\nwhile") for still in ("", " still")]
 def ask():
     if not left:
         raise SystemExit(0)
@@ -98,14 +99,33 @@ watch.watch(ask, as_json=False)
 """
 
 
-def test_a_terminal_is_drawn_again_in_its_place():
+def in_a_terminal(term):
+    """What a terminal of four lines gets to show."""
     outer, inner = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm"}
+    termios.tcsetwinsize(inner, (4, 40))
+    environment = {**os.environ, "TERM": term}
+    for name in ("COLUMNS", "LINES"):
+        environment.pop(name, None)
     program = [sys.executable, "-c", IN_A_TERMINAL]
     done = subprocess.run(program, stdout=inner, env=environment, check=False, timeout=60)
     os.close(inner)
     shown = os.read(outer, 65536).decode()
     os.close(outer)
     assert done.returncode == 0
-    assert "gone still" in shown
-    assert "\x1b[1A" in shown  # back up to the first line
+    return shown
+
+
+def test_a_terminal_is_drawn_again_in_its_place_however_small_it_is():
+    shown = in_a_terminal("xterm")
+    _, _, own_screen = shown.partition("\x1b[?1049h")
+    drawn, _, left_behind = own_screen.partition("\x1b[?1049l")
+    assert "gone still" in drawn
+    assert all(frame.count("\n") < 4 for frame in drawn.split("\x1b[H"))
+    assert left_behind.count(WAITING) == 1
+    assert "gone still" in left_behind
+
+
+def test_a_terminal_that_cannot_be_drawn_on_gets_what_has_changed():
+    shown = in_a_terminal("dumb")
+    assert shown.count(WAITING) == 2
+    assert "\x1b" not in shown
