@@ -192,13 +192,14 @@ def _tell(change: KeyChange) -> None:
 def _show(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console  # noqa: PLC0415 programs ask for JSON and never pay for it
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415 a path in brackets is no mark-up
 
     table = Table(box=None)
     for title in ("key", "state", "private half", "since", "until", "id"):
         table.add_column(title, overflow="fold")
     for row in rows:
         cells = ("fingerprint", "state", "place", "since", "until", "key_id")
-        table.add_row(*(row[cell] or "-" for cell in cells))
+        table.add_row(*(Text(row[cell] or "-") for cell in cells))
     Console(file=sys.stdout, highlight=False, width=width_of(sys.stdout)).print(table)
 
 

@@ -92,7 +92,8 @@ class ConsoleHttp:
                 "set BYOI_CA_FILE if it is your company's own"
             ) from error
         except (aiohttp.ClientError, OSError) as error:
-            reason = str(error) or type(error).__name__
+            # It may quote what the other side said, over several lines.
+            reason = printable(" ".join(str(error).split())) or type(error).__name__
             raise LinkError(
                 f"the console at {self.base} cannot be reached: {reason}", retry=True
             ) from error

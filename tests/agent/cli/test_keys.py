@@ -74,6 +74,13 @@ def test_the_present_key_and_its_place_are_shown(byoi, state, enrolled):
     assert "2023-11-14T22:13:20Z" in out
 
 
+def test_a_folder_with_brackets_in_its_name_is_shown_as_it_is(byoi, state, enrolled):
+    odd = state.rename(state.parent / "[bold] [")
+    code, out, _ = byoi("keys", "--data-dir", odd)
+    assert code == 0
+    assert "[bold] [" in out
+
+
 def test_a_program_gets_every_key_with_its_state(byoi, state, enrolled):
     pending = PendingKey(fingerprint="1" * 16, public_key="AAAA", since_ms=0)
     enrolled(pending=pending, retired=(OLD,))

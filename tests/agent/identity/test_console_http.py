@@ -67,6 +67,21 @@ async def test_an_answer_in_pieces_is_one_answer(monkeypatch):
     assert reply == Reply(200, b"first then")
 
 
+async def test_what_is_no_http_is_told_in_one_line_that_steers_no_terminal():
+    async def door(reader, writer):
+        await reader.readuntil(b"}")
+        writer.write(b"\x1b[2J hello\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(door, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(LinkError) as error:
+            await ConsoleHttp(f"http://127.0.0.1:{port}").post("/", {})
+    assert "Bad status line" in str(error.value)
+    assert str(error.value).isprintable()
+
+
 async def test_of_an_endless_answer_only_the_beginning_is_read(asked):
     url, answers, _ = asked
     answers.append(web.Response(body=b"x" * (ANSWER_LIMIT_BYTES + 1)))
