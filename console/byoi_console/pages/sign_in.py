@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from starlette.responses import RedirectResponse, Response
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from byoi_console.accounts.people import Person
     from byoi_console.pages.services import PageServices
+
+# W3C Secure Contexts: what reaches no network counts as secure to browsers.
+_SECURE_IN_ANY_CASE: Final = ("http://localhost", "http://127.0.0.1", "http://[::1]")
 
 
 class SignInPages:
@@ -46,6 +49,10 @@ class SignInPages:
         form = await door_form_of(request)
         onward = _onward(text_of(form, "next"))
         email, peer = text_of(form, "email"), peer_of(request)
+        if self._would_lose_the_cookie(request):
+            problem = f"Sign in at {self._services.url}: over plain http no sign-in is kept."
+            told = {"onward": onward, "email": email, "problem": problem}
+            return render(request, "sign_in.html", status_code=400, **told)
         try:
             person = await self._services.people.sign_in(
                 email, text_of(form, "password"), peer=peer
@@ -62,6 +69,15 @@ class SignInPages:
         answer = RedirectResponse(onward, 303)
         await begin_sign_in(request, answer, self._services, person)
         return answer
+
+    def _would_lose_the_cookie(self, request: Request) -> bool:
+        """Whether the browser came by another address than the one that cookies are kept to.
+
+        What stands in `Origin` is the address line, whatever proxies made of it on the way.
+        """
+        origin = request.headers.get("origin", "")
+        is_plain = origin.startswith("http://") and not origin.startswith(_SECURE_IN_ANY_CASE)
+        return self._services.is_https and is_plain
 
     async def leave(self, request: Request) -> Response:
         """Sign out: this browser's token is worth nothing from now on."""

@@ -35,6 +35,7 @@ def test_our_own_pages_and_programs_may(headers):
         {"origin": "", "host": ""},
         {"origin": "null"},
         {"origin": "file://", "host": ""},
+        {"origin": "http://[", "host": "console.example"},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site", "origin": OWN},
         {"sec-fetch-site": "cross-site", "origin": OWN},

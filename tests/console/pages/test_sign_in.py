@@ -60,6 +60,19 @@ async def test_with_https_the_cookie_is_kept_to_it(rooms, account, right, strang
     assert "secure" in stranger.set_cookies[0].lower()
 
 
+async def test_where_the_cookie_would_be_lost_the_right_address_is_told(
+    rooms, account, right, stranger
+):
+    secure = type(rooms)(**{**vars(rooms), "url": "https://console"})
+    stranger.app, stranger.origin = build_pages(secure), "http://10.0.0.5:8700"
+    answer = await stranger.post("/sign-in", right)
+    assert answer.status == 400
+    assert "Sign in at https://console" in answer.text
+    assert stranger.cookie is None
+    stranger.origin = "http://localhost:8700"
+    assert (await stranger.post("/sign-in", right)).status == 303
+
+
 async def test_a_wrong_password_and_an_unknown_email_look_the_same(stranger, account, right):
     wrong = await stranger.post("/sign-in", {**right, "password": "wrong"})
     unknown = await stranger.post("/sign-in", {**right, "email": "bob@example.org"})
