@@ -28,12 +28,18 @@ _TAG: Final = b"byoi-enrol-v1"
 
 
 class JoinToken:
-    """A join token as the way in: what `admit` asks the console with."""
+    """A join token as the way in: what `admit` asks the console with.
 
-    def __init__(self, http: ConsoleHttp, token: str, host: Mapping[str, object]) -> None:
+    `sign` is that of this machine; by it a person may let a later installation go on as this node.
+    """
+
+    def __init__(
+        self, http: ConsoleHttp, token: str, host: Mapping[str, object], sign: str | None = None
+    ) -> None:
         self._http = http
         self._token = token
         self._host = host
+        self._sign = sign
 
     async def __call__(self, key: Ed25519PrivateKey) -> Admission:
         """Redeem the token for this key.
@@ -48,6 +54,8 @@ class JoinToken:
             "proof": proof_of(self._token, key),
             "host": dict(self._host),
         }
+        if self._sign is not None:
+            body["machine"] = self._sign
         return self._http.understand(await self._http.post(TOKEN_PATH, body), Admission, DOING)
 
 

@@ -111,6 +111,15 @@ def test_the_token_comes_from_a_file_or_standard_input(enroll, console, monkeypa
     assert [asked["join_token"] for asked in console.asked] == ["byoi-join-file", "byoi-join-stdin"]
 
 
+def test_either_way_the_console_hears_the_sign_of_the_machine(enroll, console, monkeypatch):
+    monkeypatch.setattr("byoi_agent.cli.enroll.sign_of", lambda _: "ab" * 32)
+    assert enroll()[0] == 0
+    monkeypatch.setenv("BYOI_JOIN_TOKEN", "byoi-join-x")
+    assert enroll("--replace")[0] == 0
+    shown, _, joined = console.asked
+    assert shown["machine"] == joined["machine"] == "ab" * 32
+
+
 def test_the_token_comes_from_systemd(enroll, console, monkeypatch, tmp_path):
     (tmp_path / "join-token").write_text("byoi-join-sealed")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))

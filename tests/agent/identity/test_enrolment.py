@@ -64,14 +64,14 @@ async def console():
 
 @pytest.fixture
 def enrol(console, tmp_path):
-    async def run(**changes):
+    async def run(sign=None, **changes):
         arguments = {
             "stores": [FileStore(tmp_path / "keys")],
             "record_file": tmp_path / "identity.json",
             "now_ms": 1_700_000_000_000,
             **changes,
         }
-        ask = JoinToken(ConsoleHttp(console.url), TOKEN, {"os": "Debian"})
+        ask = JoinToken(ConsoleHttp(console.url), TOKEN, {"os": "Debian"}, sign)
         return (await admit(console.url, ask, **arguments)).identity
 
     return run
@@ -90,6 +90,12 @@ async def test_a_join_token_makes_a_node_that_is_found_again(enrol, console, tmp
     again = load_identity(tmp_path / "identity.json", [FileStore(tmp_path / "keys")])
     assert raw_public_key(again.key.public_key()) == raw_public_key(identity.key)
     assert (again.node_id, again.origin, again.console_url) == ("n1", "http://console", console.url)
+
+
+async def test_the_sign_of_the_machine_comes_along_where_it_has_one(enrol, console):
+    await enrol(sign="5107")
+    await enrol()
+    assert [body.get("machine", "none") for body in console.asked] == ["5107", "none"]
 
 
 async def test_the_private_key_is_neither_sent_nor_in_the_record(enrol, console, tmp_path):
