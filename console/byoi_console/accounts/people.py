@@ -43,11 +43,15 @@ class NewAdmin(NamedTuple):
 
 
 class Person(NamedTuple):
-    """Somebody who may sign in, and the organisation that they look at first."""
+    """Somebody who may sign in, and the organisation that they look at first.
+
+    `password_hash` is that of the password which they have just shown, if they have.
+    """
 
     person_id: str
     org_id: OrgId
     email: str
+    password_hash: str | None = None
 
 
 class People:
@@ -161,7 +165,7 @@ class People:
         if not await self._passwords.fits(hashed, password, check=check) or person is None:
             self._wrong.failed(*places)  # before the next one's turn begins
             raise Unauthenticated("Wrong email or password.")
-        return person
+        return person._replace(password_hash=hashed)
 
     async def authenticate(self, authorization: str, *, peer: str = "") -> Principal:
         """The administrator behind an HTTP Basic `Authorization` value.

@@ -12,7 +12,7 @@ from byoi_console.accounts.audit import Change
 from byoi_console.accounts.organisations import Organisation
 from byoi_console.accounts.principal import Principal
 from byoi_console.clock import wall_ms
-from byoi_console.errors import NotFound
+from byoi_console.errors import NotFound, Unauthenticated
 from byoi_console.store.identifiers import new_id, secret_hash
 from byoi_console.store.tables import members, organisations, people, sign_ins
 from byoi_wire.ids import OrgId
@@ -96,8 +96,21 @@ class SignIns:
         peer: str = "",
         browser: str = "",
         instead_of: str | None = None,
+        password_hash: str | None = None,
     ) -> NewSignIn:
-        """A new sign-in under a new token; the one that the browser had before is ended."""
+        """A new sign-in under a new token; the one that the browser had before is ended.
+
+        Args:
+            person_id: whose.
+            org_id: the organisation that they look at first.
+            peer: the address that the request came from.
+            browser: what it calls itself.
+            instead_of: the token that the browser had before.
+            password_hash: the one that was looked at, where a password let them in.
+
+        Raises:
+            Unauthenticated: the password has been changed since it was looked at.
+        """
         new = NewSignIn(new_id("signin"), secrets.token_urlsafe(32))
         now_ms = self._now_ms()
         row = {
@@ -113,6 +126,8 @@ class SignIns:
             "expires_at_ms": now_ms + ABSOLUTE_SECONDS * 1000,
         }
         async with self._database.write() as connection:
+            if password_hash is not None:
+                await _refuse_former(connection, person_id, password_hash)
             if instead_of is not None:
                 before = sign_ins.c.token_hash == secret_hash(instead_of)
                 await connection.execute(_ended(now_ms).where(before))
@@ -193,6 +208,16 @@ async def end_sign_ins(
     """End every sign-in of a person within the caller's transaction, save the one named."""
     query = _ended(now_ms).where(sign_ins.c.person_id == person_id)
     await connection.execute(query if but is None else query.where(sign_ins.c.id != but))
+
+
+async def _refuse_former(connection: AsyncConnection, person_id: str, password_hash: str) -> None:
+    """Looking at a password takes a while, and the end of all sign-ins would miss this one.
+
+    The row stays locked: whoever changes the password from now on finds the new sign-in.
+    """
+    query = select(people.c.password_hash).where(people.c.id == person_id).with_for_update()
+    if await connection.scalar(query) != password_hash:
+        raise Unauthenticated("Wrong email or password.")
 
 
 def _ended(now_ms: int) -> Update:

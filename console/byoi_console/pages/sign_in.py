@@ -53,10 +53,12 @@ class SignInPages:
             problem = f"Sign in at {self._services.url}: over plain http no sign-in is kept."
             told = {"onward": onward, "email": email, "problem": problem}
             return render(request, "sign_in.html", status_code=400, **told)
+        answer = RedirectResponse(onward, 303)
         try:
             person = await self._services.people.sign_in(
                 email, text_of(form, "password"), peer=peer
             )
+            await begin_sign_in(request, answer, self._services, person)
         except Unauthenticated as error:
             return render(
                 request,
@@ -66,8 +68,6 @@ class SignInPages:
                 email=email,
                 problem=str(error),
             )
-        answer = RedirectResponse(onward, 303)
-        await begin_sign_in(request, answer, self._services, person)
         return answer
 
     def _would_lose_the_cookie(self, request: Request) -> bool:
@@ -99,6 +99,7 @@ async def begin_sign_in(
         peer=peer_of(request),
         browser=request.headers.get("user-agent", ""),
         instead_of=request.cookies.get(COOKIE),
+        password_hash=person.password_hash,
     )
     answer.set_cookie(
         COOKIE,

@@ -9,7 +9,7 @@ from byoi_console.accounts.sign_ins import (
     SignIns,
     end_sign_ins,
 )
-from byoi_console.errors import NotFound
+from byoi_console.errors import NotFound, Unauthenticated
 from byoi_console.store.tables import members, organisations, sign_ins
 
 
@@ -36,6 +36,15 @@ async def test_a_token_says_who_it_is(kept, person, new):
     assert found.principal.is_admin
     assert len(found.csrf_token) >= 40
     assert found.csrf_token != new.token
+
+
+async def test_a_password_that_was_changed_meanwhile_lets_nobody_in(kept, person, people, database):
+    await kept.begin(person.person_id, person.org_id, password_hash="-")
+    async with database.write() as connection:
+        await people.set_password(connection, person, "another", actor="test")
+    with pytest.raises(Unauthenticated):
+        await kept.begin(person.person_id, person.org_id, password_hash="-")
+    assert await kept.list(person.person_id) == []
 
 
 @pytest.mark.parametrize("token", [None, "", "x", "x" * 10_000, "' OR 1=1 --"])

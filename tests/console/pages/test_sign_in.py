@@ -73,6 +73,24 @@ async def test_where_the_cookie_would_be_lost_the_right_address_is_told(
     assert (await stranger.post("/sign-in", right)).status == 303
 
 
+async def test_a_password_changed_while_it_was_looked_at_lets_nobody_in(
+    rooms, account, right, stranger, database, monkeypatch
+):
+    look = rooms.people.sign_in
+
+    async def slowly(email, password, **where):
+        person = await look(email, password, **where)
+        async with database.write() as connection:
+            await rooms.people.set_password(connection, person, "another", actor="test")
+        return person
+
+    monkeypatch.setattr(rooms.people, "sign_in", slowly)
+    answer = await stranger.post("/sign-in", right)
+    assert answer.status == 403
+    assert "Wrong email or password" in answer.text
+    assert stranger.cookie is None
+
+
 async def test_a_wrong_password_and_an_unknown_email_look_the_same(stranger, account, right):
     wrong = await stranger.post("/sign-in", {**right, "password": "wrong"})
     unknown = await stranger.post("/sign-in", {**right, "email": "bob@example.org"})
