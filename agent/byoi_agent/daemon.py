@@ -46,7 +46,7 @@ from byoi_agent.node.view import NodeView
 from byoi_agent.serving.dispatcher import Dispatcher
 from byoi_agent.serving.neighbours import Surroundings
 from byoi_agent.telemetry.health import Health
-from byoi_agent.telemetry.log_place import log_place
+from byoi_agent.telemetry.log_place import log_place, usable_place
 from byoi_agent.telemetry.logs import configure
 from byoi_agent.telemetry.service_manager import ServiceManager
 from byoi_agent.usage.outbox import Outbox
@@ -329,9 +329,9 @@ class Daemon:
 
     def _take(self, settings: Settings, change: Change) -> None:
         kind = self._other_engine(settings, change)
+        self._log = usable_place(settings.log_file, self._paths.log_file, os.environ)
         self._board.update(slots=settings.slots, queue=settings.queue)
         self._hardware.every(settings.probe_seconds)
-        self._log = log_place(settings.log_file, self._paths.log_file, os.environ)
         configure(settings.log_format, settings.log_level, file=self._log.file)
         if kind is not None:
             self._engine.change_to(kind)

@@ -143,6 +143,10 @@ async def test_a_bad_file_changes_nothing_and_is_told_until_it_is_mended(deploym
 
     await deployment.until(is_told)
     assert "did you mean 'slots'" in (await names())["settings-not-taken"].text
+    settings(data, engine="http://127.0.0.1:9", slots=1, log_file=str(data / "none" / "x.log"))
+    with pytest.raises(ConfigError, match="there is no folder"):
+        await asyncio.to_thread(client_of(deployment).reload)
+    assert (await status(deployment)).slots == 8
     assert (await deployment.chat("still here", model="stand-in", max_tokens=1)).is_complete
     settings(data, engine=deployment.engine.ready["url"], control_port=1)
     said = await deployment.program("byoi", "reload", "--data-dir", data)

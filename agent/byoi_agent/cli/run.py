@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,23 +14,19 @@ import click
 from byoi_agent.cli.main import hold_hang_ups
 from byoi_agent.cli.options import choose, debug_option, setting_options
 from byoi_agent.cli.parent import when_stdin_ends
-from byoi_agent.config.files import check_can_be_made, make_private_folder
 from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
 from byoi_agent.daemon import Daemon
-from byoi_agent.errors import ConfigError
 from byoi_agent.identity.enrolment import load_identity
 from byoi_agent.identity.memory import keep_memory_private
 from byoi_agent.identity.stores import stores_for
-from byoi_agent.telemetry.log_place import log_place
+from byoi_agent.telemetry.log_place import usable_place
 from byoi_agent.telemetry.logs import configure
 from byoi_agent.telemetry.service_manager import ServiceManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from byoi_agent.config.paths import Paths
-    from byoi_agent.config.settings import Settings
 
 if sys.platform == "win32":
     _new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -92,7 +87,8 @@ def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> N
     keep_memory_private()
     prepare(paths)
     with StateLock(paths.lock_file):
-        configure(settings.log_format, settings.log_level, file=_log_file(settings, paths))
+        log = usable_place(settings.log_file, paths.log_file, os.environ)
+        configure(settings.log_format, settings.log_level, file=log.file)
         identity = load_identity(paths.identity_file, stores_for(settings, paths, os.environ))
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             daemon = Daemon(
@@ -113,18 +109,3 @@ def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> N
                 runner.run(daemon.run())
             finally:
                 hold_hang_ups()
-
-
-def _log_file(settings: Settings, paths: Paths) -> Path | None:
-    """The file of the log, in a folder that is there.
-
-    Raises:
-        ConfigError: the owner named a folder that is not there.
-    """
-    file = log_place(settings.log_file, paths.log_file, os.environ).file
-    if file == paths.log_file:
-        with suppress(ConfigError):  # a full disk: the lines that cannot be kept are told
-            make_private_folder(file.parent)
-    elif file is not None:
-        check_can_be_made("--log-file", file)
-    return file

@@ -79,8 +79,11 @@ def check_can_be_made(flag: str, file: Path) -> None:
     """Refuse early a file that is to be written much later.
 
     Raises:
-        ConfigError: its folder is not there, or not to be written to; `flag` named it.
+        ConfigError: its folder is not there, or not to be written to, or it is a folder itself;
+            `flag` named it.
     """
+    if file.is_dir():
+        raise ConfigError(f"{flag}: {file} is a folder; name a file in it")
     folder = file.absolute().parent
     if not folder.is_dir():
         raise ConfigError(f"{flag}: there is no folder {folder}")

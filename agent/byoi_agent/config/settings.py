@@ -155,6 +155,13 @@ class Settings(BaseModel):
             raise ValueError("there is nothing in it; leave it out for the default")
         return value
 
+    @field_validator("console")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None or _is_web_address(value):
+            return value
+        raise ValueError(f"{value!r} is no console address; it looks like https://console.example")
+
     @field_validator("engine")
     @classmethod
     def _known_engine(cls, value: str) -> str:
@@ -274,6 +281,15 @@ def _explain(error: ValidationError, sources: Mapping[str, Source], file: Path |
         "file": f"{name!r} in {file}",
     }
     return f"{places.get(sources[name], name)}: {reason_of(first)}"
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def reason_of(error: ErrorDetails) -> str:

@@ -35,6 +35,8 @@ def text_of(file: Path) -> str:
         UnfitFile: it cannot be read, is no text, or is too long.
     """
     try:
+        if file.is_fifo():  # a running node would wait there for whoever writes next
+            raise UnfitFile("is a pipe, which can be read only once; name a plain file")
         with file.open("rb") as opened:
             content = opened.read(LIMIT_BYTES + 1)
     except OSError as error:

@@ -111,3 +111,9 @@ def test_nothing_is_no_value_and_no_folder_either(name, file):
         load({name: ""}, {}, None)
     with pytest.raises(ConfigError, match="there is nothing in it"):
         load({}, {}, file(f'{name} = ""\n'))
+
+
+@pytest.mark.parametrize("url", ["x", "ftp://x", "http://", "https://[", "https://x:99999"])
+def test_a_console_without_an_address_is_refused_already_here(url):
+    with pytest.raises(ConfigError, match="is no console address; it looks like https://"):
+        load({"console": url}, {}, None)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from byoi_agent.config.toml_file import LIMIT_BYTES, UnfitFile, table_of, text_of
@@ -34,6 +36,12 @@ def test_what_is_no_file_is_said_to_be_none(tmp_path):
         text_of(tmp_path)
     with pytest.raises(UnfitFile, match="cannot be read: No such file"):
         text_of(tmp_path / "none")
+
+
+def test_a_pipe_is_not_waited_for(file):
+    os.mkfifo(file)
+    with pytest.raises(UnfitFile, match="is a pipe"):
+        text_of(file)
 
 
 @pytest.mark.parametrize(
