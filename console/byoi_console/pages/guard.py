@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from byoi_wire.ids import OrgId
 
 BY_TIMER_HEADER: Final = "x-by-timer"
+EVENT_STREAM: Final = "text/event-stream"
 FORM_LIMIT_BYTES: Final = 64 * 1024
 _FIELDS_LIMIT: Final = 200
 
@@ -85,12 +86,14 @@ class SignedIn:
 async def signed_in(request: Request, services: PageServices) -> SignedIn:
     """Who is signed in at this browser; every page but those of the door begins with it.
 
-    What a page fetches by itself is no sign that somebody is still there.
+    What a page fetches by itself is no sign that somebody is still there; browsers open streams of
+    events (`Accept` says so) again and again without anybody's doing.
 
     Raises:
         SignInNeeded: nobody, or no more.
     """
-    is_person = BY_TIMER_HEADER not in request.headers
+    is_stream = request.headers.get("accept") == EVENT_STREAM
+    is_person = BY_TIMER_HEADER not in request.headers and not is_stream
     found = await services.sign_ins.look(request.cookies.get(COOKIE), is_person=is_person)
     if found is None:
         raise SignInNeeded(_sign_in_url(request))

@@ -60,9 +60,10 @@ async def test_a_cookie_that_we_never_gave_is_nobody_s(stranger, cookie):
     assert (await stranger.get("/")).location == "/sign-in"
 
 
-async def test_a_page_that_looks_by_itself_keeps_nobody_signed_in(browser, clock):
+@pytest.mark.parametrize("by_itself", [{"x_by_timer": "1"}, {"accept": "text/event-stream"}])
+async def test_a_page_that_looks_by_itself_keeps_nobody_signed_in(browser, clock, by_itself):
     for _ in range(12):
         clock.seconds += 3600 - 1
-        assert (await browser.get("/", x_by_timer="1")).status == 200
+        assert (await browser.get("/", **by_itself)).status == 200
     clock.seconds += 60
-    assert (await browser.get("/", x_by_timer="1")).status == 303
+    assert (await browser.get("/", **by_itself)).status == 303
