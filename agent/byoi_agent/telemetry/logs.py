@@ -63,7 +63,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = redact(self.formatException(record.exc_info))
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return _escaped(json.dumps(line, default=str, ensure_ascii=False))
 
 
 class HumanFormatter(logging.Formatter):
@@ -105,6 +105,11 @@ def _human(time: str, level: str, event: str, fields: Mapping[str, object]) -> s
     given = {name: value for name, value in fields.items() if value is not None}
     pairs = "".join(f"  {name}={_plain(value)}" for name, value in given.items())
     return f"{time} {level.lower():<7} {_printable(event)}{pairs}"
+
+
+def _escaped(line: str) -> str:
+    """The same JSON, with what JSON lets through and a terminal may obey (C1, RFC 8259 sec. 7)."""
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def _printable_lines(text: str) -> str:

@@ -58,7 +58,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = _traceback(self, record)
-        return redact(json.dumps(line, default=str, ensure_ascii=False))
+        return _escaped(redact(json.dumps(line, default=str, ensure_ascii=False)))
 
 
 class HumanLines(logging.Formatter):
@@ -73,6 +73,11 @@ class HumanLines(logging.Formatter):
         if record.exc_info:
             text = f"{text}\n{_traceback(self, record)}"
         return redact(text)
+
+
+def _escaped(line: str) -> str:
+    """The same JSON, with what JSON lets through and a terminal may obey (C1, RFC 8259 sec. 7)."""
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def _printable(text: str) -> str:

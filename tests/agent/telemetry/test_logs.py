@@ -107,3 +107,12 @@ def test_no_line_of_the_file_moves_the_terminals_cursor():
     assert "\x1b" not in human_line("\x1b[2J")
     line = {"time": "2026-01-01T00:00:00+00:00", "level": "info", "event": "\x1b[2J"}
     assert "\x1b" not in human_line(json.dumps({**line, "traceback": "a\x1b\nb"}))
+
+
+def test_a_line_for_programs_does_not_steer_the_terminal_that_it_is_shown_in(logs):
+    stream = logs("json")
+    said = "a\x1b\x9b2J\u202e\U000e0001b"
+    logging.getLogger("x").warning("link lost", extra={"reason": said})
+    line = stream.getvalue().rstrip("\n")
+    assert line.isprintable()
+    assert json.loads(line)["reason"] == said

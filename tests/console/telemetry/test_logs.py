@@ -91,3 +91,12 @@ def test_a_line_for_people_does_not_steer_the_terminal(told):
     stream = told("human")
     logging.getLogger("x").info("node link ended", extra={"reason": "a\x1b]0;x\x07\x9b2J\u202eb"})
     assert stream.getvalue().endswith("reason=a\\x1b]0;x\\x07\\x9b2J\\u202eb\n")
+
+
+def test_a_line_for_programs_does_not_steer_the_terminal_that_it_is_shown_in(told):
+    stream = told("json")
+    said = "a\x1b\x9b2J\u202e\U000e0001b"
+    logging.getLogger("x").info("node link ended", extra={"reason": said})
+    line = stream.getvalue().rstrip("\n")
+    assert line.isprintable()
+    assert json.loads(line)["reason"] == said
