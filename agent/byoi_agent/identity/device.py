@@ -172,7 +172,10 @@ class DeviceFlow:
         again = f"run: byoi enroll --console {self._http.base}"
         match outcome:
             case "denied":
-                return AgentError(f"the enrolment was denied in the console; to ask again, {again}")
+                why = f" ({self._words.rstrip('.')})" if self._words else ""
+                return AgentError(
+                    f"the enrolment was denied in the console{why}; to ask again, {again}"
+                )
             case "expired":
                 return AgentError(
                     f"nobody approved the code {code.user_code} in time; for a new one, {again}"

@@ -29,6 +29,7 @@ from byoi_console.nodes.device_flow.requests import (
 )
 from byoi_console.nodes.device_flow.user_codes import read_user_code, spelled
 from byoi_console.nodes.membership import (
+    KEY_KNOWN,
     HostFacts,
     Mode,
     Newcomer,
@@ -170,7 +171,7 @@ class Devices:
         try:
             answer = await self._polled(request.device_code, proofs.written(raw))
         except IntegrityError as error:
-            raise GrantRefused("access_denied", "This key belongs to a node already.") from error
+            raise GrantRefused("access_denied", KEY_KNOWN) from error
         if isinstance(answer, GrantRefused):
             if answer.code == "invalid_grant":
                 self._wrong_proofs.failed(peer)
@@ -234,7 +235,7 @@ class Devices:
     async def _refuse_known(self, connection: AsyncConnection, public_key: str) -> None:
         known = select(node_keys.c.id).where(node_keys.c.public_key == public_key)
         if (await connection.execute(known)).first() is not None:
-            raise EnrolmentRefused("key_known", "This key belongs to a node already.")
+            raise EnrolmentRefused("key_known", KEY_KNOWN)
 
     # The person
 

@@ -14,6 +14,7 @@ from byoi_console.clock import wall_ms
 from byoi_console.errors import EnrolmentRefused
 from byoi_console.nodes import proofs
 from byoi_console.nodes.membership import (
+    KEY_KNOWN,
     MACHINE_PATTERN,
     Enrolled,
     HostFacts,
@@ -112,7 +113,7 @@ class Enrolment:
                 await self._audit.record(connection, change)
                 enrolled = await enrolled_as(connection, node_id, public_key, self._keys)
         except IntegrityError as error:
-            raise EnrolmentRefused("key_known", "This key belongs to a node already.") from error
+            raise EnrolmentRefused("key_known", KEY_KNOWN) from error
         assert enrolled is not None, "the row was written in this transaction"
         return enrolled
 

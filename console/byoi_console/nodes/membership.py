@@ -22,6 +22,10 @@ Visibility = Literal["org", "community"]
 Mode = Literal["dedicated", "idle"]
 
 MACHINE_PATTERN: Final = r"^[0-9a-f]{64}$"
+KEY_KNOWN: Final = (
+    "This key is a node's already, or was one's: each enrolment takes a key of its own. "
+    "Where systemd hands it in, seal another device-key, or leave it out of the unit."
+)
 _GPUS_LIMIT: Final = 64
 
 

@@ -15,6 +15,7 @@ from byoi_console.accounts.audit import Change
 from byoi_console.clock import wall_ms
 from byoi_console.errors import EnrolmentRefused, TooManyAttempts
 from byoi_console.nodes import proofs
+from byoi_console.nodes.membership import KEY_KNOWN
 from byoi_console.store.identifiers import new_id
 from byoi_console.store.tables import node_keys, nodes
 from byoi_wire.ids import KeyId, NodeId
@@ -134,7 +135,7 @@ class NodeRequests:
         try:
             return await self._rotate(request)
         except IntegrityError as error:
-            raise EnrolmentRefused("key_known", "This key belongs to a node already.") from error
+            raise EnrolmentRefused("key_known", KEY_KNOWN) from error
         except EnrolmentRefused:
             self._wrong.failed(peer)
             raise

@@ -146,7 +146,7 @@ async def test_a_console_that_stumbles_is_asked_again_and_the_person_told(
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
-        ("access_denied", AgentError, "denied in the console"),
+        ("access_denied", AgentError, r"denied in the console \(because\)"),
         ("expired_token", AgentError, "nobody approved the code BCDF-GHJK"),
         ("invalid_grant", IdentityError, "because"),
     ],
