@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from byoi_console.accounts.attempts import place_of
 from byoi_console.clock import wall_ms
 from byoi_console.errors import LedgerUnavailable
 from byoi_console.ledger.entries import Claim
@@ -62,7 +63,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 UNPROVEN_PER_ADDRESS: Final = 16
-"""Handshakes that one address may have under way; a proof costs us 0.2 ms, a wait nothing."""
+"""Handshakes that one address (of IPv6, one network) may have under way; a proof costs us 0.2 ms, a
+wait nothing."""
 
 RETURN_SECONDS: Final = (0.5, 4.0)
 """Each node that comes while too many do is told its own moment within this time to come again;
@@ -140,7 +142,7 @@ class AgentsDoor:
         channel = accept(transport, head)
         if channel is None:
             return
-        if self._tasks is None or self._unproven[peer] >= UNPROVEN_PER_ADDRESS:
+        if self._tasks is None or self._unproven[place_of(peer)] >= UNPROVEN_PER_ADDRESS:
             wait = random.uniform(*RETURN_SECONDS)  # noqa: S311 (keeps them apart, no secret)
             busy = HandshakeRefused("retry", "too many handshakes from this address", wait)
             self._reject(channel, busy, BUSY_CLOSE)
@@ -163,7 +165,8 @@ class AgentsDoor:
 
     async def _admit_one(self, channel: WebSocketChannel, peer: str) -> _Proven | None:
         """The proven hello; None where the door stayed shut, and why has been said."""
-        self._unproven[peer] += 1
+        place = place_of(peer)
+        self._unproven[place] += 1
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 return await self._prove(channel)
@@ -180,9 +183,9 @@ class AgentsDoor:
         except ChannelLost:
             pass
         finally:
-            self._unproven[peer] -= 1
-            if not self._unproven[peer]:
-                del self._unproven[peer]
+            self._unproven[place] -= 1
+            if not self._unproven[place]:
+                del self._unproven[place]
         return None
 
     async def _prove(self, channel: WebSocketChannel) -> _Proven:

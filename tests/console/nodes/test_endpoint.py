@@ -77,6 +77,14 @@ async def test_one_address_cannot_keep_the_door_busy(house):
     assert not any(machine.closed.done() for machine in waiting)
 
 
+async def test_an_ipv6_network_cannot_keep_the_door_busy_from_its_many_addresses(house):
+    for number in range(endpoint.UNPROVEN_PER_ADDRESS):
+        await house.come(f"2001:db8::{number}")
+    refused = await house.come("2001:db8::ffff")
+    assert codec.decode_control(await refused.next()).code == "retry"
+    await house.come_in("2001:db8:0:1::1")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
