@@ -20,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -92,13 +93,24 @@ class Settings(BaseModel):
         default=30.0, ge=0, description="time that answers get to end when told to stop"
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_something(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool) and info.field_name != "metrics_public":  # would be 1 or 0
+            raise ValueError("true and false mean nothing here")
+        # As a host it would be every address of the machine, as a path the present folder.
+        if value == "" and info.field_name != "trusted_proxies":
+            raise ValueError("there is nothing in it; leave it out for the default")
+        return value
+
     @field_validator("origin")
     @classmethod
     def _is_origin(cls, value: str | None) -> str | None:
         if value is None:
             return None
         parts = urlsplit(value)
-        is_web = parts.scheme in {"http", "https"} and parts.hostname
+        _ = parts.port  # says itself what is wrong with it
+        is_web = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc
         if not is_web or parts.path not in {"", "/"} or parts.query or parts.fragment:
             raise ValueError("must be scheme://host[:port] without a path")
         return value.rstrip("/")
@@ -224,9 +236,14 @@ def _file(
 
 def _from_file(file: Path) -> dict[str, object]:
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        # Windows' editors put a mark before the first letter.
+        table = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not text in UTF-8; save it as UTF-8") from error
+    except RecursionError as error:
+        raise ConfigError(f"{file} is not valid TOML: too many brackets in one another") from error
     except ValueError as error:
         raise ConfigError(f"{file} is not valid TOML: {error}") from error
     for key in table:

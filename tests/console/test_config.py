@@ -119,3 +119,35 @@ def test_the_database_s_address_can_lie_in_a_file(tmp_path):
 
 def test_a_database_s_password_is_in_no_representation_of_the_settings():
     assert "s3cret" not in repr(load({"database_url": "postgresql://u:s3cret@h/b"}, {}))
+
+
+@pytest.mark.parametrize("name", ["host", "data_dir", "origin", "tls_cert", "database_url"])
+def test_nothing_is_no_value(name):
+    # Of a host it would make every address of the machine, of a folder the present one.
+    with pytest.raises(ConfigError, match=f"{name}: there is nothing in it"):
+        load({name: ""}, {})
+
+
+@pytest.mark.parametrize("name", ["port", "drain_seconds"])
+def test_true_is_no_number(tmp_path, name):
+    (tmp_path / "byoi-console.toml").write_text(f"{name} = true\nmetrics_public = true\n")
+    with pytest.raises(ConfigError, match="true and false mean nothing here"):
+        load({"data_dir": str(tmp_path)}, {})
+
+
+@pytest.mark.parametrize("origin", ["http://x:99999", "https://[", "https://me:word@x"])
+def test_an_origin_that_no_node_could_use_is_refused(origin):
+    with pytest.raises(ConfigError, match="origin: "):
+        load({"origin": origin}, {})
+
+
+def test_a_file_as_editors_leave_it(tmp_path):
+    file = tmp_path / "byoi-console.toml"
+    file.write_bytes(b"\xef\xbb\xbfport = 1\r\n")
+    assert load({"config": file}, {}).port == 1
+    file.write_text("port = 1\n", encoding="utf-16")
+    with pytest.raises(ConfigError, match="save it as UTF-8"):
+        load({"config": file}, {})
+    file.write_text("port = " + "[" * 20_000)
+    with pytest.raises(ConfigError, match="too many brackets"):
+        load({"config": file}, {})

@@ -45,7 +45,8 @@ def test_byoi_run_takes_every_setting_as_a_flag_but_secrets():
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_its_variable_is_heeded(name):
-    value = {"engine": "http://127.0.0.1:1", "context_tokens": "4096"}.get(name, "1")
+    address = "http://127.0.0.1:1"
+    value = {"engine": address, "console": address, "context_tokens": "4096"}.get(name, "1")
     choices = Settings.model_json_schema()["properties"][name].get("enum")
     loaded = load({}, {variable_of(name): choices[-1] if choices else value}, None)
     assert loaded.sources[name] == "environment"

@@ -25,11 +25,15 @@ def check_password(password: str, email: str) -> None:
     characters are asked for.
 
     Raises:
-        InputInvalid: it is too short, too long, or the email itself.
+        InputInvalid: it is too short, too long, no text, or the email itself.
     """
     if len(password) < SHORTEST:
         raise InputInvalid(f"A password has at least {SHORTEST} characters.", "password")
-    if len(password.encode(errors="surrogatepass")) > LONGEST_BYTES:
+    try:
+        length = len(password.encode())
+    except UnicodeEncodeError as error:  # of bytes on standard input that are no text
+        raise InputInvalid("A password is text in UTF-8.", "password") from error
+    if length > LONGEST_BYTES:
         raise InputInvalid(f"A password has at most {LONGEST_BYTES:,} bytes.", "password")
     if password.strip().lower() in {email.lower(), email.lower().partition("@")[0]}:
         raise InputInvalid("The password must not be the email.", "password")

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +19,7 @@ from byoi_console.cli.options import setting_options
 from byoi_console.config import Settings, load
 from byoi_console.errors import ConfigError
 from byoi_console.nodes.keys import kept_origin
+from byoi_console.store.backup import DATABASE
 from byoi_console.store.database import Database
 from byoi_console.store.migrate import migrate
 
@@ -33,11 +33,11 @@ def admin() -> None:
 
 
 @admin.command()
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where the console's state lies.")
+@click.option("--data-dir", type=click.Path(path_type=str), help="Where the console's state lies.")
 @click.option("--database-url", help="SQLAlchemy URL, where the database is not in the data dir.")
 @click.option("--email", required=True, help="Who may administer.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def create(data_dir: Path | None, database_url: str | None, email: str, *, as_json: bool) -> None:
+def create(data_dir: str | None, database_url: str | None, email: str, *, as_json: bool) -> None:
     """Make an administrator with a password and an admin API key, each shown only now.
 
     Works beside a running `byoi-console serve`, and before its first start.
@@ -75,8 +75,10 @@ def reset_password(email: str, *, password_stdin: bool, **flags: object) -> None
     every browser that the person is signed in with is signed out when the password changes.
     """
     settings = load(flags, os.environ)
+    _refuse_new(settings)
     if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        given = sys.stdin.readline() if sys.stdin is not None else ""  # None where it is closed
+        password = given.rstrip("\r\n")
         person = asyncio.run(_set_password(settings, email, password))
         click.echo(f"{person.email} has the new password, and is signed out everywhere.")
         return
@@ -105,6 +107,18 @@ async def _reset_link(settings: Settings, email: str) -> tuple[Person, str]:
             raise ConfigError("origin: this console was never started; give its --origin")
         path = await OneTimeLinks(database, audit, people).for_password(person)
     return person, origin + path
+
+
+def _refuse_new(settings: Settings) -> None:
+    """A folder that was mistyped must not become a console.
+
+    Raises:
+        ConfigError: nothing lies there yet.
+    """
+    file = settings.data_dir / DATABASE
+    in_folder = settings.database_url is None and settings.database_url_file is None
+    if in_folder and not file.is_file():
+        raise ConfigError(f"there is no database at {file}; name its folder with --data-dir")
 
 
 @asynccontextmanager

@@ -51,5 +51,5 @@ def _type(field: FieldInfo, kinds: tuple[Any, ...]) -> Any:  # noqa: ANN401 - wh
     if get_origin(field.annotation) is Literal:
         return click.Choice([str(kind) for kind in kinds])
     if Path in kinds:
-        return click.Path(path_type=Path)
+        return click.Path(path_type=str)  # click would make the present folder of nothing
     return {int: click.INT, float: click.FLOAT}.get(kinds[0], click.STRING)

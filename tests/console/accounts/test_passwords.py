@@ -25,6 +25,11 @@ def test_what_is_easy_to_guess_is_refused(password):
         check_password(password, "ada.lovelace@example.org")
 
 
+def test_what_is_no_text_is_refused():
+    with pytest.raises(InputInvalid, match="text in UTF-8"):
+        check_password("\udcff\udcfe and many more", "")
+
+
 def test_the_limit_counts_bytes():
     check_password("éa" * 341 + "a", "")
     with pytest.raises(InputInvalid):

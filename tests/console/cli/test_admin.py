@@ -92,3 +92,12 @@ async def test_a_link_that_cannot_be_made_is_told_in_a_sentence(console, argumen
     ended, out, err = await console.run(*command)
     assert (ended, out) == (code, "")
     assert words in err
+
+
+async def test_a_folder_that_was_mistyped_does_not_become_a_console(console, tmp_path):
+    place = tmp_path / "mistyped"
+    command = ("admin", "reset-password", "--data-dir", place, "--email", "ada@example.org")
+    code, out, err = await console.run(*command)
+    assert (code, out) == (78, "")
+    assert "there is no database at" in err
+    assert not place.exists()
