@@ -11,6 +11,7 @@ import fcntl
 import importlib.util
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -75,6 +76,10 @@ class LeftOut:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Whoever runs this in the background may have had these ignored, and programs inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if config.getoption("--leave-nothing-out"):
         config.pluginmanager.register(LeftOut())
 

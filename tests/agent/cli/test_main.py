@@ -210,3 +210,10 @@ def test_an_output_on_a_full_disk_is_told_in_one_sentence_alone():
         )
     words = "byoi: cannot write: No space left on device; make room and try again\n"
     assert (done.returncode, done.stderr) == (1, words)
+
+
+@pytest.mark.parametrize("command", ["run", "status", "demo"])
+def test_a_folder_without_a_name_is_not_the_one_that_one_is_in(byoi, command):
+    code, _, err = byoi(command, "--data-dir", "")
+    assert code == 78
+    assert "--data-dir: there is nothing in it" in err
