@@ -55,7 +55,7 @@ Examples:
 )
 @click.option(
     "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=str, file_okay=False),  # nothing stays nothing, and is refused
     help="Where all state goes; the same folder again resumes.  [default: a temporary folder]",
 )
 @click.option(
