@@ -50,3 +50,12 @@ async def test_on_a_full_disk_it_is_left_once_there_is_room(word, health, tmp_pa
         await word.run()
     assert health.warnings == ()
     assert read_place(tmp_path / "control.json") is not None
+
+
+def test_a_disk_that_takes_nothing_any_more_is_no_way_to_end(word, monkeypatch):
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    assert word.leave()
+    monkeypatch.setattr("pathlib.Path.unlink", read_only)
+    word.take_back()
