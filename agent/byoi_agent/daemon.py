@@ -33,6 +33,7 @@ from byoi_agent.hardware.watch import HardwareView, HardwareWatch
 from byoi_agent.identity.console_http import ConsoleHttp
 from byoi_agent.identity.rotation import KeyRotation
 from byoi_agent.identity.stores import stores_for
+from byoi_agent.lifecycle.log_file import usable_place
 from byoi_agent.lifecycle.progress import ProgressLog
 from byoi_agent.lifecycle.reload import Reload
 from byoi_agent.lifecycle.service import ServiceNotices
@@ -46,7 +47,7 @@ from byoi_agent.node.view import NodeView
 from byoi_agent.serving.dispatcher import Dispatcher
 from byoi_agent.serving.neighbours import Surroundings
 from byoi_agent.telemetry.health import Health
-from byoi_agent.telemetry.log_place import log_place, usable_place
+from byoi_agent.telemetry.log_place import log_place
 from byoi_agent.telemetry.logs import configure
 from byoi_agent.telemetry.service_manager import ServiceManager
 from byoi_agent.usage.outbox import Outbox

@@ -20,7 +20,7 @@ from byoi_agent.daemon import Daemon
 from byoi_agent.identity.enrolment import load_identity
 from byoi_agent.identity.memory import keep_memory_private
 from byoi_agent.identity.stores import stores_for
-from byoi_agent.telemetry.log_place import usable_place
+from byoi_agent.lifecycle.log_file import usable_place
 from byoi_agent.telemetry.logs import configure
 from byoi_agent.telemetry.service_manager import ServiceManager
 

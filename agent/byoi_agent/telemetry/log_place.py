@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-from byoi_agent.config.files import check_can_be_made, make_private_folder
-from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,21 +35,6 @@ def log_place(setting: str, usual: Path, environment: Mapping[str, str]) -> LogP
         return unit_in(_CGROUP.read_text(encoding="utf-8"))
     except OSError:
         return LogPlace()
-
-
-def usable_place(setting: str, usual: Path, environment: Mapping[str, str]) -> LogPlace:
-    """As `log_place`; the usual file's folder is made, that of a named one must be there.
-
-    Raises:
-        ConfigError: the file that the owner named cannot be made.
-    """
-    place = log_place(setting, usual, environment)
-    if place.file == usual:
-        with suppress(ConfigError):  # a full disk: the lines that cannot be kept are told
-            make_private_folder(usual.parent)
-    elif place.file is not None:
-        check_can_be_made("--log-file", place.file)
-    return place
 
 
 def unit_in(cgroups: str) -> LogPlace:

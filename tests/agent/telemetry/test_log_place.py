@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from byoi_agent.errors import ConfigError
 from byoi_agent.telemetry import log_place as module
-from byoi_agent.telemetry.log_place import LogPlace, log_place, unit_in, usable_place
+from byoi_agent.telemetry.log_place import LogPlace, log_place, unit_in
 
 USUAL = Path("/state/logs/byoi.log")
 
@@ -56,13 +55,3 @@ def test_a_variable_that_was_inherited_is_not_believed():
 )
 def test_the_unit_is_read_from_the_control_group(cgroups, place):
     assert unit_in(cgroups) == place
-
-
-def test_a_named_file_that_cannot_be_made_is_refused_before_it_is_needed(tmp_path):
-    with pytest.raises(ConfigError, match="there is no folder"):
-        usable_place(str(tmp_path / "none" / "byoi.log"), USUAL, {})
-    with pytest.raises(ConfigError, match="is a folder"):
-        usable_place(str(tmp_path), USUAL, {})
-    usual = tmp_path / "logs" / "byoi.log"
-    assert usable_place("auto", usual, {}).file == usual
-    assert usual.parent.is_dir()
