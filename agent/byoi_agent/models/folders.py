@@ -49,7 +49,12 @@ class ModelFolder:
 
 def is_folder(model: str) -> bool:
     """Whether a model was named by its folder rather than by the catalogue's id."""
-    return "/" in model or model.startswith((".", "~")) or Path(model).is_dir()
+    if "/" in model or model.startswith((".", "~")):
+        return True
+    try:
+        return Path(model).is_dir()
+    except OSError:  # no file system takes such a name
+        return False
 
 
 def look_through(folder: Path) -> ModelFolder:
@@ -58,7 +63,18 @@ def look_through(folder: Path) -> ModelFolder:
     Raises:
         ConfigError: it is not; the message names the file and what to do.
     """
-    path = folder.expanduser().absolute()
+    try:
+        return _look_through(folder)
+    except OSError as error:
+        where = error.filename or folder
+        raise ConfigError(f"--model {folder}: {where} cannot be read: {error.strerror}") from error
+
+
+def _look_through(folder: Path) -> ModelFolder:
+    try:
+        path = folder.expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigError(f"--model {folder}: there is no such user's home folder") from error
     if not path.is_dir():
         raise ConfigError(f"--model {folder}: there is no such folder")
     config: dict[str, Any] = {}
@@ -137,6 +153,11 @@ def _refuse_code(content: Mapping[str, Any], file: Path) -> None:
                     f"{file} asks for code of the model's own (auto_map), which is never run here; "
                     "choose a model that vLLM knows by itself"
                 )
+            if "speculators_config" in one:
+                raise ConfigError(
+                    f"{file} names another model for vLLM to load (speculators_config), which "
+                    "nobody has looked through; choose a model that is whole by itself"
+                )
             waiting += one.values()
         elif isinstance(one, list):
             waiting += one
@@ -144,12 +165,11 @@ def _refuse_code(content: Mapping[str, Any], file: Path) -> None:
 
 def _name_of(path: Path) -> ModelId:
     """The folder's name; for a snapshot in Hugging Face's cache the repository's."""
-    for parent in path.parents:
-        if (found := _SNAPSHOT.fullmatch(parent.name)) is not None:
-            return ModelId(found["name"])
-    if not _ID.fullmatch(path.name):
-        raise ConfigError(f"{path.name!r} is no name that a client can ask for; rename the folder")
-    return ModelId(path.name)
+    snapshots = (_SNAPSHOT.fullmatch(parent.name) for parent in path.parents)
+    name = next((found["name"] for found in snapshots if found is not None), path.name)
+    if not _ID.fullmatch(name):
+        raise ConfigError(f"{name!r} is no name that a client can ask for; rename the folder")
+    return ModelId(name)
 
 
 def _context_of(config: Mapping[str, Any]) -> int:

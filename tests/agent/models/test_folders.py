@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +130,37 @@ def test_a_name_that_no_client_could_ask_for_is_refused(model):
     model.rename(bad)
     with pytest.raises(ConfigError, match="rename the folder"):
         look_through(bad)
+
+
+@pytest.mark.parametrize("name", [".hidden", "my model", "a\nb"])
+def test_a_repositorys_name_is_looked_at_like_a_folders(model, tmp_path, name):
+    snapshot = tmp_path / f"models--owner--{name}" / "snapshots" / "0123abcd"
+    snapshot.parent.mkdir(parents=True)
+    model.rename(snapshot)
+    with pytest.raises(ConfigError, match="rename the folder"):
+        look_through(snapshot)
+
+
+def test_a_model_that_stands_for_another_one_is_refused(model):
+    stands_for = {"speculators_config": {"verifier": {"name_or_path": "/elsewhere"}}}
+    (model / "config.json").write_text(json.dumps(CONFIG | stands_for))
+    with pytest.raises(ConfigError, match="names another model"):
+        look_through(model)
+
+
+def test_what_cannot_be_read_or_be_a_folder_is_told(model, monkeypatch):
+    assert not is_folder("m" * 5000)
+    with pytest.raises(ConfigError, match="cannot be read: File name too long"):
+        look_through(model / ("m" * 5000))
+    with pytest.raises(ConfigError, match="no such user's home"):
+        look_through(Path("~nobody-has-this-name/model"))
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "/models/x/config.json")
+
+    monkeypatch.setattr("byoi_agent.models.folders._json_of", refuse)
+    with pytest.raises(ConfigError, match=r"/models/x/config.json cannot be read: Permission"):
+        look_through(model)
 
 
 def test_a_file_of_settings_that_is_too_large_is_not_read(model, monkeypatch):

@@ -105,14 +105,22 @@ def default_kv_gib(config: Mapping[str, Any], context_tokens: int, slots: int) -
 
     For dense attention, which needs the most: two tensors of layers by KV heads by head size.
     """
-    text = config.get("text_config") or config
-    heads = int(text.get("num_attention_heads") or 1)
-    kv_heads = int(text.get("num_key_value_heads") or heads)
-    head = int(text.get("head_dim") or int(text.get("hidden_size") or 0) // heads)
-    layers = int(text.get("num_hidden_layers") or 0)
+    inner = config.get("text_config")
+    text = inner if inner and isinstance(inner, dict) else config
+    heads = _count(text, "num_attention_heads") or 1
+    kv_heads = _count(text, "num_key_value_heads") or heads
+    head = _count(text, "head_dim") or _count(text, "hidden_size") // heads
+    layers = _count(text, "num_hidden_layers")
     dtype = str(text.get("dtype") or text.get("torch_dtype") or config.get("dtype"))
     per_token = 2 * layers * kv_heads * head * _DTYPE_BYTES.get(dtype, 2)
     return max(1, math.ceil(per_token * context_tokens * slots / _GIB))
+
+
+def _count(text: Mapping[str, Any], name: str) -> int:
+    """One of its numbers; of a list, which has one for each layer, the largest. Else none."""
+    value = text.get(name)
+    given = value if isinstance(value, list) else [value]
+    return max((one for one in given if isinstance(one, int) and one > 0), default=0)
 
 
 def _sampling(sampling: Mapping[str, float]) -> tuple[str, ...]:

@@ -137,6 +137,11 @@ SMOLLM2 = {
             1,
         ),
         ({}, 2048, 8, 1),
+        # one number for each layer, and what is none
+        ({**SMOLLM2, "num_key_value_heads": [1, 3]}, 46_700, 1, 2),
+        ({**SMOLLM2, "num_attention_heads": "many", "text_config": [1]}, 46_700, 1, 2),
+        ({**SMOLLM2, "num_hidden_layers": -3}, 2048, 8, 1),
+        ({**SMOLLM2, "num_hidden_layers": float("inf")}, 2048, 8, 1),
     ],
 )
 def test_memory_for_the_context_follows_from_the_models_shape(config, context, slots, gib):
