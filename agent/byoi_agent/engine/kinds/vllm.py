@@ -27,6 +27,7 @@ from byoi_agent.engine.view import ServedModel
 from byoi_agent.errors import ConfigError, EngineError
 from byoi_agent.models.catalogue import ModelEntry
 from byoi_agent.models.conversion import ensure_safetensors
+from byoi_agent.models.folders import look_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -141,7 +142,7 @@ class Vllm:
         await asyncio.to_thread(self._clear_sockets)
         return LaunchSpec(
             argv_of(launch),
-            environment_of(launch),
+            {**environment_of(launch), "PATH": _path_with(python)},
             stop_seconds=STOP_SECONDS,
             leaves=(self._socket_path, self._scratch),
         )
@@ -164,6 +165,8 @@ class Vllm:
 
     async def _model_folder(self, python: Path, report: Callable[[Progress], None]) -> Path:
         if not isinstance(self._model, ModelEntry):
+            # Again at each start: files may have come since the owner chose the folder.
+            await asyncio.to_thread(look_through, self._model.path)
             return self._model.path
         file = await self._store.ensure(self._model, report)
         return await ensure_safetensors(self._model, file, self._models_folder, python, report)
@@ -273,6 +276,11 @@ class Vllm:
             (line for line in reversed(ended.log) if line), "it wrote nothing"
         )
         return f"it ended with code {ended.code}: {last[:200]}"
+
+
+def _path_with(python: Path) -> str:
+    """It calls programs of its environment by name, ninja for one, to build a GPU's kernels."""
+    return os.pathsep.join((str(python.parent), os.environ.get("PATH") or os.defpath))
 
 
 async def _order(client: EngineClient, path: str) -> None:

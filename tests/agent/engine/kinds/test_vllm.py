@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,9 @@ def make(tmp_path, monkeypatch):
 def a_folder(tmp_path, **fields):
     folder = tmp_path / "Qwen3-8B"
     folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    config = {"architectures": ["Qwen3ForCausalLM"]}
+    config = {"architectures": ["Qwen3ForCausalLM"], "max_position_embeddings": 40_960}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
     return ModelFolder(
         **{
             "id": "Qwen3-8B",
@@ -113,6 +115,20 @@ async def test_a_model_in_a_folder_is_served_from_there_with_its_familys_parsers
     assert value(spec, "--gpu-memory-utilization") == "0.5"
     assert value(spec, "--tensor-parallel-size") == "2"
     assert "--override-generation-config" not in spec.argv
+
+
+async def test_a_folder_is_looked_through_again_at_each_start(make, tmp_path):
+    kind = make(of=a_folder(tmp_path))
+    await kind.prepare(lambda _: None)
+    (tmp_path / "Qwen3-8B" / "pytorch_model.bin").touch()
+    with pytest.raises(ConfigError, match="could hold code"):
+        await kind.prepare(lambda _: None)
+
+
+async def test_it_finds_the_programs_of_its_environment(make, monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    spec = await make().prepare(lambda _: None)
+    assert spec.environment["PATH"] == "/e/bin:/usr/bin:/bin"
 
 
 async def test_sockets_of_a_killed_one_are_cleared_before_and_after(make, tmp_path):
