@@ -6,6 +6,7 @@ One node serves all tests, in this order, since each start takes half a minute a
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import tempfile
 import time
@@ -40,6 +41,7 @@ class Node:
         self.deployment = deployment
         self.process = None
         self._is_alive = is_alive
+        self._stories = itertools.count(1)
 
     async def serves(self):
         """Started if it is not; returns once a request would be answered."""
@@ -80,12 +82,17 @@ class Node:
         return next(pid for pid, title in self.tree().items() if title.startswith(TITLES[name]))
 
     async def under_load(self) -> list[asyncio.Task]:
-        """So many streams, all with the engine."""
+        """So many streams, all with the engine, of prompts that no death has seen before.
+
+        The console sends a request that was there at two deaths nowhere for a while.
+        """
         asked = [
             asyncio.create_task(
-                self.deployment.chat(f"Tell a story about {n}.", max_tokens=TOKENS, ignore_eos=True)
+                self.deployment.chat(
+                    f"Tell story {next(self._stories)}.", max_tokens=TOKENS, ignore_eos=True
+                )
             )
-            for n in range(STREAMS)
+            for _ in range(STREAMS)
         ]
 
         async def all_run():
