@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +19,13 @@ from byoi_agent.config.edit import set_value
 from byoi_agent.config.paths import config_file
 from byoi_agent.config.settings import variable_of
 from byoi_agent.demo.talk import talk_for
-from byoi_agent.engine.inventory import Inventory, Offer
-from byoi_agent.errors import AgentError
+from byoi_agent.engine.address import EngineAddress
+from byoi_agent.engine.inventory import Inventory, Offer, UnknownEngine
+from byoi_agent.errors import AgentError, ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from byoi_agent.cli.options import Chosen
 
 _GB = 1e9
@@ -65,7 +69,8 @@ Examples:
 def install(name: str, *, yes: bool, as_json: bool, **flags: object) -> None:
     """Install NAME or NAME@VERSION, checked against the hashes that this byoi holds."""
     inventory = _inventory(choose(flags))
-    offer = inventory.offer(name)
+    with _told_as_usage():
+        offer = inventory.offer(name)
     if offer.provenance is not None and not inventory.is_installed(offer):
         _ask_leave(offer, offer.provenance, yes=yes)
     talk = talk_for(quiet=as_json)
@@ -89,7 +94,8 @@ def install(name: str, *, yes: bool, as_json: bool, **flags: object) -> None:
 def remove(name: str, *, as_json: bool, **flags: object) -> None:
     """Remove NAME or NAME@VERSION from the disk; refused while a node runs it."""
     inventory = _inventory(choose(flags))
-    removed = asyncio.run(inventory.remove(name))
+    with _told_as_usage():
+        removed = asyncio.run(inventory.remove(name))
     if as_json:
         click.echo(json.dumps({"removed": [f"{one.name} {one.version}" for one in removed]}))
     for one in () if as_json else removed:
@@ -107,11 +113,12 @@ def use(name: str, *, as_json: bool, **flags: object) -> None:
     Written into the configuration file; a running node takes it over by `byoi reload`.
     """
     chosen = choose(flags)
-    is_url = "://" in name
-    offer = None if is_url else _inventory(chosen).offer(name)
+    with _told_as_usage():
+        offer = _offer_or_server(name, _inventory(chosen))
     if offer is not None and offer.needs_install and not _inventory(chosen).is_installed(offer):
         raise AgentError(f"{offer.title} is not installed; first: byoi engines install {name}")
     file = _file(flags)
+    name = name if offer is None else offer.setting
     set_value(file, "engine", name)
     source = choose(flags).loaded.sources["engine"]
     if as_json:
@@ -120,6 +127,26 @@ def use(name: str, *, as_json: bool, **flags: object) -> None:
     click.echo(f'{file}: engine = "{name}"; a running node takes it over by: byoi reload')
     if source != "file":
         click.echo(f"byoi: {variable_of('engine')} is set and wins over the file", err=True)
+
+
+@contextmanager
+def _told_as_usage() -> Iterator[None]:
+    """A wrong NAME is a wrong command line, and not a setting that is wrong."""
+    try:
+        yield
+    except UnknownEngine as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _offer_or_server(name: str, inventory: Inventory) -> Offer | None:
+    """None for the address of a server that runs already."""
+    if "://" not in name:
+        return inventory.offer(name)
+    try:
+        EngineAddress.parse(name)
+    except ConfigError as error:
+        raise UnknownEngine(str(error)) from error
+    return None
 
 
 def _inventory(chosen: Chosen) -> Inventory:

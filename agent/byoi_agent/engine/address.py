@@ -36,7 +36,10 @@ class EngineAddress:
         Raises:
             ConfigError: it is none of these.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise ConfigError(f"{url!r} is no engine's address: {error}") from error
         if parts.scheme == "unix" and parts.path and not parts.netloc:
             return cls(url, socket_path=parts.path, api_key=api_key)
         if parts.scheme not in {"http", "https"} or not parts.hostname:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from byoi_agent.engine.kinds import llamacpp
 from byoi_agent.engine.kinds.vllm_releases import RELEASES, build_here, obstacle, release
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from byoi_agent.engine.kinds.vllm_releases import Release
     from byoi_agent.engine.runtimes import RuntimeSpec
     from byoi_agent.models.wheels import Progress
+
+_VERSIONS: Final = {
+    "llamacpp": (llamacpp.RUNTIME.version,),
+    "vllm": tuple(dict.fromkeys(one.version for one in RELEASES)),
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,10 @@ class Offer:
         return self.name == "vllm"
 
 
+class UnknownEngine(ConfigError):
+    """No engine has that name or version; the message names those that there are."""
+
+
 class Inventory:
     """What `byoi engines` works on. `in_settings` is the engine that the owner chose."""
 
@@ -72,14 +81,19 @@ class Inventory:
         """What a name means on this machine.
 
         Raises:
-            ConfigError: there is none by that name or version, or it cannot run here.
+            UnknownEngine: there is none by that name or version.
+            ConfigError: it cannot run here.
             EngineError: the GPU's driver does not answer.
         """
-        name, _, version = setting.partition("@")
-        if name == "llamacpp" and version in {"", llamacpp.RUNTIME.version}:
+        name, at, version = setting.partition("@")
+        versions = _VERSIONS.get(name)
+        if versions is None:
+            raise _no_engine(setting)
+        if at and version not in versions:
+            named = version or "without a version"
+            raise UnknownEngine(f"this byoi has no {name} {named}; it has {', '.join(versions)}")
+        if name == "llamacpp":
             return _of_llamacpp()
-        if name != "vllm":
-            raise ConfigError(f"there is no engine {setting!r}; there are llamacpp and vllm")
         found = _of_vllm(release(version or None, build_here()))
         if found.obstacle is not None:
             raise ConfigError(f"{found.title} cannot run on this machine: {found.obstacle}")
@@ -102,6 +116,7 @@ class Inventory:
         """Take it from the disk, in every build; the version alone if one was named.
 
         Raises:
+            UnknownEngine: there is none by that name, here or elsewhere.
             ConfigError: it is not here.
             RuntimeInUse: a node runs it.
         """
@@ -111,6 +126,8 @@ class Inventory:
             for one in self._runtimes.installed()
             if name in {one.name, one.name.partition("-")[0]} and version in {"", one.version}
         ]
+        if not doomed and name not in _VERSIONS:
+            raise _no_engine(setting)
         if not doomed:
             raise ConfigError(f"{setting} is not installed; see: byoi engines list")
         for one in doomed:
@@ -135,6 +152,10 @@ class Inventory:
             if (one.version, one.build) == (offer.version, offer.build):
                 return one.runtime()
         raise ConfigError(f"this byoi has no {offer.title}")
+
+
+def _no_engine(setting: str) -> UnknownEngine:
+    return UnknownEngine(f"there is no engine {setting!r}; there are {' and '.join(_VERSIONS)}")
 
 
 def _of_llamacpp() -> Offer:

@@ -8,6 +8,7 @@ import pytest
 from byoi_agent.cli import engines as module
 from byoi_agent.cli.main import run
 from byoi_agent.engine import inventory
+from byoi_agent.engine.kinds import llamacpp
 from byoi_agent.engine.kinds.vllm_releases import RELEASES
 from byoi_agent.engine.runtimes import Runtimes
 
@@ -115,9 +116,23 @@ def test_a_variable_that_wins_over_the_file_is_told(byoi, monkeypatch):
 
 def test_an_engine_that_there_is_not_is_said(byoi):
     for command in ("install", "use"):
-        code, _, err = byoi(command, "vlm")
-        assert code == 78
-        assert "there are llamacpp and vllm" in err
+        for wrong in ("vlm", "", "vllm@", "vllm@0.1", "llamacpp@1"):
+            code, _, err = byoi(command, wrong)
+            assert code == 64, (command, wrong)
+            assert "there are llamacpp and vllm" in err or "; it has" in err
+    assert byoi("remove", "vlm")[0] == 64
+
+
+@pytest.mark.parametrize("url", ["http://", "http://a:99999999", "http://[", "ftp://a/v1"])
+def test_an_address_that_is_none_is_not_written(byoi, tmp_path, url):
+    code, _, err = byoi("use", url)
+    assert (code, "is no engine's address" in err) == (64, True)
+    assert not (tmp_path / "data" / "config.toml").exists()
+
+
+def test_using_the_one_version_of_the_light_engine_is_using_it(byoi, tmp_path):
+    assert byoi("use", f"llamacpp@{llamacpp.RUNTIME.version}")[0] == 0
+    assert tomllib.loads((tmp_path / "data" / "config.toml").read_text()) == {"engine": "llamacpp"}
 
 
 def test_removing_takes_it_from_the_disk(byoi, installs, tmp_path):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from byoi_agent.engine import inventory as module
-from byoi_agent.engine.inventory import Inventory
+from byoi_agent.engine.inventory import Inventory, UnknownEngine
 from byoi_agent.engine.kinds import llamacpp
 from byoi_agent.engine.kinds.vllm_releases import RELEASES
 from byoi_agent.engine.runtimes import RuntimeInUse, Runtimes
@@ -70,11 +70,11 @@ def test_a_name_means_the_build_for_this_machine(here, inventory, monkeypatch):
     assert inventory().offer("vllm@0.32.0").setting == "vllm@0.32.0"
     assert inventory().offer("llamacpp").version == llamacpp.RUNTIME.version
     assert not inventory().offer("llamacpp").needs_install
-    for wrong in ("vlm", "llamacpp@1"):
-        with pytest.raises(ConfigError, match="there are llamacpp and vllm"):
-            inventory().offer(wrong)
-    with pytest.raises(ConfigError, match=r"no vllm 9.9"):
-        inventory().offer("vllm@9.9")
+    with pytest.raises(UnknownEngine, match="there are llamacpp and vllm"):
+        inventory().offer("vlm")
+    for wrong in ("vllm 9.9", "llamacpp 1"):
+        with pytest.raises(UnknownEngine, match=f"no {wrong}; it has"):
+            inventory().offer(wrong.replace(" ", "@"))
     monkeypatch.setattr(module, "obstacle", lambda _: "it is for Linux")
     with pytest.raises(ConfigError, match="cannot run on this machine: it is for Linux"):
         inventory().offer("vllm")
