@@ -164,13 +164,16 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     ),
 )
 
+# Its own log's form. A start that goes well warns of parts that are missing, and ended nothing.
+_NO_ERROR: Final = re.compile(r"\b(?:DEBUG|INFO|WARNING) \d\d-\d\d \d\d:\d\d:\d\d ")
+
 
 def reason_in(lines: Iterable[str]) -> str | None:
     """The first known cause, by the order of the table, as a later line often only follows from it.
 
     None where nothing there is known.
     """
-    text = [line for line in lines if line]
+    text = [line for line in lines if line and not _NO_ERROR.search(line)]
     for pattern, tell in _KNOWN:
         for line in text:
             if (found := pattern.search(line)) is not None:
@@ -182,6 +185,8 @@ def last_error(lines: Iterable[str]) -> str | None:
     """The last line that names an exception, without what stands before it."""
     last = None
     for line in lines:
+        if _NO_ERROR.search(line):
+            continue
         if (found := re.search(r"\b([A-Z]\w*(?:Error|Exception): .*)", line)) is not None:
             last = found[1]
     return last

@@ -105,6 +105,20 @@ def test_the_cause_counts_and_not_what_followed_from_it():
     assert "GPU's memory" in reason_in(lines[::-1])
 
 
+def test_a_warning_of_a_start_that_goes_well_is_no_cause():
+    stamp = "(APIServer pid=71) {} 11-21 16:38:31 [interface.py:371] "
+    lines = [
+        stamp.format("WARNING") + 'Failed to import from vllm._C: ModuleNotFoundError("No module '
+        "named 'vllm._C'\")",
+        stamp.format("INFO") + "FlashAttention 3 needs compute capability 9.0",
+        "ValueError: strange",
+        stamp.format("WARNING") + "ImportError: a part is missing",
+    ]
+    assert reason_in(lines) is None
+    assert last_error(lines) == "ValueError: strange"
+    assert "compute capability" in reason_in([lines[1].replace("INFO", "ERROR")])
+
+
 def test_what_is_not_known_is_left_to_the_last_error_there():
     lines = ["INFO all is well", "ValueError: strange", "RuntimeError: core failed", "bye"]
     assert reason_in(lines) is None
