@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.errors import ConfigError
+from byoi_agent.errors import ConfigError, EngineError
 from byoi_agent.lifecycle.change import Change, change
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ class Reload:
     """Sole owner of the settings that hold now.
 
     `reread` gives the settings as a start now would find them; `take` puts them to use, and raises
-    ConfigError before it has changed anything where it cannot.
+    ConfigError, or EngineError of a driver that is silent, before it has changed anything where it
+    cannot.
     """
 
     def __init__(
@@ -50,19 +51,20 @@ class Reload:
         """Read and take them.
 
         Raises:
-            ConfigError: they are wrong, and nothing was changed; the node's warnings say so too.
+            ConfigError: they are wrong, or cannot be judged now, and nothing was changed; the
+                node's warnings say so too.
         """
         try:
             wanted = self._reread()
             found = change(self._started, self._held, wanted)
             self._take(wanted, found)
-        except ConfigError as error:
+        except (ConfigError, EngineError) as error:
             self._health.warn(
                 NOT_TAKEN,
                 f"the settings were not taken, and the old ones hold: {error}",
                 "mend them, then: byoi reload",
             )
-            raise
+            raise ConfigError(str(error)) from error
         self._held = wanted
         self._health.clear(NOT_TAKEN)
         self._tell_restart(found.at_restart)

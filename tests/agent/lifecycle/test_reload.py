@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from byoi_agent.config.settings import Settings
-from byoi_agent.errors import ConfigError
+from byoi_agent.errors import ConfigError, EngineError
 from byoi_agent.lifecycle.change import Change
 from byoi_agent.lifecycle.reload import NOT_TAKEN, RESTART_NEEDED, Reload
 from byoi_agent.telemetry.health import Health
@@ -61,12 +61,15 @@ def test_a_bad_file_changes_nothing_and_stays_told_until_it_is_mended(owner):
     assert owner.warnings == {}
 
 
-def test_what_the_node_cannot_take_changes_nothing_either(owner):
-    owner.settings, owner.fault = Settings(model="none"), ConfigError("no such model")
-    with pytest.raises(ConfigError, match="no such model"):
+@pytest.mark.parametrize(
+    "fault", [ConfigError("no such model"), EngineError("the GPU's driver does not answer")]
+)
+def test_what_the_node_cannot_take_changes_nothing_either(owner, fault):
+    owner.settings, owner.fault = Settings(model="none"), fault
+    with pytest.raises(ConfigError, match=str(fault)):
         owner.reload.reload()
     assert owner.reload.settings is STARTED
-    assert NOT_TAKEN in owner.warnings
+    assert str(fault) in owner.warnings[NOT_TAKEN]
 
 
 def test_what_needs_a_restart_is_named_until_it_is_as_it_was(owner):
