@@ -165,7 +165,7 @@ class Settings(BaseModel):
     @field_validator("engine")
     @classmethod
     def _known_engine(cls, value: str) -> str:
-        if value in ENGINES or urlsplit(value).scheme in {"http", "https", "unix"}:
+        if value in ENGINES or value.startswith("unix:/") or _is_web_address(value):
             return value
         if _VLLM_VERSION.fullmatch(value):
             return value

@@ -78,6 +78,10 @@ def test_the_consoles_own_variables_are_not_ours_to_judge():
         ({}, {}, "slots = ", "not valid TOML"),
         ({"engine": "vllm@new"}, {}, "", "use llamacpp, vllm, vllm@VERSION, or a URL"),
         ({"engine": "olama"}, {}, "", "unknown engine"),
+        ({"engine": "http://"}, {}, "", "unknown engine"),
+        ({"engine": "http://[::1"}, {}, "", "unknown engine"),
+        ({"engine": "http://box:99999"}, {}, "", "unknown engine"),
+        ({"engine": "unix:box"}, {}, "", "unknown engine"),
     ],
 )
 def test_a_wrong_value_is_refused_in_a_sentence_that_names_its_place(
