@@ -22,9 +22,11 @@ class Parsers:
 # By the model's name: among models of one architecture, which form it was trained to write.
 _BY_NAME: Final = (
     (re.compile(r"qwen3-coder"), Parsers("qwen3_coder")),
+    (re.compile(r"qwen3.*thinking"), Parsers("hermes", "qwen3")),
     (re.compile(r"qwen3.*(instruct|2507$)"), Parsers("hermes")),
     (re.compile(r"deepseek-r1-distill"), Parsers(None, "deepseek_r1")),
     (re.compile(r"deepseek-r1"), Parsers("deepseek_v3", "deepseek_r1")),
+    (re.compile(r"deepseek-v3\.2"), Parsers()),  # writes another form, by a tokenizer of its own
     (re.compile(r"deepseek-v3\.1"), Parsers("deepseek_v31", "deepseek_v3")),
     (re.compile(r"deepseek-v3"), Parsers("deepseek_v3")),
     (re.compile(r"hermes-[23]"), Parsers("hermes")),
