@@ -40,6 +40,7 @@ async def check(visit, axe, visiting, pictures, name):
     assert not found, "\n".join(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 async def test_a_page_is_for_everybody(site, axe, visiting, pictures, name):
     async with site.visit() as visit:
@@ -55,6 +56,7 @@ async def test_a_page_is_for_everybody(site, axe, visiting, pictures, name):
         await check(visit, axe, visiting, pictures, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DOOR)
 async def test_the_door_is_for_everybody(site, axe, visiting, pictures, name):
     async with site.visit(is_signed_in=False) as visit:

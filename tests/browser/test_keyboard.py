@@ -78,6 +78,7 @@ async def test_sign_in_approve_and_revoke_without_a_mouse(site, enrolling):
         await page.get_by_text("It is revoked.").wait_for()
 
 
+@pytest.mark.slow
 async def test_the_first_tab_leads_past_the_navigation(site):
     async with site.visit() as visit:
         page = visit.page
@@ -88,6 +89,7 @@ async def test_the_first_tab_leads_past_the_navigation(site):
         assert await page.evaluate("document.activeElement.closest('main') !== null")
 
 
+@pytest.mark.slow
 async def test_the_row_that_has_the_focus_keeps_it_when_it_is_drawn_anew(site):
     async with site.visit() as visit:
         page = visit.page
@@ -101,6 +103,7 @@ async def test_the_row_that_has_the_focus_keeps_it_when_it_is_drawn_anew(site):
         assert await page.evaluate("document.activeElement.matches('#nodes tr:first-child a')")
 
 
+@pytest.mark.slow
 async def test_pages_do_their_work_without_scripts(site, enrolling):
     async with (
         enrolling("no-scripts") as terminal,
@@ -116,6 +119,7 @@ async def test_pages_do_their_work_without_scripts(site, enrolling):
         assert "denied" in await visit.heading()
 
 
+@pytest.mark.slow
 async def test_the_browser_would_tell_of_a_breach_and_of_a_foreign_place(site):
     """The checks that every visit ends with can fail."""
     async with site.visit() as visit:

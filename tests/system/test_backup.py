@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import shutil
 
+import pytest
+
 from byoi_console.accounts.audit import AuditLog
 from byoi_console.store.database import Database
 
 
+@pytest.mark.slow
 async def test_the_drill_under_load(deployment):
     await deployment.start_console()
     engine = await deployment.start_fake_engine()

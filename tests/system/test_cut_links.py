@@ -39,6 +39,7 @@ async def test_an_answer_cut_at_twenty_points_is_the_uninterrupted_one(deploymen
     assert [row["attempt"] for row in rows] == [1, 1]
 
 
+@pytest.mark.slow
 async def test_silence_in_mid_answer_is_survived(deployment, proxy_to):
     await deployment.start_console()
     proxy = await proxy_to("127.0.0.1", deployment.console_port)

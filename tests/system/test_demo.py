@@ -247,6 +247,7 @@ def _assert_loopback_only(machine: Machine) -> None:
                     assert connection.laddr.ip in {"127.0.0.1", "::1"}, process.cmdline()
 
 
+@pytest.mark.slow
 async def test_the_same_folder_goes_on_where_it_was(machine, demo, engine_url):
     data = machine.folder / "state"
     argv = ("--engine", engine_url, "--nodes", "2", "--port", "0", "--data-dir", str(data))
@@ -283,6 +284,7 @@ async def _totals(run: Demo) -> dict:
     return (await run.get(console["url"] + "/api/usage", console["admin_api_key"]))["totals"]
 
 
+@pytest.mark.slow
 async def test_a_demo_that_is_killed_leaves_no_orphan(machine, demo, real, engine_url):
     folder = ("--port", "0", "--data-dir", str(machine.folder / "state"))
     run = await demo(*folder)
@@ -293,6 +295,7 @@ async def test_a_demo_that_is_killed_leaves_no_orphan(machine, demo, real, engin
     assert out  # nor anything that keeps the next one from starting
 
 
+@pytest.mark.slow
 async def test_a_demo_that_is_interrupted_while_it_starts(machine, engine_url):
     process = await machine.start("demo", "--engine", engine_url, "--port", "0")
     async with asyncio.timeout(20):

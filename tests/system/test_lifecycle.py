@@ -130,6 +130,7 @@ async def test_reloads_under_load_drop_nothing(deployment, node):
     assert all(stream.result().is_complete for stream in streams)
 
 
+@pytest.mark.slow
 async def test_a_bad_file_changes_nothing_and_is_told_until_it_is_mended(deployment, node):
     data = deployment.folder / "node"
     (data / "config.toml").write_text("slotz = 1\n")
@@ -200,6 +201,7 @@ async def test_a_node_that_stops_begins_nothing_new(deployment, node):
     assert "engine changes" not in node.log.read_text().rpartition("node starts")[2]
 
 
+@pytest.mark.slow
 async def test_a_console_that_is_away_keeps_no_node_from_being_ready(deployment):
     with listening(deployment) as heard:
         deployment.env |= {"NOTIFY_SOCKET": heard.name, "BYOI_CONSOLE": "http://127.0.0.1:9"}

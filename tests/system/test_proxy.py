@@ -75,6 +75,7 @@ async def behind(deployment, nginx, authority):
     return ("--ca-file", str(authority.file))
 
 
+@pytest.mark.slow
 async def test_links_and_streams_pass_the_proxy_piece_by_piece(deployment, behind):
     engine = await deployment.start_fake_engine()
     await deployment.engine_control(engine, tokens_per_second=20)
@@ -95,6 +96,7 @@ async def test_links_and_streams_pass_the_proxy_piece_by_piece(deployment, behin
     assert arrivals[-1] - arrivals[0] > 0.1, "the proxy keeps nothing back"
 
 
+@pytest.mark.slow
 async def test_who_guesses_keys_is_held_up_alone(deployment, behind):
     async def status_from(address, claims=None):
         headers = {"Authorization": "Bearer sk-byoi-wrong"}

@@ -61,6 +61,7 @@ async def test_a_revoked_node_costs_the_answers_that_it_was_at_and_no_other(depl
     assert {row["attempt"] for row in rows} == {1}
 
 
+@pytest.mark.slow
 async def test_a_revoked_api_key_is_refused_at_once_and_cuts_no_answer(deployment, loaded):
     _, running = loaded
     (key,) = [

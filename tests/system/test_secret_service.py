@@ -45,6 +45,7 @@ def test_a_key_is_kept_found_and_forgotten(desktop, key):
     assert store.load(fingerprint_of(key)) is None
 
 
+@pytest.mark.slow
 async def test_a_node_of_a_desktop_lives_on_a_key_in_the_keyring(desktop, deployment):
     deployment.env.update(desktop.env, BYOI_KEY_STORE="auto")
     await deployment.start_console()
@@ -85,6 +86,7 @@ async def test_a_machine_without_a_desktop_works_at_once_and_is_told(deployment,
     assert json.loads((data / "identity.json").read_text())["key_store"] == "file"
 
 
+@pytest.mark.slow
 def test_a_locked_keyring_is_given_up_within_its_bound(helper, tmp_path, monkeypatch, key):
     module = helper("secret_service")
     module.need_secret_service()
@@ -100,6 +102,7 @@ def test_a_locked_keyring_is_given_up_within_its_bound(helper, tmp_path, monkeyp
         assert time.monotonic() - begun < 10
 
 
+@pytest.mark.slow
 def test_a_d_bus_that_never_answers_is_given_up_within_its_bound(tmp_path, monkeypatch, key):
     path = tmp_path / "bus"
     asked = threading.Event()

@@ -54,6 +54,7 @@ async def names_shown(port, authority):
     return [value for kind, value in told["subjectAltName"] if kind == "DNS"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hosts", "flags", "trusts", "words"),
     [

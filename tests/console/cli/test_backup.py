@@ -3,6 +3,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 
+import pytest
+
 
 async def test_a_restored_console_is_the_same_console(console, tmp_path):
     admin = await console.admin()
@@ -25,6 +27,7 @@ async def test_a_restored_console_is_the_same_console(console, tmp_path):
     assert (await console.call(url, "GET", "/api/nodes", None, key))[0] == 200
 
 
+@pytest.mark.slow
 async def test_what_is_there_is_not_replaced_by_mistake(console, tmp_path):
     await console.admin()
     made = tmp_path / "b"
@@ -50,6 +53,7 @@ async def test_a_console_that_serves_is_not_replaced_at_all(console, tmp_path):
     assert f"(pid {process.pid})" in err
 
 
+@pytest.mark.slow
 async def test_a_backup_of_a_later_version_s_tables_is_refused(console, tmp_path):
     await console.admin()
     with contextlib.closing(sqlite3.connect(console.folder / "console.sqlite3")) as database:
@@ -70,6 +74,7 @@ async def test_a_database_server_is_its_own_tool_s_business(console, tmp_path):
     assert "hidden" not in err
 
 
+@pytest.mark.slow
 async def test_paths_that_cannot_be_are_told_in_a_sentence(console, tmp_path):
     none = ("backup", tmp_path / "b", "--data-dir", tmp_path / "none")
     code, _, err = await console.run(*none)
