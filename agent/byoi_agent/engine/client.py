@@ -49,6 +49,8 @@ class Exchange:
         self.request = request
         # Straight through: whatever ends an exchange stops its parser too, so nothing comes late.
         self.body_received = handler.body_received
+        # A stuck engine may still count tokens for us: only what others wait for tells of life.
+        self.tells_of_life = not isinstance(handler, _Collector)
         self._client = client
         self._handler = handler
         self._connection: _Connection | None = None
@@ -189,7 +191,8 @@ class _Connection(asyncio.Protocol):
         if parser is None:
             self.close()  # an engine that speaks without being asked
             return
-        self._client.received_bytes += len(data)
+        if self._exchange is not None and self._exchange.tells_of_life:
+            self._client.received_bytes += len(data)
         try:
             parser.feed(data)
         except ProtocolViolation as error:
@@ -227,7 +230,7 @@ class EngineClient:
     """Sole owner of the connections to one engine.
 
     Attributes:
-        received_bytes: all that ever came from the engine; who watches it sees whether it lives.
+        received_bytes: all that ever came in answer to `send`, and so whether it computes.
     """
 
     def __init__(self, base: EngineAddress) -> None:

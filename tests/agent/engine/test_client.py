@@ -381,3 +381,13 @@ async def test_a_cut_ends_what_runs_and_what_is_still_connecting(
     assert client.running == 0
     assert not late.over.done()
     assert len(server.requests) == 1
+
+
+async def test_what_is_asked_on_our_own_account_is_no_sign_of_life(serve, answer, clients):
+    async def script(_request, writer):
+        writer.write(answer(b'{"count": 3}'))
+
+    client = clients((await serve(script)).url)
+    fetched = await client.fetch("POST", "/tokenize", b"{}", timeout_seconds=5)
+    assert fetched.body == b'{"count": 3}'
+    assert client.received_bytes == 0
