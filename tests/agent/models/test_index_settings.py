@@ -40,11 +40,11 @@ def test_the_machine_s_certificates_count_unless_the_owner_says_otherwise(home):
 def test_pips_own_file_counts_where_no_variable_says_anything(tmp_path):
     file = tmp_path / "pip.conf"
     file.write_text(
-        "[global]\nfind-links = /opt/wheels\n  /more\nindex-url = https://in.house/simple\n"
+        "[global]\nfind-links = /srv/wheels\n  /more\nindex-url = https://in.house/simple\n"
         "extra-index-url = file:///a/folder https://other/simple\n"
     )
     told = index_settings({"HOME": "/nonexistent", "PIP_CONFIG_FILE": str(file)})
-    assert told["UV_FIND_LINKS"] == "/opt/wheels,/more"
+    assert told["UV_FIND_LINKS"] == "/srv/wheels,/more"
     assert told["UV_DEFAULT_INDEX"] == "https://in.house/simple"
     assert told["UV_INDEX"] == "https://other/simple"
     asked = {"HOME": "/n", "PIP_CONFIG_FILE": str(file), "PIP_INDEX_URL": "https://variable"}
