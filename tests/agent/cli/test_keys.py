@@ -32,11 +32,12 @@ OLD = RetiredKey(key_id="k0", fingerprint="0" * 16, public_key="AAAA", retired_a
 
 
 @pytest.fixture
-def state(tmp_path):
-    folder = tmp_path / "data"
-    folder.mkdir(mode=0o700)
-    FileStore(folder / "keys").save(KEY)
-    return folder
+def state():
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a long path is broken in its cell
+        folder = Path(short) / "data"
+        folder.mkdir(mode=0o700)
+        FileStore(folder / "keys").save(KEY)
+        yield folder
 
 
 @pytest.fixture
@@ -77,9 +78,8 @@ def test_the_present_key_and_its_place_are_shown(byoi, state, enrolled):
 
 
 def test_a_folder_with_brackets_in_its_name_is_shown_as_it_is(byoi, state, enrolled):
-    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a long path is broken in its cell
-        odd = state.rename(Path(short) / "[bold] [")
-        code, out, _ = byoi("keys", "--data-dir", odd)
+    odd = state.rename(state.parent / "[bold] [")
+    code, out, _ = byoi("keys", "--data-dir", odd)
     assert code == 0
     assert "[bold] [" in out
 

@@ -24,7 +24,7 @@ from byoi_agent.engine.machine import Limits
 from byoi_agent.engine.process import LaunchSpec
 from byoi_agent.engine.runtimes import RuntimeSpec
 from byoi_agent.engine.view import ServedModel
-from byoi_agent.errors import ConfigError, EngineError
+from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -136,8 +136,7 @@ class LlamaCpp(Sleepless):
             EngineError: not yet.
         """
         models = await self.look(client)
-        if self._model.id not in [entry["id"] for entry in await probes.listed_models(client)]:
-            raise EngineError(f"the engine does not list {self._model.id}")
+        await probes.must_list(client, self._model.id)
         await self.canary(client)
         return models
 

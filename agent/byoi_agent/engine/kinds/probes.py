@@ -60,6 +60,16 @@ async def listed_models(client: EngineClient) -> list[dict[str, Any]]:
     ]
 
 
+async def must_list(client: EngineClient, model: str) -> None:
+    """Make sure that it serves under the name that it was given.
+
+    Raises:
+        EngineError: it does not list that name, or see `ask`.
+    """
+    if model not in [entry["id"] for entry in await listed_models(client)]:
+        raise EngineError(f"the engine does not list {model}")
+
+
 async def one_token(client: EngineClient, model: str, seconds: float = TOKEN_SECONDS) -> None:
     """Have it compute one token; `/health` alone says nothing about that.
 

@@ -202,8 +202,7 @@ class Vllm:
             EngineError: not yet.
         """
         models = await self.look(client)
-        if self._model.id not in [entry["id"] for entry in await probes.listed_models(client)]:
-            raise EngineError(f"the engine does not list {self._model.id}")
+        await probes.must_list(client, self._model.id)
         await self.canary(client)
         return models
 
