@@ -57,6 +57,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     },
     "reference/configuration.md": {
         "settings of byoi": references.agent_configuration,
+        "tables of byoi": references.agent_tables,
         "settings of byoi-console": references.console_configuration,
     },
     "reference/metrics.md": {

@@ -15,6 +15,13 @@ import tables
 from byoi_agent.cli.main import EXIT_CODES as AGENT_CODES
 from byoi_agent.cli.program import byoi
 from byoi_agent.config import settings as agent_settings
+from byoi_agent.config.tables import (
+    AdapterSetting,
+    ModelSetting,
+    Prices,
+    Tariff,
+    TariffWindow,
+)
 from byoi_agent.control import metrics as agent_figures
 from byoi_agent.control import server as control
 from byoi_console import config as console_settings
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 PROGRAMS = {"byoi": byoi, "byoi-console": byoi_console}
+_TABLES = (ModelSetting, AdapterSetting, Prices, Tariff, TariffWindow)
 _SUFFIX = {"counter": "_total"}
 _METRIC = re.compile(r'"(byoi_\w+)"[,:]\s*\(?\s*"([^"]+)"')
 _BODY = re.compile(r"body_of\(request, (\w+)\)")
@@ -177,12 +185,29 @@ def _settings(model: type[BaseModel], module: Any, live: frozenset[str]) -> str:
         shown = "" if default in {None, ()} else f"`{default}`".lower()
         mark = " ↻" if name in live else ""
         # A secret has no flag: every user of a machine can read a command line.
-        is_secret = name in getattr(module, "SECRETS", ())
-        flag = "none" if is_secret else f"`{module.flag_of(name)}`"
-        variable = module.variable_of(name)
+        is_table = name in getattr(module, "TABLES", ())
+        has_flag = name not in getattr(module, "SECRETS", ()) and not is_table
+        flag = f"`{module.flag_of(name)}`" if has_flag else "none"
+        variable = "none" if is_table else f"`{module.variable_of(name)}`"
         told = _cell(facts.description or "")
-        rows.append(f"| `{name}`{mark} | {flag} | `{variable}` | {shown} | {told} |")
+        rows.append(f"| `{name}`{mark} | {flag} | {variable} | {shown} | {told} |")
     return "\n".join(rows)
+
+
+def agent_tables() -> str:
+    """The settings that are tables of the file."""
+    return "\n\n".join(_table_of(table) for table in _TABLES)
+
+
+def _table_of(model: type[BaseModel]) -> str:
+    rows = ["| key | type | default | what |", "| --- | --- | --- | --- |"]
+    for name, facts in model.model_fields.items():
+        default = "needed" if facts.is_required() else ""
+        if facts.default and not facts.is_required() and not isinstance(facts.default, tuple):
+            default = f"`{facts.default}`"
+        kind = tables.kind(facts.annotation, facts.metadata)
+        rows.append(f"| `{name}` | {kind} | {default} | {_cell(facts.description or '')} |")
+    return "\n".join([f"`{model.__name__}`: {tables.sentence(model)}", "", *rows])
 
 
 def _console_routes() -> Iterator[Route]:

@@ -121,7 +121,7 @@ def fields(model: type[BaseModel]) -> str:
         if name == "type":
             continue
         left_out = "not allowed" if facts.is_required() else f"`{_shown(facts.default)}`"
-        rows.append(f"| `{name}` | {_kind(facts.annotation, facts.metadata)} | {left_out} |")
+        rows.append(f"| `{name}` | {kind(facts.annotation, facts.metadata)} | {left_out} |")
     return "\n".join(rows)
 
 
@@ -139,22 +139,22 @@ def _parts(annotation: Any) -> Iterator[Any]:
         yield from _parts(part)
 
 
-def _kind(annotation: Any, metadata: list[Any]) -> str:
+def kind(annotation: Any, metadata: list[Any]) -> str:
     """A type in JSON's words."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in {typing.Union, types.UnionType}:
-        return " or ".join(_kind(part, [] if part is type(None) else metadata) for part in parts)
+        return " or ".join(kind(part, [] if part is type(None) else metadata) for part in parts)
     if origin is typing.Annotated:
-        return _kind(parts[0], [*metadata, *parts[1:]])
+        return kind(parts[0], [*metadata, *parts[1:]])
     if origin is not None:
         shapes = {
             Literal: " ".join(f"`{part}`" for part in parts),
-            tuple: f"array of {_kind(parts[0], [])}" if origin is tuple else "",
+            tuple: f"array of {kind(parts[0], [])}" if origin is tuple else "",
             dict: "object of strings",
         }
         return shapes[origin]
     if hasattr(annotation, "__supertype__"):
-        return f"{_kind(annotation.__supertype__, metadata)} ({annotation.__name__})"
+        return f"{kind(annotation.__supertype__, metadata)} ({annotation.__name__})"
     return f"{_PLAIN.get(annotation) or f'`{annotation.__name__}`'}{_bounds(metadata)}"
 
 

@@ -17,7 +17,8 @@ from byoi_agent.identity.keys import Identity
 from byoi_agent.link.machine import Limits
 from byoi_agent.link.supervisor import LinkSupervisor
 from byoi_wire.ids import ModelId
-from byoi_wire.messages import Advertise, Host, ModelOffer
+from byoi_wire.messages import Advertise
+from byoi_wire.offers import Host, ModelOffer
 
 STRANGERS = 400
 NODES = 200

@@ -28,7 +28,8 @@ from byoi_console.routing.registry import Registry
 from byoi_console.store.database import Database
 from byoi_console.store.migrate import migrate
 from byoi_wire.ids import ModelId, RequestId
-from byoi_wire.messages import Advertise, AnswerHead, Host, ModelOffer, OpenHead, ResetCode
+from byoi_wire.messages import Advertise, AnswerHead, OpenHead, ResetCode
+from byoi_wire.offers import Host, ModelOffer
 
 ANSWER_BYTES = 400_000
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from byoi_wire.errors import RejectCode
 from byoi_wire.ids import InstanceId, KeyId, ModelId, NodeId, RequestId, SessionId, StreamId
+from byoi_wire.offers import Device, Host, ModelOffer
 from byoi_wire.usage import Count, SignedRecord, Usage
 
 
@@ -243,43 +244,6 @@ class Draining(_Message):
     deadline_seconds: float
 
 
-class Device(_Message):
-    """One accelerator; a field that it does not report is None, never zero."""
-
-    index: int
-    kind: Literal["nvidia", "amd", "intel", "apple", "cpu"]
-    name: str
-    memory_total_bytes: int | None = None
-    memory_used_bytes: int | None = None
-    compute_capability: str | None = None
-    driver_version: str | None = None
-    power_limit_watts: float | None = None
-
-
-class Host(_Message):
-    """The machine around the devices; no names, paths or serials."""
-
-    os: str
-    architecture: str
-    cpu_name: str | None = None
-    cpu_cores: int | None = None
-    memory_total_bytes: int | None = None
-    memory_available_bytes: int | None = None
-    disk_free_bytes: int | None = None
-    in_container: bool | None = None
-
-
-class ModelOffer(_Message):
-    """A model that this node serves now."""
-
-    id: ModelId
-    engine: str
-    routes: tuple[str, ...]
-    context_tokens: int | None = None
-    created_at: int = 0
-    features: tuple[str, ...] = ()
-
-
 class Advertise(_Message):
     """Node → console: all that it offers; each one replaces the one before."""
 
@@ -301,6 +265,7 @@ class Status(_Message):
     waiting: Count
     memory_used_bytes: tuple[int | None, ...] = ()
     temperatures_celsius: tuple[float | None, ...] = ()
+    power_watts: tuple[float | None, ...] = ()
 
 
 class Availability(_Message):

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import to_jsonable_python
 
+from byoi_agent.config.tables import ModelSetting, Prices, Tariff, is_named_code
 from byoi_agent.config.toml_file import UnfitFile, table_of, text_of
 from byoi_agent.errors import ConfigError
 
@@ -50,6 +52,16 @@ LIVE: Final = frozenset(
         "kv_cache_gib",
         "gpu_memory_share",
         "tensor_parallel",
+        "models",
+        "memory_budget_gib",
+        "idle_unload_minutes",
+        "model_disk_gib",
+        "downloads",
+        "hub",
+        "remote_code",
+        "tariff",
+        "prices",
+        "stop_loss",
         "slots",
         "queue",
         "drain_seconds",
@@ -60,6 +72,9 @@ LIVE: Final = frozenset(
     }
 )
 """Settings that a running node takes over when it is told to read them again."""
+
+TABLES: Final = frozenset({"models", "remote_code", "tariff", "prices"})
+"""Settings that only the file can give: neither a flag nor a variable has room for them."""
 
 
 class Settings(BaseModel):
@@ -109,6 +124,46 @@ class Settings(BaseModel):
         le=4096,
         description="requests that may wait; four for each slot, at least 32, if unset",
     )
+    models: tuple[ModelSetting, ...] = Field(
+        default=(), max_length=64, description="several models on this node, each a [[models]]"
+    )
+    memory_budget_gib: float | None = Field(
+        default=None,
+        gt=0,
+        le=1_000_000,
+        description="memory that all loaded models may take together; that of the GPUs if unset",
+    )
+    idle_unload_minutes: float | None = Field(
+        default=None,
+        gt=0,
+        le=525_600,
+        description="a model that nobody asked for so long gives its memory back; never if unset",
+    )
+    model_disk_gib: float | None = Field(
+        default=None,
+        gt=0,
+        le=10_000_000,
+        description="disk that pulled models may take; the longest unused ones go first",
+    )
+    downloads: Literal["allowed", "never"] = Field(
+        default="allowed", description="whether models may be fetched, or only those here served"
+    )
+    hub: str | None = Field(
+        default=None,
+        description="URL of the hub that models come from; HF_ENDPOINT, else huggingface.co",
+    )
+    remote_code: tuple[str, ...] = Field(
+        default=(),
+        max_length=64,
+        description="models whose own code may run, each as owner/name@commit; none if unset",
+    )
+    tariff: Tariff | None = Field(
+        default=None, description="what electricity costs, with hours of their own: [tariff]"
+    )
+    prices: Prices | None = Field(default=None, description="what a million tokens cost: [prices]")
+    stop_loss: Literal["off", "on"] = Field(
+        default="off", description="take no request whose energy costs more than it earns"
+    )
     data_dir: Path | None = Field(default=None, description="where identity and usage are kept")
     cache_dir: Path | None = Field(default=None, description="where engines and models are kept")
     runtime_dir: Path | None = Field(default=None, description="where sockets are made")
@@ -154,6 +209,21 @@ class Settings(BaseModel):
         if value == "":  # as a path it would be the folder one happens to be in
             raise ValueError("there is nothing in it; leave it out for the default")
         return value
+
+    @field_validator("remote_code")
+    @classmethod
+    def _named_code(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not is_named_code(name):
+                raise ValueError(f"{name!r} is not owner/name@commit with the commit's 40 digits")
+        return value
+
+    @field_validator("hub")
+    @classmethod
+    def _hub_address(cls, value: str | None) -> str | None:
+        if value is None or _is_web_address(value):
+            return value
+        raise ValueError(f"{value!r} is no address of a hub; it looks like https://hub.example")
 
     @field_validator("console")
     @classmethod
@@ -220,6 +290,8 @@ def shown(name: str, value: object) -> object:
     """A setting's value as people and programs may see it, in JSON's types."""
     if value is None or isinstance(value, bool | int | float):
         return value
+    if name in TABLES:
+        return to_jsonable_python(value, exclude_none=True)
     return HIDDEN if name in SECRETS else _PASSWORD.sub(rf"\g<1>{HIDDEN}@", str(value))
 
 
@@ -236,7 +308,8 @@ def flag_of(name: str) -> str:
 def from_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
     """The settings that variables give, as text."""
     # An empty variable is how a shell script or a unit file says "not set".
-    pairs = ((name, environment.get(variable_of(name), "")) for name in Settings.model_fields)
+    names = (name for name in Settings.model_fields if name not in TABLES)
+    pairs = ((name, environment.get(variable_of(name), "")) for name in names)
     return {name: value for name, value in pairs if value}
 
 
@@ -255,7 +328,7 @@ def _from_file(file: Path | None) -> dict[str, object]:
 
 def strays(environment: Mapping[str, str]) -> list[str]:
     """A sentence for each variable that looks like ours and means nothing."""
-    known = [variable_of(name) for name in Settings.model_fields]
+    known = [variable_of(name) for name in Settings.model_fields if name not in TABLES]
     return [
         f"the variable {name} means nothing here{nearest(name, known)}"
         for name in sorted(environment)
@@ -293,5 +366,10 @@ def _is_web_address(text: str) -> bool:
 
 
 def reason_of(error: ErrorDetails) -> str:
-    """Why a value does not fit, in the model's own words."""
-    return error["msg"].removeprefix("Value error, ")
+    """Why a value does not fit, in the model's own words; with the place inside of a table."""
+    inside = error["loc"][1:]
+    place = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in inside)
+    reason = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        reason = "unknown key"
+    return f"{place.removeprefix('.')}: {reason}" if place else reason

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from byoi_wire.messages import Host
+from byoi_wire.offers import Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from byoi_wire.messages import Device
+from byoi_wire.offers import Device
 
 Kind = Literal["nvidia", "amd", "intel", "apple", "cpu"]
 

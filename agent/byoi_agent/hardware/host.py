@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from byoi_wire.messages import Host
+from byoi_wire.offers import Host
 
 
 def read_host(storage: Path) -> Host:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from byoi_agent.clock import Clock
     from byoi_agent.hardware.devices import DeviceReading, ProbeReading
     from byoi_agent.telemetry.health import Health
-    from byoi_wire.messages import Host
+    from byoi_wire.offers import Host
 
 _DRIVER = "gpu-driver"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from byoi_wire.messages import Advertise, Device, Host, ModelOffer, Status
+from byoi_wire.messages import Advertise, Status
+from byoi_wire.offers import Device, Host, ModelOffer
 from byoi_wire.version import MODELS_LIMIT, MODELS_LIMIT_BYTES
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.link.view import LinkView
     from byoi_agent.telemetry.health import HealthWarning
-    from byoi_wire.messages import Advertise, Host
+    from byoi_wire.messages import Advertise
+    from byoi_wire.offers import Host
 
 Subscriber = Callable[[NodeView], None]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.telemetry.health import HealthWarning
     from byoi_wire.ids import NodeId
-    from byoi_wire.messages import Host
+    from byoi_wire.offers import Host
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from byoi_console.routing.choose import near_matches
 if TYPE_CHECKING:
     from byoi_console.accounts.principal import Principal
     from byoi_console.routing.registry import Registry
-    from byoi_wire.messages import ModelOffer
+    from byoi_wire.offers import ModelOffer
 
 
 class Catalogue:

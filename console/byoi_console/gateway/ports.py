@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from byoi_console.routing.choose import Candidate
     from byoi_wire.aio.session import StreamHandler
     from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
-    from byoi_wire.messages import ModelOffer, OpenHead, ResetCode, Trailer
+    from byoi_wire.messages import OpenHead, ResetCode, Trailer
+    from byoi_wire.offers import ModelOffer
 
 
 class Answered(NamedTuple):

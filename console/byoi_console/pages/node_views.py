@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from byoi_console.nodes.records import NodeRecord
     from byoi_console.routing.registry import LiveFacts
     from byoi_wire.ids import NodeId
-    from byoi_wire.messages import Device
+    from byoi_wire.offers import Device
 
 State = Literal["online", "reconnecting", "unknown", "offline", "revoked"]
 

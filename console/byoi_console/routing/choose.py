@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from byoi_wire.ids import NodeId
-    from byoi_wire.messages import ModelOffer
+    from byoi_wire.offers import ModelOffer
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from byoi_console.routing.choose import Candidate
 if TYPE_CHECKING:
     from byoi_wire.aio.session import StreamHandler
     from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
-    from byoi_wire.messages import Advertise, ModelOffer, OpenHead, ResetCode, Status, Trailer
+    from byoi_wire.messages import Advertise, OpenHead, ResetCode, Status, Trailer
+    from byoi_wire.offers import ModelOffer
 
 
 class StreamOpener(Protocol):

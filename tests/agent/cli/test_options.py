@@ -7,7 +7,7 @@ import pytest
 
 from byoi_agent.cli.options import choose
 from byoi_agent.cli.run import run
-from byoi_agent.config.settings import Settings, flag_of
+from byoi_agent.config.settings import SECRETS, TABLES, Settings, flag_of
 
 
 def test_flags_of_run_have_the_settings_names_and_kinds():
@@ -18,8 +18,8 @@ def test_flags_of_run_have_the_settings_names_and_kinds():
     assert isinstance(flags["data_dir"].type, click.Path)
 
 
-@pytest.mark.parametrize("name", sorted(set(Settings.model_fields) - {"engine_api_key"}))
-def test_every_setting_but_a_secret_has_a_flag_of_run(name):
+@pytest.mark.parametrize("name", sorted(set(Settings.model_fields) - SECRETS - TABLES))
+def test_every_setting_but_secrets_and_tables_has_a_flag_of_run(name):
     assert name in {option.name for option in run.params}
 
 

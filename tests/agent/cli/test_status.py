@@ -15,7 +15,8 @@ from byoi_agent.control.schema import (
     WarningStatus,
 )
 from byoi_agent.identity.record import EnrolmentRecord, write_record
-from byoi_wire.messages import Advertise, Host
+from byoi_wire.messages import Advertise
+from byoi_wire.offers import Host
 
 REPORT = StatusReport(
     node_id="n1",

@@ -9,7 +9,8 @@ from byoi_agent.control.schema import LinkStatus, StatusReport
 from byoi_agent.control.server import ControlServer, ControlServices
 from byoi_agent.errors import AgentError
 from byoi_agent.usage.report import UsageReport, UsageRow, UsageTotals
-from byoi_wire.messages import Advertise, Host
+from byoi_wire.messages import Advertise
+from byoi_wire.offers import Host
 
 ROW = UsageRow("2026-11-21", "smol", "complete", 2, 10, 20, 4)
 

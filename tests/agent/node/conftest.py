@@ -7,7 +7,7 @@ from byoi_agent.hardware.devices import DeviceReading
 from byoi_agent.link.view import LinkView
 from byoi_agent.node.view import NodeView
 from byoi_wire.ids import ModelId, NodeId
-from byoi_wire.messages import Host
+from byoi_wire.offers import Host
 
 GIB = 1024**3
 

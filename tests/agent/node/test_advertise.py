@@ -128,7 +128,7 @@ def test_free_memory_and_disk_are_news_only_when_they_move_far(ready_view, field
 def test_what_the_console_last_heard_is_never_far_from_the_truth(free):
     from byoi_agent.node.view import NodeView
     from byoi_wire.ids import NodeId
-    from byoi_wire.messages import Host
+    from byoi_wire.offers import Host
 
     def view(available):
         host = Host(

@@ -7,7 +7,8 @@ from sqlalchemy import insert
 
 from byoi_console.accounts.keys import KeyRequest
 from byoi_console.store.tables import organisations
-from byoi_wire.messages import Advertise, Device, Host, ModelOffer, Status
+from byoi_wire.messages import Advertise, Status
+from byoi_wire.offers import Device, Host, ModelOffer
 
 
 @pytest.fixture

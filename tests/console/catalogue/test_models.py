@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from byoi_console.accounts.principal import Principal
 from byoi_console.catalogue.models import Catalogue
-from byoi_wire.messages import ModelOffer
+from byoi_wire.offers import ModelOffer
 
 OFFERS = (
     ModelOffer(id="Qwen3-8B", engine="vllm", routes=(), context_tokens=4096, created_at=7),

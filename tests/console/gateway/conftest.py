@@ -22,7 +22,8 @@ from byoi_console.ledger.tickets import Tickets
 from byoi_console.policy.enforcement import Enforcement
 from byoi_console.routing.registry import Registry
 from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
-from byoi_wire.messages import Advertise, AnswerHead, Host, ModelOffer
+from byoi_wire.messages import Advertise, AnswerHead
+from byoi_wire.offers import Host, ModelOffer
 
 ORG = OrgId("org_1")
 MODEL = "tiny"

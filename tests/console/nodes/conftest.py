@@ -22,12 +22,8 @@ from byoi_console.routing.registry import Registry
 from byoi_wire import codec
 from byoi_wire.aio.memory import pair
 from byoi_wire.handshake import NodeHandshake
-from byoi_wire.messages import (
-    Advertise,
-    Host,
-    ModelOffer,
-    Welcome,
-)
+from byoi_wire.messages import Advertise, Welcome
+from byoi_wire.offers import Host, ModelOffer
 from byoi_wire.usage import Usage, UsageRecord, sign
 
 REFUSES = OperationalError("UPDATE", {}, sqlite3.OperationalError("database or disk is full"))

@@ -10,7 +10,8 @@ from byoi_console.nodes.enrolment import JoinRequest
 from byoi_console.nodes.records import NodeChanges
 from byoi_console.nodes.session import Sessions
 from byoi_console.routing.registry import DRAINED, Registry
-from byoi_wire.messages import Advertise, Host, ModelOffer, Status
+from byoi_wire.messages import Advertise, Status
+from byoi_wire.offers import Host, ModelOffer
 
 
 @pytest.fixture

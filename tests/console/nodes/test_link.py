@@ -7,15 +7,8 @@ import asyncio
 import pytest
 
 from byoi_console.nodes import limits, link
-from byoi_wire.messages import (
-    Advertise,
-    Availability,
-    Host,
-    Ping,
-    Renew,
-    Status,
-    UsageBatch,
-)
+from byoi_wire.messages import Advertise, Availability, Ping, Renew, Status, UsageBatch
+from byoi_wire.offers import Host
 
 NOTHING = Advertise(version=1, agent_version="t", host=Host(os="linux", architecture="x"), slots=0)
 

@@ -11,7 +11,8 @@ from byoi_console.routing.registry import Registry
 from byoi_wire.aio.connection import Closed, Connection
 from byoi_wire.aio.memory import pair
 from byoi_wire.ids import InstanceId, KeyId, ModelId, NodeId, OrgId, RequestId
-from byoi_wire.messages import Advertise, Hello, Host, ModelOffer, OpenHead, ResetCode, ResumeOffer
+from byoi_wire.messages import Advertise, Hello, OpenHead, ResetCode, ResumeOffer
+from byoi_wire.offers import Host, ModelOffer
 from byoi_wire.version import STREAM_ID_LIMIT
 
 NODE, ORG = NodeId("node_1"), OrgId("org_1")

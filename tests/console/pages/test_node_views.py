@@ -6,7 +6,8 @@ from byoi_console.nodes.records import NodeRecord
 from byoi_console.pages.node_views import DeviceView, state_of, view_of
 from byoi_console.routing.registry import LiveFacts
 from byoi_wire.ids import ModelId, NodeId, OrgId
-from byoi_wire.messages import Advertise, Device, Host, ModelOffer, Status
+from byoi_wire.messages import Advertise, Status
+from byoi_wire.offers import Device, Host, ModelOffer
 from byoi_wire.version import LEASE_SECONDS
 
 NOW_MS = 1_000_000_000

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byoi_console.routing.choose import Candidate, choose, near_matches
-from byoi_wire.messages import ModelOffer
+from byoi_wire.offers import ModelOffer
 
 OFFER = ModelOffer(id="m", engine="llamacpp", routes=("/v1/chat/completions",))
 

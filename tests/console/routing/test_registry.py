@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from byoi_console.routing.registry import Registry
-from byoi_wire.messages import Advertise, Host, ModelOffer, Status
+from byoi_wire.messages import Advertise, Status
+from byoi_wire.offers import Host, ModelOffer
 
 
 def live(node_id="node_1", org_id="org_1", connected=True):
