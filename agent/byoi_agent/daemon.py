@@ -22,9 +22,9 @@ from byoi_agent.control.schema import ReloadReport
 from byoi_agent.control.server import ControlServer, ControlServices
 from byoi_agent.control.status import engine_place
 from byoi_agent.control.word import Word
-from byoi_agent.engine.current import CurrentEngine
 from byoi_agent.engine.kinds.choice import engine_kind
 from byoi_agent.engine.leftovers import clear_leftovers
+from byoi_agent.engine.pool import EnginePool
 from byoi_agent.engine.supervisor import EngineSupervisor
 from byoi_agent.errors import ConfigError
 from byoi_agent.hardware.host import read_host
@@ -112,7 +112,7 @@ class Daemon:
             take=self._take,
             health=self._health,
         )
-        self._engine = CurrentEngine(
+        self._engine = EnginePool(
             engine_kind(settings, paths),
             supervise=self._supervise,
             publish=self._engine_changed,
@@ -314,7 +314,7 @@ class Daemon:
             report=ProgressLog(),
         )
 
-    async def _requests_ended(self) -> None:
+    async def _requests_ended(self, _key: str) -> None:
         await self._dispatcher.idle()
 
     def _hung_up(self) -> None:

@@ -19,7 +19,9 @@ class ServedModel:
     """A model as the node offers it.
 
     `id` is what clients ask for and `engine_id` what the engine calls it; they differ only where
-    the engine could not be told. `created_at` is Unix seconds.
+    the engine could not be told. `created_at` is Unix seconds. Where `is_loaded` is false, a
+    request waits for about `load_seconds` (None: never measured). `base` is the model that an
+    adapter lies over.
     """
 
     id: ModelId
@@ -28,6 +30,9 @@ class ServedModel:
     context_tokens: int | None = None
     created_at: int = 0
     features: tuple[str, ...] = ()
+    is_loaded: bool = True
+    load_seconds: float | None = None
+    base: ModelId | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,11 @@ class EngineLoad:
 
 @dataclass(frozen=True)
 class EngineView:
-    """The engine now. `reason` says in the owner's words why it is not ready, where it is not."""
+    """The engine now. `reason` says in the owner's words why it is not ready, where it is not.
+
+    `key` names its place in the pool; of two that do not fit together, the one with the higher
+    `priority` stays.
+    """
 
     state: EngineState
     kind: str
@@ -58,3 +67,5 @@ class EngineView:
     reason: str | None = None
     restarts: int = 0
     load: EngineLoad | None = None
+    key: str = ""
+    priority: int = 50

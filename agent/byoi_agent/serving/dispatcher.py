@@ -106,14 +106,16 @@ class Dispatcher:
             raise RequestRefused("draining")
         if (reason := self._around.outbox.refusal) is not None:
             raise RequestRefused(reason)
-        model_for(head, self._around.engine.view)
+        if (engine := self._around.engine.engine_for(head.model)) is None:
+            raise RequestRefused("no_such_model")
+        model_for(head, engine.view)
         self._resize()
         now = self._around.clock.monotonic()
         record_id = RecordId(head.request_id, head.attempt)
         if record_id in self._relays:  # its slot is free again, its record not yet durable
             raise RequestRefused("already_running")
         has_slot = self._admission.arrive(record_id, now + head.deadline_seconds, now)
-        relay = Relay(session, stream, head, self._around, free_slot=self._leave)
+        relay = Relay(session, stream, head, self._around, engine=engine, free_slot=self._leave)
         self._relays[record_id] = relay
         if has_slot:
             relay.admit()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from byoi_agent.clock import Clock
     from byoi_agent.engine.client import ExchangeHandler
     from byoi_agent.engine.view import EngineView
-    from byoi_wire.ids import NodeId, StreamId
+    from byoi_wire.ids import ModelId, NodeId, StreamId
     from byoi_wire.messages import AnswerHead, ResetCode, Trailer
     from byoi_wire.usage import UsageRecord
 
@@ -61,8 +61,10 @@ class Kind(Counter, Protocol):
 
 
 class Engine(Protocol):
-    """The engine and its supervisor."""
+    """One engine and its supervisor."""
 
+    @property
+    def key(self) -> str: ...  # noqa: D102
     @property
     def view(self) -> EngineView: ...  # noqa: D102
     @property
@@ -71,6 +73,17 @@ class Engine(Protocol):
     def kind(self) -> Kind: ...  # noqa: D102
 
     def suspect(self, reason: str) -> None: ...  # noqa: D102
+
+
+class Engines(Protocol):
+    """All of this node's engines; `byoi_agent.engine.pool.EnginePool` has them."""
+
+    @property
+    def view(self) -> EngineView: ...  # noqa: D102
+    @property
+    def views(self) -> tuple[EngineView, ...]: ...  # noqa: D102
+    def engine_for(self, model: ModelId) -> Engine | None: ...  # noqa: D102
+    def demand(self, key: str, running: int, waiting: int) -> None: ...  # noqa: D102
 
 
 class RecordKeeper(Protocol):
@@ -86,7 +99,7 @@ class Surroundings:
     """What all requests of a node share. `salt_secret` never leaves the node."""
 
     node_id: NodeId
-    engine: Engine
+    engine: Engines
     outbox: RecordKeeper
     clock: Clock
     salt_secret: bytes

@@ -43,7 +43,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from byoi_agent.engine.view import EngineView
-    from byoi_agent.serving.neighbours import Client, Exchange, Kind, StreamSession, Surroundings
+    from byoi_agent.serving.neighbours import (
+        Client,
+        Engine,
+        Exchange,
+        Kind,
+        StreamSession,
+        Surroundings,
+    )
     from byoi_agent.serving.request import PreparedRequest
     from byoi_wire.ids import StreamId
     from byoi_wire.messages import OpenHead
@@ -68,11 +75,13 @@ class Relay:
         head: OpenHead,
         around: Surroundings,
         *,
+        engine: Engine,
         free_slot: Callable[[RecordId], None],
     ) -> None:
         self._reply = Reply(session, stream)
         self._head = head
         self._around = around
+        self._engine = engine
         self._free_slot = free_slot
         self._opened_at = around.clock.monotonic()
         self._started_at_ms = int(around.clock.wall() * 1000)
@@ -85,8 +94,8 @@ class Relay:
         self._ending: Ending | None = None
         self._request: PreparedRequest | None = None
         self._answer: EngineAnswer | None = None
-        self._kind: Kind = around.engine.kind
-        self._client: Client = around.engine.client
+        self._kind: Kind = engine.kind
+        self._client: Client = engine.client
         self._exchange: Exchange | None = None
         self._is_paused = False
 
@@ -207,7 +216,7 @@ class Relay:
         if self._exchange is not None and how.outcome != "complete":
             self._exchange.abort()
         if how.is_engines_fault:
-            self._around.engine.suspect(how.error_code or "")
+            self._engine.suspect(how.error_code or "")
 
     # Inside
 
@@ -215,7 +224,7 @@ class Relay:
         await self._ready.wait()
         if self._ending is not None:
             return
-        engine = self._around.engine
+        engine = self._engine  # another may have come to its place while this one waited
         self._kind, self._client = engine.kind, engine.client
         try:
             self._request = self._prepared(engine.view)
@@ -259,7 +268,7 @@ class Relay:
 
     def _time_out(self, how: Ending) -> None:
         if self._answer is not None and self._ending is None and not how.is_engines_fault:
-            self._around.engine.suspect(how.error_code or "")
+            self._engine.suspect(how.error_code or "")
         self.finish(how)
 
     def _head_of(self, status: int, content_type: str) -> AnswerHead:

@@ -123,7 +123,9 @@ class FakeExchange:
 
 
 class FakeEngine:
-    """The engine, its client, its kind and its supervisor in one."""
+    """The pool, its only engine, that one's client, kind and supervisor, all in one."""
+
+    key = "engine"
 
     def __init__(self, log) -> None:
         self.log = log
@@ -156,6 +158,16 @@ class FakeEngine:
     @property
     def kind(self):
         return self
+
+    @property
+    def views(self):
+        return (self.view,)
+
+    def engine_for(self, model):
+        return self
+
+    def demand(self, key, running, waiting):
+        pass
 
     def suspect(self, reason):
         self.suspicions.append(reason)

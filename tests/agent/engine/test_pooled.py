@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from byoi_agent.engine.current import CurrentEngine
+from byoi_agent.engine.pooled import PooledEngine
 from byoi_agent.engine.view import EngineView
 
 
@@ -49,8 +49,12 @@ class Node:
     def __init__(self):
         self.supervisors, self.views = [], []
         self.is_idle, self.published = asyncio.Event(), asyncio.Event()
-        self.engine = CurrentEngine(
-            kind("old"), supervise=self._supervise, publish=self._publish, idle=self.is_idle.wait
+        self.engine = PooledEngine(
+            "engine",
+            kind("old"),
+            supervise=self._supervise,
+            publish=self._publish,
+            idle=self.is_idle.wait,
         )
 
     def _supervise(self, chosen, publish):

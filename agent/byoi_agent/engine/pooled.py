@@ -1,4 +1,4 @@
-"""Which engine serves now, and how another takes its place without a request being cut."""
+"""One place of the pool: which engine serves there, and how another takes it without a cut."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class CurrentEngine:
-    """Sole owner of the choice between engines; each one's life is its supervisor's.
+class PooledEngine:
+    """Sole owner of the choice between engines at one place; each one's life is its supervisor's.
+
+    `key` names the place and stays, whatever engine comes there.
 
     The old engine takes nothing new, ends what it has (`idle` waits for that), and is gone before
     the new one starts: two of them would not fit into one accelerator's memory.
@@ -27,12 +29,14 @@ class CurrentEngine:
 
     def __init__(
         self,
+        key: str,
         kind: EngineKind,
         *,
         supervise: Callable[[EngineKind, Callable[[EngineView], None]], EngineSupervisor],
         publish: Callable[[EngineView], None],
         idle: Callable[[], Awaitable[None]],
     ) -> None:
+        self.key = key
         self._supervise = supervise
         self._publish = publish
         self._idle = idle
@@ -43,7 +47,7 @@ class CurrentEngine:
     @property
     def view(self) -> EngineView:
         """The engine now; one that gives way is draining."""
-        view = self._now.view
+        view = replace(self._now.view, key=self.key)
         if self._next is None:
             return view
         return replace(view, state="draining", reason="it gives way once its requests have ended")
@@ -98,7 +102,7 @@ class CurrentEngine:
         assert kind is not None, "asked to give way to nobody"
         self._is_wanted.clear()
         self._now = self._supervise(kind, self._changed)
-        self._publish(self._now.view)
+        self._publish(self.view)
 
     def _changed(self, _view: EngineView) -> None:
         self._publish(self.view)
