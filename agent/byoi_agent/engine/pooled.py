@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from byoi_agent.config.tables import AdapterSetting
     from byoi_agent.engine.client import EngineClient
     from byoi_agent.engine.kinds.base import EngineKind
     from byoi_agent.engine.supervisor import EngineSupervisor
@@ -66,6 +67,10 @@ class PooledEngine:
     def supervisor(self) -> EngineSupervisor:
         """The present engine's own."""
         return self._now
+
+    def adapt(self, adapters: tuple[AdapterSetting, ...]) -> bool:
+        """Have it serve other adapters without a start; False where that cannot be."""
+        return self._next is None and self._now.adapt(adapters)
 
     def suspect(self, reason: str) -> None:
         """A request saw it fail."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from byoi_agent.clock import Clock
+    from byoi_agent.config.tables import AdapterSetting
     from byoi_agent.engine.kinds.base import EngineKind
     from byoi_agent.engine.process import LaunchSpec
     from byoi_agent.engine.view import EngineLoad, EngineState
@@ -157,6 +158,13 @@ class EngineSupervisor:
     def sleep(self, within_seconds: float = QUIET_SECONDS) -> None:
         """It shall give its memory back until `start`; requests under way get so long."""
         self._tell(machine.SleepWanted(within_seconds))
+
+    def adapt(self, adapters: tuple[AdapterSetting, ...]) -> bool:
+        """Have it serve other adapters without a start; False where that cannot be."""
+        if not self._kind.adapt(adapters):
+            return False
+        self._watch.glance()
+        return True
 
     def suspect(self, reason: str) -> None:
         """A request saw it fail: look now rather than at the next turn."""
@@ -316,6 +324,7 @@ class EngineSupervisor:
             reason=getattr(state, "reason", getattr(state, "doubt", None)),
             restarts=self._restarts,
             load=self._load,
+            faults=self._kind.faults if serves else (),
         )
 
     def _log_change(self, before: machine.State) -> None:

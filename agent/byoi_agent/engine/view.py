@@ -53,6 +53,7 @@ class EngineLoad:
 class EngineView:
     """The engine now. `reason` says in the owner's words why it is not ready, where it is not.
 
+    `faults` has a sentence for each thing of it that does not work while the rest serves.
     `key` names its place in the pool; of two that do not fit together, the one with the higher
     `priority` stays.
     """
@@ -67,5 +68,6 @@ class EngineView:
     reason: str | None = None
     restarts: int = 0
     load: EngineLoad | None = None
+    faults: tuple[str, ...] = ()
     key: str = ""
     priority: int = 50

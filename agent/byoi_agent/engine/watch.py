@@ -53,6 +53,7 @@ class Watch:
         self._tell = tell
         self._inspect = inspect
         self._suspicion = asyncio.Event()
+        self._news = asyncio.Event()
         self._models: tuple[ServedModel, ...] = ()
         self._heard_bytes = 0
         self._heard_at = 0.0
@@ -60,6 +61,10 @@ class Watch:
     def suspect(self) -> None:
         """Look now, and look hard."""
         self._suspicion.set()
+
+    def glance(self) -> None:
+        """Look now at what it serves, also while it has requests."""
+        self._news.set()
 
     async def until_ready(self) -> None:
         """Ask again and again until it answers; whoever set the deadline cancels."""
@@ -92,11 +97,13 @@ class Watch:
         self._note()
         while True:
             is_suspect = await self._until_next_look()
+            has_news = self._news.is_set()
+            self._news.clear()
             if self._client.received_bytes != self._heard_bytes or not self._client.running:
                 self._note()
             is_silent = self._clock.monotonic() - self._heard_at >= SILENCE_SECONDS
             try:
-                if is_suspect or not self._client.running:
+                if is_suspect or has_news or not self._client.running:
                     await self._look(needs_token=is_suspect)
                     self._note()
                 elif is_silent:
@@ -130,13 +137,14 @@ class Watch:
         self._heard_bytes, self._heard_at = self._client.received_bytes, self._clock.monotonic()
 
     async def _until_next_look(self) -> bool:
-        """Wait for the next turn; True if somebody has seen it fail before."""
+        """Wait for the next turn, or for news; True if somebody has seen it fail before."""
         async with asyncio.TaskGroup() as tasks:
             turn = tasks.create_task(self._pause(WATCH_SECONDS), name="turn")
             called = tasks.create_task(self._suspicion.wait(), name="suspicion")
-            await asyncio.wait({turn, called}, return_when=asyncio.FIRST_COMPLETED)
-            turn.cancel()
-            called.cancel()
+            glance = tasks.create_task(self._news.wait(), name="news")
+            await asyncio.wait({turn, called, glance}, return_when=asyncio.FIRST_COMPLETED)
+            for each in (turn, called, glance):
+                each.cancel()
         is_suspect = self._suspicion.is_set()
         self._suspicion.clear()
         return is_suspect

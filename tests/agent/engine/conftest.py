@@ -239,6 +239,7 @@ class FakeKind:
     extra_fields = frozenset()
     counts_all_choices = True
     can_sleep = False
+    faults = ()
     limits = Limits()
 
     def __init__(self, url):
@@ -254,8 +255,13 @@ class FakeKind:
         self.numbers: EngineLoad | None = None
         self.orders: list[str] = []
         self.disobeys = False
+        self.is_adaptable = True
         self.obeys = asyncio.Event()
         self.obeys.set()
+
+    def adapt(self, adapters):
+        self.orders.append(adapters)
+        return self.is_adaptable
 
     async def prepare(self, report):
         if self.failure is not None:

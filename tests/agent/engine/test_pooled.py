@@ -21,6 +21,10 @@ class Supervisor:
     def suspect(self, reason):
         self.told.append(reason)
 
+    def adapt(self, adapters):
+        self.told.append(adapters)
+        return True
+
     def sleep(self, within_seconds):
         self.told.append(f"sleep within {within_seconds:g} s")
 
@@ -140,3 +144,10 @@ async def test_the_owners_orders_go_to_the_engine_that_serves_now(node):
         [],
         ["sleep within 5 s", "start"],
     ]
+
+
+async def test_adapters_go_to_the_engine_unless_another_takes_its_place(node):
+    assert node.engine.adapt(("pirate",))
+    assert node.supervisors[0].told == [("pirate",)]
+    node.engine.change_to(kind("new"))
+    assert not node.engine.adapt(())

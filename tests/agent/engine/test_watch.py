@@ -115,3 +115,28 @@ async def test_one_too_busy_for_a_token_of_ours_is_alive_while_bytes_come_for_ot
     it.supervisor.suspect("a request failed")
     await clock.advance(0)
     assert it.supervisor.view.state == state
+
+
+async def test_news_of_adapters_are_looked_at_while_it_has_requests(stage, clock, monkeypatch):
+    it = stage()
+    await clock.advance(1)
+    monkeypatch.setattr(type(it.supervisor.client), "running", property(lambda _: 1))
+    (model,) = it.kind.models
+    it.kind.models = (model, replace(model, id=ModelId("pirate"), base=model.id))
+    it.kind.faults = ("the adapter x is not served",)
+    assert it.supervisor.adapt(("pirate",))
+    await clock.advance(0)
+    assert it.kind.orders == [("pirate",)]
+    assert it.kind.looks[-1] == "look"
+    assert [each.id for each in it.supervisor.view.models] == ["a", "pirate"]
+    assert it.supervisor.view.faults == ("the adapter x is not served",)
+
+
+async def test_what_needs_another_start_is_not_looked_at(stage, clock):
+    it = stage()
+    await clock.advance(1)
+    looks = len(it.kind.looks)
+    it.kind.is_adaptable = False
+    assert not it.supervisor.adapt(("pirate",))
+    await clock.advance(0)
+    assert len(it.kind.looks) == looks

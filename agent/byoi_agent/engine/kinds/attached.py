@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.engine.kinds import probes
-from byoi_agent.engine.kinds.base import Sleepless
+from byoi_agent.engine.kinds.base import Sleepless, WithoutAdapters
 from byoi_agent.engine.kinds.errors import translate
 from byoi_agent.engine.kinds.metrics import ask_load
 from byoi_agent.engine.kinds.tokenizers import count_with_llamacpp, count_with_vllm
@@ -37,7 +37,7 @@ _PROBED: Final[Mapping[str, Mapping[str, Any]]] = {
 _EXTRA_FIELDS: Final = frozenset({"min_p", "repeat_penalty", "repetition_penalty", "top_k"})
 
 
-class Attached(Sleepless):
+class Attached(WithoutAdapters, Sleepless):
     """A server by its URL; see `EngineKind` for the attributes.
 
     `model` narrows what is offered to one id. Which routes it has beyond chat and completions is

@@ -9,6 +9,7 @@ from byoi_agent.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from byoi_agent.config.tables import AdapterSetting
     from byoi_agent.engine.address import EngineAddress
     from byoi_agent.engine.client import EngineClient
     from byoi_agent.engine.machine import Limits
@@ -29,6 +30,7 @@ class EngineKind(Protocol):
         extra_fields: request fields beyond OpenAI's that may reach it.
         counts_all_choices: whether its `usage` covers every choice of a request with `n` above 1
             (or with several prompts). Where not, `count` tells.
+        faults: a sentence for each thing of it that does not work while the rest serves.
         can_sleep: whether its process may stay while the accelerator's memory is given back; where
             not, sleeping ends it and waking starts it.
         limits: the times that it needs.
@@ -48,6 +50,8 @@ class EngineKind(Protocol):
     def counts_all_choices(self) -> bool: ...  # noqa: D102
     @property
     def can_sleep(self) -> bool: ...  # noqa: D102
+    @property
+    def faults(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def limits(self) -> Limits: ...  # noqa: D102
 
@@ -88,6 +92,13 @@ class EngineKind(Protocol):
         """What it says of its own work; None where it says nothing that we know."""
         ...
 
+    def adapt(self, adapters: tuple[AdapterSetting, ...]) -> bool:
+        """Serve these adapters over its model from the next `look` on, and no others.
+
+        False where only another start can bring that about; then nothing has changed.
+        """
+        ...
+
     async def sleep(self, client: EngineClient) -> None:
         """Give the accelerator's memory back; asked only where `can_sleep`, with nothing under way.
 
@@ -122,6 +133,16 @@ class EngineKind(Protocol):
     def explain(self, ended: Ended) -> str:
         """Why it ended, in the owner's words."""
         ...
+
+
+class WithoutAdapters:
+    """A kind whose engines take no adapters."""
+
+    faults: tuple[str, ...] = ()
+
+    def adapt(self, adapters: tuple[AdapterSetting, ...]) -> bool:
+        """Only to none."""
+        return not adapters
 
 
 class Sleepless:

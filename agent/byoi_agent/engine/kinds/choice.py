@@ -20,6 +20,7 @@ from byoi_wire.ids import ModelId
 if TYPE_CHECKING:
     from byoi_agent.config.paths import Paths
     from byoi_agent.config.settings import Settings
+    from byoi_agent.config.tables import AdapterSetting
     from byoi_agent.engine.kinds.base import EngineKind
     from byoi_agent.engine.kinds.vllm_releases import Release
     from byoi_agent.models.catalogue import ModelEntry
@@ -30,15 +31,20 @@ _LLAMACPP_SLOTS: Final = 4
 _LLAMACPP_CONTEXT_TOKENS: Final = 2048
 
 
-def engine_kind(settings: Settings, paths: Paths) -> EngineKind:
+def engine_kind(
+    settings: Settings, paths: Paths, adapters: tuple[AdapterSetting, ...] = ()
+) -> EngineKind:
     """The engine that the owner chose.
 
     Raises:
-        ConfigError: its address is none, it cannot run here, or the model is none that it serves.
+        ConfigError: its address is none, it cannot run here, the model is none that it serves, or
+            it takes no adapters.
         EngineError: the GPU's driver does not answer, so that the choice must wait.
     """
     if is_vllm(settings.engine):
-        return _vllm(settings, paths)
+        return _vllm(settings, paths, adapters)
+    if adapters:
+        raise ConfigError(f"{settings.engine} takes no adapters; use the engine vllm")
     if settings.engine == "llamacpp":
         return LlamaCpp(
             find(ModelId(settings.model) if settings.model else DEFAULT_MODEL),
@@ -89,7 +95,7 @@ def vllm_model(model: str | None) -> ModelEntry | ModelFolder:
     return find(ModelId(model) if model else DEFAULT_MODEL)
 
 
-def _vllm(settings: Settings, paths: Paths) -> Vllm:
+def _vllm(settings: Settings, paths: Paths, adapters: tuple[AdapterSetting, ...]) -> Vllm:
     return Vllm(
         vllm_model(settings.model),
         vllm_release(settings.engine),
@@ -105,4 +111,5 @@ def _vllm(settings: Settings, paths: Paths) -> Vllm:
             gpu_share=settings.gpu_memory_share,
             gpus=settings.tensor_parallel,
         ),
+        adapters=adapters,
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.kinds import probes
-from byoi_agent.engine.kinds.base import Sleepless
+from byoi_agent.engine.kinds.base import Sleepless, WithoutAdapters
 from byoi_agent.engine.kinds.errors import translate
 from byoi_agent.engine.kinds.metrics import ask_load
 from byoi_agent.engine.kinds.tokenizers import count_with_llamacpp
@@ -73,7 +73,7 @@ _FAILURES: Final = (
 )
 
 
-class LlamaCpp(Sleepless):
+class LlamaCpp(WithoutAdapters, Sleepless):
     """One llama.cpp server with one model; see `EngineKind` for the attributes."""
 
     name = "llamacpp"

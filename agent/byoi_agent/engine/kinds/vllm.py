@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.engine.address import EngineAddress
@@ -18,6 +18,7 @@ from byoi_agent.engine.kinds import probes
 from byoi_agent.engine.kinds.errors import translate
 from byoi_agent.engine.kinds.metrics import ask_load
 from byoi_agent.engine.kinds.tokenizers import count_with_vllm
+from byoi_agent.engine.kinds.vllm_adapters import Adapters
 from byoi_agent.engine.kinds.vllm_arguments import Launch, argv_of, default_kv_gib, environment_of
 from byoi_agent.engine.kinds.vllm_failures import last_error, reason_in
 from byoi_agent.engine.kinds.vllm_families import Parsers, parsers_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from byoi_agent.config.tables import AdapterSetting
     from byoi_agent.engine.client import EngineClient
     from byoi_agent.engine.kinds.vllm_releases import Release
     from byoi_agent.engine.process import Ended
@@ -94,6 +96,7 @@ class Vllm:
         models_folder: Path,
         socket_path: Path,
         sizes: Sizes,
+        adapters: tuple[AdapterSetting, ...] = (),
     ) -> None:
         if len(os.fsencode(socket_path.parent)) > _SOCKET_FOLDER_BYTES:
             raise ConfigError(f"an engine's socket needs a short path: {socket_path}")
@@ -110,6 +113,7 @@ class Vllm:
         self._socket_path = socket_path
         self._scratch = socket_path.with_name("vllm")
         self._sizes = sizes
+        self._adapters = Adapters(model.id, adapters)
         wanted = sizes.context_tokens or _CONTEXT_TOKENS[release.build]
         self._context_tokens = min(wanted, model.context_tokens)
         self._parsers = (
@@ -177,6 +181,7 @@ class Vllm:
         if kv_gib is None and self._release.build == "cpu":
             kv_gib = default_kv_gib(config, self._context_tokens, self.slots)
         sampling = self._model.sampling if isinstance(self._model, ModelEntry) else {}
+        self._adapters.prepare(config)
         return Launch(
             build=self._release.build,
             python=str(python),
@@ -193,29 +198,51 @@ class Vllm:
             gpus=self._sizes.gpus,
             sampling=sampling,
             parsers=self._parsers,
+            adapters=self._adapters.at_once,
+            adapter_rank=self._adapters.rank,
         )
 
     async def discover(self, client: EngineClient) -> tuple[ServedModel, ...]:
-        """Health, the list of models, one token.
+        """Health, the list of models, one token; then its adapters are loaded.
 
         Raises:
             EngineError: not yet.
         """
-        models = await self.look(client)
+        await self._must_be_well(client)
         await probes.must_list(client, self._model.id)
         await self.canary(client)
-        return models
+        await self._adapters.begin(client)
+        return await self._served(client)
 
     async def look(self, client: EngineClient) -> tuple[ServedModel, ...]:
-        """GET /health, which has no body; what it serves never changes.
+        """GET /health, which has no body; what it serves changes with its adapters alone.
 
         Raises:
             EngineError: no answer, or another than 200.
         """
+        await self._must_be_well(client)
+        return await self._served(client)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """A sentence for each adapter that it could not load."""
+        return self._adapters.faults
+
+    def adapt(self, adapters: tuple[AdapterSetting, ...]) -> bool:
+        """See `EngineKind`; what was started without room for adapters has to be started anew."""
+        if adapters and not self._adapters.has_room:
+            return adapters == self._adapters.wanted
+        self._adapters.want(adapters)
+        return True
+
+    async def _must_be_well(self, client: EngineClient) -> None:
         answer = await client.fetch("GET", "/health", timeout_seconds=probes.MODELS_SECONDS)
         if answer.status != 200:  # noqa: PLR2004 HTTP's OK
             raise EngineError(f"/health answered {answer.status}")
-        served = ServedModel(
+
+    async def _served(self, client: EngineClient) -> tuple[ServedModel, ...]:
+        await self._adapters.settle(client)
+        base = ServedModel(
             id=self._model.id,
             engine_id=self._model.id,
             routes=(probes.CHAT, probes.COMPLETIONS, probes.RESPONSES),
@@ -223,7 +250,17 @@ class Vllm:
             created_at=self._model.created_at,
             features=(*_FEATURES, *(("tools",) if self._parsers.tools else ())),
         )
-        return (served,)
+        over_it = (
+            replace(
+                base,
+                id=adapter.name,
+                engine_id=adapter.name,
+                created_at=adapter.created_at,
+                base=base.id,
+            )
+            for adapter in self._adapters.loaded
+        )
+        return (base, *over_it)
 
     async def canary(self, client: EngineClient) -> None:
         """One token.

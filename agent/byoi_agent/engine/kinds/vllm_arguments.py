@@ -32,7 +32,8 @@ class Launch:
 
     `kv_gib` is memory for the context of all requests, in GiB, for each GPU; `gpu_share` is the
     part of a GPU's memory that it may take in all, used where `kv_gib` is not given. `gpus` is how
-    many work together on each token.
+    many work together on each token. `adapters` of at most `adapter_rank` share each batch; 0 of
+    them: it takes none, and spends nothing on them.
     """
 
     build: Build
@@ -50,6 +51,8 @@ class Launch:
     gpus: int = 1
     sampling: Mapping[str, float] = field(default_factory=dict)
     parsers: Parsers = field(default_factory=Parsers)
+    adapters: int = 0
+    adapter_rank: int = 0
 
 
 def argv_of(launch: Launch) -> tuple[str, ...]:
@@ -71,6 +74,7 @@ def argv_of(launch: Launch) -> tuple[str, ...]:
         "--enable-server-load-tracking",
         *("--disable-access-log-for-endpoints", _QUIET_PATHS),
         *_parsers(launch.parsers),
+        *_adapters(launch),
         *_device(launch),
     )
 
@@ -92,6 +96,9 @@ def environment_of(launch: Launch) -> dict[str, str]:
         # Its own sockets: a deep temporary folder makes paths that are too long for them.
         "VLLM_RPC_BASE_PATH": launch.scratch_folder,
     }
+    if launch.adapters:
+        # Two more routes that answer without a key, for the same reason only ever on our socket.
+        environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
     if launch.build == "cpu":
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(math.ceil(launch.kv_gib or 1))
     else:
@@ -134,6 +141,16 @@ def _parsers(parsers: Parsers) -> tuple[str, ...]:
     tools = parsers.tools
     called = ("--enable-auto-tool-choice", "--tool-call-parser", tools) if tools else ()
     return (*called, *(("--reasoning-parser", parsers.reasoning) if parsers.reasoning else ()))
+
+
+def _adapters(launch: Launch) -> tuple[str, ...]:
+    if not launch.adapters:
+        return ()
+    return (
+        "--enable-lora",
+        *("--max-loras", str(launch.adapters)),
+        *("--max-lora-rank", str(launch.adapter_rank)),
+    )
 
 
 def _device(launch: Launch) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import pytest
 
 from byoi_agent.config.paths import resolve
 from byoi_agent.config.settings import Settings
+from byoi_agent.config.tables import AdapterSetting
 from byoi_agent.engine.kinds import choice as module
 from byoi_agent.engine.kinds.attached import Attached
 from byoi_agent.engine.kinds.choice import engine_kind, is_managed, is_vllm
@@ -20,9 +21,9 @@ def choose(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "build_here", lambda: "cpu")
     monkeypatch.setattr(module, "obstacle", lambda _: None)
 
-    def build(**settings):
+    def build(adapters=(), **settings):
         settings = Settings(data_dir=tmp_path / "d", cache_dir=tmp_path / "c", **settings)
-        return engine_kind(settings, resolve(settings, {}))
+        return engine_kind(settings, resolve(settings, {}), adapters)
 
     return build
 
@@ -76,3 +77,11 @@ def test_which_engines_are_ours_to_start():
     assert is_managed("vllm@0.32.0")
     assert not is_managed("http://127.0.0.1:1/v1")
     assert not is_vllm("llamacpp")
+
+
+def test_adapters_are_for_vllm(choose, tmp_path):
+    pirate = AdapterSetting(name="pirate", path=tmp_path)
+    assert choose(engine="vllm", adapters=(pirate,)).adapt((pirate,))
+    for engine in ("llamacpp", "http://127.0.0.1:9/v1"):
+        with pytest.raises(ConfigError, match="takes no adapters; use the engine vllm"):
+            choose(engine=engine, adapters=(pirate,))

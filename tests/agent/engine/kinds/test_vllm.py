@@ -5,7 +5,9 @@ import struct
 from pathlib import Path
 
 import pytest
+from tests.fakes.adapters import write_adapter
 
+from byoi_agent.config.tables import AdapterSetting
 from byoi_agent.engine.kinds import vllm as module
 from byoi_agent.engine.kinds.vllm import Sizes, Vllm
 from byoi_agent.engine.kinds.vllm_releases import RELEASES
@@ -45,7 +47,7 @@ def make(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(module, "_SOCKET_FOLDER_BYTES", 1000)
 
-    def build(release=CUDA, of=None, socket=tmp_path / "run" / "engine.sock", **sizes):
+    def build(release=CUDA, of=None, socket=tmp_path / "run" / "engine.sock", adapters=(), **sizes):
         runtimes = Runtimes(tmp_path / "engines")
         return Vllm(
             of or find(DEFAULT_MODEL),
@@ -56,6 +58,7 @@ def make(tmp_path, monkeypatch):
             models_folder=tmp_path / "models",
             socket_path=socket,
             sizes=Sizes(**sizes),
+            adapters=adapters,
         )
 
     return build
@@ -258,3 +261,35 @@ def test_an_end_is_explained(make, code, log, said):
 
 def test_both_builds_of_a_release_are_one_version(make):
     assert make(CPU).version == make(CUDA).version == "0.32.0"
+
+
+async def test_adapters_are_served_beside_their_base_and_change_without_a_start(
+    make, engine, tmp_path
+):
+    pirate = AdapterSetting(name="pirate", path=write_adapter(tmp_path / "pirate", layers=1))
+    engine.table["/health"] = (200, b"")
+    engine.table["/v1/models"] = (200, {"data": [{"id": DEFAULT_MODEL, "parent": None}]})
+    engine.table["/v1/chat/completions"] = (200, TOKEN)
+    engine.table["/v1/load_lora_adapter"] = (200, b"Success")
+    engine.table["/v1/unload_lora_adapter"] = (200, b"Success")
+    kind = make(adapters=(pirate,))
+    spec = await kind.prepare(lambda _: None)
+    assert value(spec, "--max-lora-rank") == "16"
+    base, over_it = await kind.discover(engine.client)
+    assert (over_it.id, over_it.engine_id, over_it.base) == ("pirate", "pirate", base.id)
+    assert (over_it.routes, over_it.context_tokens) == (base.routes, base.context_tokens)
+    assert base.base is None
+    assert kind.adapt(())
+    assert await kind.look(engine.client) == (base,)
+    broken = AdapterSetting(name="x", path=tmp_path / "nowhere")
+    assert kind.adapt((pirate, broken))
+    assert await kind.look(engine.client) == (base, over_it)
+    assert "no such folder" in kind.faults[0]
+
+
+async def test_one_without_room_for_adapters_has_to_be_started_anew(make, tmp_path):
+    pirate = AdapterSetting(name="pirate", path=tmp_path / "pirate")
+    kind = make()
+    await kind.prepare(lambda _: None)
+    assert kind.adapt(())
+    assert not kind.adapt((pirate,))

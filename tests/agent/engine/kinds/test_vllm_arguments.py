@@ -146,3 +146,13 @@ SMOLLM2 = {
 )
 def test_memory_for_the_context_follows_from_the_models_shape(config, context, slots, gib):
     assert default_kv_gib(config, context, slots) == gib
+
+
+def test_adapters_take_room_only_where_there_are_some():
+    assert "--enable-lora" not in argv_of(CUDA)
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in environment_of(CUDA)
+    some = replace(CUDA, adapters=3, adapter_rank=64)
+    assert "--enable-lora" in argv_of(some)
+    assert value(argv_of(some), "--max-loras") == "3"
+    assert value(argv_of(some), "--max-lora-rank") == "64"
+    assert environment_of(some)["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
