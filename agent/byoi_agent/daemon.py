@@ -15,6 +15,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.bench.kept import Kept
 from byoi_agent.clock import SystemClock
 from byoi_agent.config.files import check_can_be_made, write_private
 from byoi_agent.control.answers import Answers
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.config.paths import Paths
     from byoi_agent.config.settings import Settings
-    from byoi_agent.control.schema import NodePlace
+    from byoi_agent.control.schema import MeasuredOrder, NodePlace
     from byoi_agent.engine.kinds.base import EngineKind
     from byoi_agent.engine.view import EngineView
     from byoi_agent.identity.keys import Identity
@@ -170,6 +171,8 @@ class Daemon:
             clock=self._clock,
             interval_seconds=settings.probe_seconds,
         )
+        self._kept = Kept(paths.measured_file)
+        self._board.update(measured=self._kept.all)
         answers = Answers(
             board=self._board,
             keys=self._keys,
@@ -191,6 +194,7 @@ class Daemon:
                 reload=self._reload_settings,
                 metrics=answers.metrics,
                 rotate_key=answers.rotate_key,
+                keep_measured=self._keep_measured,
             ),
             paths.control_socket,
             settings.control_port,
@@ -320,6 +324,12 @@ class Daemon:
     def _hung_up(self) -> None:
         with suppress(ConfigError):  # its warning says what is wrong
             self._reload_settings()
+
+    def _keep_measured(self, order: MeasuredOrder) -> None:
+        try:
+            self._kept.keep(order.model, order.measured)
+        finally:  # also what the disk did not take
+            self._board.update(measured=self._kept.all)
 
     def _reload_settings(self) -> ReloadReport:
         if self.stop.is_wanted.is_set():  # another engine would only be started to be ended

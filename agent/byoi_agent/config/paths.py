@@ -54,6 +54,11 @@ class Paths:
         return outbox_file(self.state)
 
     @property
+    def measured_file(self) -> Path:
+        """What benchmarks have found."""
+        return self.state / "measured.json"
+
+    @property
     def engine_runs_folder(self) -> Path:
         """What a killed agent's engine may have left behind, written down before each start."""
         return self.state / "engine-runs"

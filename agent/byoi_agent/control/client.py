@@ -16,7 +16,7 @@ from byoi_agent.errors import AgentError, ConfigError
 from byoi_wire.messages import Advertise
 
 if TYPE_CHECKING:
-    from byoi_agent.control.schema import NodePlace
+    from byoi_agent.control.schema import MeasuredOrder, NodePlace
     from byoi_agent.usage.report import UsageFilter
 
 CALL_SECONDS: Final = 10.0
@@ -77,6 +77,10 @@ class ControlClient:
     def wake(self) -> None:
         """Have the engine serve again. Raises as `status`."""
         self._post("/api/engine/wake", {})
+
+    def keep_measured(self, order: MeasuredOrder) -> None:
+        """Have the node keep what a benchmark found, and advertise it. Raises as `status`."""
+        self._post("/api/measured", order.model_dump(mode="json"))
 
     def reload(self) -> ReloadReport:
         """Have the settings read again; raises as `status` too.

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from byoi_wire.offers import Host
+from byoi_wire.ids import ModelId
+from byoi_wire.offers import Host, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +40,15 @@ class EngineOrder(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     within_seconds: float = Field(default=30.0, ge=0, le=3600)
+
+
+class MeasuredOrder(BaseModel):
+    """What a benchmark found of a model: to be kept and advertised."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelId
+    measured: Measured
 
 
 class LinkStatus(_Answer):

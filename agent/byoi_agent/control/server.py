@@ -19,6 +19,7 @@ from byoi_agent.control.guard import is_from_here, judge
 from byoi_agent.control.metrics import CONTENT_TYPE as METRICS_TYPE
 from byoi_agent.control.schema import (
     EngineOrder,
+    MeasuredOrder,
     NodePlace,
     StatusReport,
     UsageTable,
@@ -61,6 +62,7 @@ class ControlServices:
     reload: Callable[[], ReloadReport] | None = None
     rotate_key: Callable[[], Awaitable[KeyChange]] | None = None
     metrics: Callable[[], bytes] | None = None
+    keep_measured: Callable[[MeasuredOrder], None] | None = None
 
 
 @dataclass
@@ -143,6 +145,8 @@ class ControlServer:
         if (engine := self.services.engine) is not None:
             app.router.add_post("/api/engine/sleep", partial(_sleep, engine))
             app.router.add_post("/api/engine/wake", partial(_wake, engine))
+        if (keep := self.services.keep_measured) is not None:
+            app.router.add_post("/api/measured", partial(_keep_measured, keep))
         if (reload := self.services.reload) is not None:
             app.router.add_post("/api/reload", partial(_reload, reload))
         if (rotate_key := self.services.rotate_key) is not None:
@@ -211,6 +215,18 @@ async def _sleep(engine: EngineOrders, request: web.Request) -> web.Response:
 
 async def _wake(engine: EngineOrders, _request: web.Request) -> web.Response:
     engine.wake()
+    return _json("{}", status=202)
+
+
+async def _keep_measured(
+    keep: Callable[[MeasuredOrder], None], request: web.Request
+) -> web.Response:
+    """Keep what a benchmark found of a model, and advertise it."""
+    try:
+        order = MeasuredOrder.model_validate_json(await request.read())
+    except ValidationError as error:
+        raise web.HTTPBadRequest(reason="the body is a model and what was measured") from error
+    keep(order)
     return _json("{}", status=202)
 
 

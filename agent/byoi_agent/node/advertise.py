@@ -9,8 +9,12 @@ from byoi_wire.offers import Device, Host, ModelOffer
 from byoi_wire.version import MODELS_LIMIT, MODELS_LIMIT_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from byoi_agent.engine.view import EngineView
     from byoi_agent.node.view import NodeView
+    from byoi_wire.ids import ModelId
+    from byoi_wire.offers import Measured
 
 _STEP: Final = 16
 """Free memory and disk are news when they move by a sixteenth of the whole; they always move."""
@@ -29,7 +33,7 @@ def build(view: NodeView) -> Advertise:
         agent_version=view.agent_version,
         host=view.host or _UNKNOWN_HOST,
         devices=tuple(device.to_wire() for device in view.devices),
-        models=() if engine is None else _offers(engine),
+        models=() if engine is None else _offers(engine, view.measured),
         slots=slots,
         queue=queue_of(view),
     )
@@ -80,10 +84,18 @@ def is_news(told: Advertise, now: Advertise) -> bool:
     )
 
 
-def _offers(engine: EngineView) -> tuple[ModelOffer, ...]:
+def engine_name(kind: str, version: str | None) -> str:
+    """An engine with its version: what was measured holds for just this one."""
+    return f"{kind} {version}" if version else kind
+
+
+def _offers(
+    engine: EngineView, measured: Mapping[tuple[ModelId, str], Measured]
+) -> tuple[ModelOffer, ...]:
     """The engine's models in its own order, as many as a console takes of one node."""
     offers: list[ModelOffer] = []
     left_bytes = MODELS_LIMIT_BYTES
+    name = engine_name(engine.kind, engine.version)
     for model in engine.models[:MODELS_LIMIT]:
         offer = ModelOffer(
             id=model.id,
@@ -92,6 +104,7 @@ def _offers(engine: EngineView) -> tuple[ModelOffer, ...]:
             context_tokens=model.context_tokens,
             created_at=model.created_at,
             features=model.features,
+            measured=measured.get((model.id, name)),
         )
         left_bytes -= len(offer.model_dump_json())
         if left_bytes < 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from byoi_agent.node import advertise
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.link.view import LinkView
     from byoi_agent.telemetry.health import HealthWarning
+    from byoi_wire.ids import ModelId
     from byoi_wire.messages import Advertise
-    from byoi_wire.offers import Host
+    from byoi_wire.offers import Host, Measured
 
 Subscriber = Callable[[NodeView], None]
 
-_OFFERED: Final = frozenset({"host", "devices", "engine", "slots", "queue"})
+_OFFERED: Final = frozenset({"host", "devices", "engine", "slots", "queue", "measured"})
 """The parts that the console hears of; the others change with every request."""
 
 
@@ -36,6 +37,7 @@ class Parts(TypedDict, total=False):
     link: LinkView
     is_draining: bool
     warnings: tuple[HealthWarning, ...]
+    measured: Mapping[tuple[ModelId, str], Measured]
 
 
 class Board:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from byoi_agent.link.view import LinkView
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.telemetry.health import HealthWarning
-    from byoi_wire.ids import NodeId
-    from byoi_wire.offers import Host
+    from byoi_wire.ids import ModelId, NodeId
+    from byoi_wire.offers import Host, Measured
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class NodeView:
     """The node now.
 
     `offer_version` grows each time the console has to hear of it (`advertise.build`); `slots` and
-    `queue` are the owner's limits, None where the engine's own hold.
+    `queue` are the owner's limits, None where the engine's own hold. `measured` has what benchmarks
+    found, by model and engine with its version.
     """
 
     node_id: NodeId
@@ -43,6 +46,7 @@ class NodeView:
     is_draining: bool = False
     warnings: tuple[HealthWarning, ...] = ()
     offer_version: int = 0
+    measured: Mapping[tuple[ModelId, str], Measured] = field(default_factory=dict)
 
     @property
     def is_serving(self) -> bool:

@@ -8,10 +8,11 @@ import aiohttp
 import pytest
 
 from byoi_agent.control.client import ControlClient, NodeUnreachable
-from byoi_agent.control.schema import KeyChange, ReloadReport
+from byoi_agent.control.schema import KeyChange, MeasuredOrder, ReloadReport
 from byoi_agent.control.server import ControlServer, ControlServices
 from byoi_agent.errors import AgentError, ConfigError, IdentityError, LinkError
 from byoi_agent.usage.report import UsageFilter
+from byoi_wire.offers import Measured
 
 
 async def ask_for(method, server, path, body=None, **headers):
@@ -163,6 +164,44 @@ async def test_wrong_settings_are_told_and_end_nothing(node, tmp_path, ask):
         with pytest.raises(ConfigError, match="keeps its settings: unknown key 'slotz'"):
             await ask(client.reload)
         assert (await ask(client.status)).node_id == "n1"
+
+
+FOUND = Measured(
+    at_ms=1,
+    engine="llamacpp 1",
+    first_token_ms=20.0,
+    decode_tokens_per_second=50.0,
+    knee_concurrency=4,
+    knee_tokens_per_second=100.0,
+)
+
+
+async def test_what_a_benchmark_found_is_handed_over(node, tmp_path, ask):
+    kept = []
+    services = ControlServices(
+        status=node.status, offer=node.offer, usage=node.usage, keep_measured=kept.append
+    )
+    async with ControlServer(services, tmp_path / "c.sock") as server:
+        order = MeasuredOrder(model="smol", measured=FOUND)
+        await ask(ControlClient(socket_path=str(server.socket_path)).keep_measured, order)
+        assert kept == [order]
+        status, answer = await post(server, "/api/measured", b'{"model": "smol"}')
+        assert (status, len(kept)) == (400, 1)
+        assert "what was measured" in answer["error"]["message"]
+        assert (await post(server, "/api/measured", b"", authorization="Bearer wrong"))[0] == 401
+
+
+async def test_what_cannot_be_kept_is_told(node, tmp_path, ask, agent_error):
+    def refuse(_order):
+        raise agent_error
+
+    services = ControlServices(
+        status=node.status, offer=node.offer, usage=node.usage, keep_measured=refuse
+    )
+    async with ControlServer(services, tmp_path / "c.sock") as server:
+        client = ControlClient(socket_path=str(server.socket_path))
+        with pytest.raises(AgentError, match="cannot be read now"):
+            await ask(client.keep_measured, MeasuredOrder(model="smol", measured=FOUND))
 
 
 async def page(url, **headers):

@@ -7,9 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byoi_agent.engine.view import EngineState, EngineView
-from byoi_agent.node.advertise import build, is_news, queue_of, slots_of, status, unoffered
+from byoi_agent.node.advertise import (
+    build,
+    engine_name,
+    is_news,
+    queue_of,
+    slots_of,
+    status,
+    unoffered,
+)
 from byoi_agent.node.view import Load
 from byoi_wire.codec import encode_control
+from byoi_wire.offers import Measured
 from byoi_wire.version import MESSAGE_LIMIT_BYTES, MODELS_LIMIT
 
 GIB = 1024**3
@@ -53,6 +62,37 @@ def test_without_a_ready_engine_nothing_is_offered(ready_view, state):
     offer = build(replace(ready_view, engine=engine))
     assert (offer.models, offer.slots, offer.queue) == ((), 0, 0)
     assert offer.devices  # the machine is told all the same
+
+
+MEASURED = Measured(
+    at_ms=1,
+    engine="llamacpp 7",
+    first_token_ms=9.0,
+    decode_tokens_per_second=50.0,
+    knee_concurrency=4,
+    knee_tokens_per_second=100.0,
+)
+
+
+@pytest.mark.parametrize(("version", "told"), [("7", MEASURED), ("8", None), (None, None)])
+def test_what_was_measured_is_offered_with_the_very_engine_that_it_was_measured_with(
+    ready_view, version, told
+):
+    engine = replace(ready_view.engine, version=version)
+    known = {("smol", "llamacpp 7"): MEASURED, ("other", "llamacpp 8"): MEASURED}
+    (model,) = build(replace(ready_view, engine=engine, measured=known)).models
+    assert model.measured == told
+
+
+def test_an_engine_that_tells_no_version_is_known_by_its_kind():
+    assert (engine_name("attached", None), engine_name("vllm", "1")) == ("attached", "vllm 1")
+
+
+def test_a_measurement_is_news(ready_view):
+    engine = replace(ready_view.engine, version="7")
+    before = replace(ready_view, engine=engine)
+    after = replace(before, measured={("smol", "llamacpp 7"): MEASURED})
+    assert is_news(build(before), build(after))
 
 
 def test_before_anything_is_known_an_offer_can_be_made(ready_view):
