@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from byoi_agent.serving.measure import Counter
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from byoi_agent.clock import Clock
     from byoi_agent.engine.client import ExchangeHandler
     from byoi_agent.engine.view import EngineView
-    from byoi_wire.ids import ModelId, NodeId, StreamId
+    from byoi_wire.ids import ModelId, NodeId, RecordId, StreamId
     from byoi_wire.messages import AnswerHead, ResetCode, Trailer
     from byoi_wire.usage import UsageRecord
 
@@ -94,6 +94,40 @@ class RecordKeeper(Protocol):
     async def commit(self, record: UsageRecord) -> None: ...  # noqa: D102
 
 
+class Energy(Protocol):
+    """What requests take; `byoi_agent.usage.sampling.EnergySampler` measures it."""
+
+    def refusal(self, model: ModelId) -> str | None:
+        """Why a request for this model is sent back now; None where it is welcome."""
+        ...
+
+    def begin(self, record_id: RecordId, model: ModelId) -> None:
+        """A request goes to the engine."""
+        ...
+
+    def stop(self, record_id: RecordId) -> None:
+        """The engine has nothing more to do for it; no news where it had not begun."""
+        ...
+
+    async def end(self, record_id: RecordId) -> float | None:
+        """What the request took, in joules; None where it was not measured."""
+        ...
+
+    def forget(self, record_id: RecordId) -> float | None:
+        """The same at once, less exactly; None as well where it has ended already."""
+        ...
+
+
+class Unmeasured:
+    """No energy is measured, and no request refused for it."""
+
+    def refusal(self, model: ModelId) -> str | None: ...  # noqa: D102
+    def begin(self, record_id: RecordId, model: ModelId) -> None: ...  # noqa: D102
+    def stop(self, record_id: RecordId) -> None: ...  # noqa: D102
+    async def end(self, record_id: RecordId) -> float | None: ...  # noqa: D102
+    def forget(self, record_id: RecordId) -> float | None: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What all requests of a node share. `salt_secret` never leaves the node."""
@@ -103,3 +137,4 @@ class Surroundings:
     outbox: RecordKeeper
     clock: Clock
     salt_secret: bytes
+    energy: Energy = field(default_factory=Unmeasured)

@@ -98,11 +98,17 @@ class Relay:
         self._client: Client = engine.client
         self._exchange: Exchange | None = None
         self._is_paused = False
+        self._joules: float | None = None
 
     @property
     def record_id(self) -> RecordId:
         """The key of this attempt's record."""
         return RecordId(self._head.request_id, self._head.attempt)
+
+    @property
+    def engine_key(self) -> str:
+        """Whose request it is."""
+        return self._engine.key
 
     async def run(self) -> None:
         """Until the record is durable and the stream has ended; cancelled, it does so at once."""
@@ -152,6 +158,7 @@ class Relay:
         """It cannot even be ended properly: cut both sides."""
         if self._exchange is not None:
             self._exchange.abort()
+        self._around.energy.forget(self.record_id)
         self._reply.reset(ResetCode.INTERNAL, INTERNAL.reason)
 
     # What the session calls.
@@ -211,6 +218,7 @@ class Relay:
         if self._ending is not None:
             return
         self._ending = how
+        self._around.energy.stop(self.record_id)
         self._over.set()
         self._ready.set()
         if self._exchange is not None and how.outcome != "complete":
@@ -238,6 +246,8 @@ class Relay:
 
     def _prepared(self, view: EngineView) -> PreparedRequest:
         model = model_for(self._head, view)  # it may have gone while this one waited
+        if view.state != "ready":
+            raise RequestRefused("engine_not_ready")
         raw = bytes(self._body)
         self._body.clear()
         secret, tenant = self._around.salt_secret, self._head.tenant
@@ -253,6 +263,7 @@ class Relay:
         )
         accept = "text/event-stream" if request.streams else "application/json"
         headers = {"content-type": "application/json", "accept": accept}
+        self._around.energy.begin(self.record_id, self._head.model)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 exchange = await self._client.send(
@@ -282,6 +293,7 @@ class Relay:
         self._free_slot(self.record_id)
         try:
             measured = await self._measured()
+            self._joules = await self._around.energy.end(self.record_id)
         except asyncio.CancelledError:
             await self._conclude(self._measured_at_once())
             raise
@@ -305,6 +317,8 @@ class Relay:
     async def _conclude(self, measured: Measured) -> None:
         """Make the record durable, then end the stream; never the other way round."""
         how = self._restated(self._how, measured)
+        if self._joules is None:  # it did not come to its end in peace
+            self._joules = self._around.energy.forget(self.record_id)
         if not how.is_recorded:
             self._reply.reset(ResetCode.REFUSED, how.reason)
             return
@@ -363,6 +377,7 @@ class Relay:
             first_token_ms=self._since_opened_ms(first_content_at),
             duration_ms=(self._around.clock.monotonic() - self._opened_at) * 1000,
             sent_bytes=self._reply.sent_bytes + (len(how.last) if how.reset is None else 0),
+            joules=self._joules,
         )
 
     def _since_opened_ms(self, at: float | None) -> float | None:

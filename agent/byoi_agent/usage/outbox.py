@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, Self, TypeVar
 
 from byoi_agent.errors import AgentError
 from byoi_agent.usage.report import EVERYTHING
-from byoi_agent.usage.storage import Fill, Storage, StorageUnavailable
+from byoi_agent.usage.storage import Entry, Fill, Storage, StorageUnavailable
+from byoi_agent.usage.value import NOTHING, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from byoi_agent.clock import Clock
     from byoi_agent.telemetry.health import Health
+    from byoi_agent.usage.energy_lines import EnergyLine
+    from byoi_agent.usage.evidence import Measurement
     from byoi_agent.usage.report import UsageFilter, UsageReport
     from byoi_agent.usage.storage import WaitingRecord
     from byoi_wire.ids import RecordId
@@ -54,8 +57,13 @@ class OutboxLimits(NamedTuple):
 DEFAULT_LIMITS: Final = OutboxLimits()
 
 
-class _Entry(NamedTuple):
+class _Kept(NamedTuple):
     record: UsageRecord
+    value: Value
+
+
+class _Waiting(NamedTuple):
+    kept: _Kept
     written: asyncio.Future[None]
 
 
@@ -63,7 +71,8 @@ class Outbox:
     """Sole owner of the usage records on this machine.
 
     One thread does all the reading and writing. Records committed during one turn of the event
-    loop, or while a write is under way, share the next transaction.
+    loop, or while a write is under way, share the next transaction. `value` says what a record is
+    worth to the owner, when it comes.
     """
 
     def __init__(
@@ -74,15 +83,17 @@ class Outbox:
         clock: Clock,
         health: Health,
         limits: OutboxLimits = DEFAULT_LIMITS,
+        value: Callable[[UsageRecord], Value] = lambda _: NOTHING,
     ) -> None:
         self._storage = Storage(path)
         self._sign = sign
         self._clock = clock
         self._health = health
         self._limits = limits
+        self._value = value
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="usage outbox")
-        self._pending: list[_Entry] = []
-        self._kept: list[UsageRecord] = []
+        self._pending: list[_Waiting] = []
+        self._kept: list[_Kept] = []
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_open = False
@@ -161,7 +172,7 @@ class Outbox:
         ):
             raise OutboxFull(f"{fill.rows} usage records wait for the console")
         written = asyncio.get_running_loop().create_future()
-        self._pending.append(_Entry(record, written))
+        self._pending.append(_Waiting(_Kept(record, self._value(record)), written))
         self._schedule()
         await written
 
@@ -189,6 +200,22 @@ class Outbox:
         """
         return await self._in_thread(self._storage.report, chosen)
 
+    async def add_energy(self, lines: Sequence[EnergyLine]) -> None:
+        """Keep energy that is on no record; durable on return.
+
+        Raises:
+            StorageUnavailable: none was kept.
+        """
+        await self._in_thread(self._storage.add_energy, lines)
+
+    async def evidence(self, limit: int) -> list[Measurement]:
+        """The newest requests whose energy was measured, oldest of them first.
+
+        Raises:
+            StorageUnavailable: the file cannot be read now.
+        """
+        return await self._in_thread(self._storage.evidence, limit)
+
     async def _open(self) -> None:
         try:
             await self._in_thread(self._storage.open)
@@ -209,15 +236,17 @@ class Outbox:
 
     def _write(self) -> None:
         entries, self._pending = self._pending, []
-        records = [*self._kept, *(entry.record for entry in entries)]
+        records = [*self._kept, *(entry.kept for entry in entries)]
         job = asyncio.get_running_loop().run_in_executor(self._thread, self._insert, records)
         job.add_done_callback(partial(self._written, entries, records))
 
-    def _insert(self, records: list[UsageRecord]) -> Fill:
-        return self._storage.insert([(record, self._sign(record)) for record in records])
+    def _insert(self, records: list[_Kept]) -> Fill:
+        return self._storage.insert(
+            [Entry(record, self._sign(record), value) for record, value in records]
+        )
 
     def _written(
-        self, entries: list[_Entry], records: list[UsageRecord], job: asyncio.Future[Fill]
+        self, entries: list[_Waiting], records: list[_Kept], job: asyncio.Future[Fill]
     ) -> None:
         error = job.exception()
         if error is None:

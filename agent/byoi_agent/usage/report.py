@@ -7,18 +7,30 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from byoi_agent.errors import AgentError
+from byoi_agent.usage import energy_lines, schema
+from byoi_agent.usage.money import Money, moneys, summed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from byoi_agent.usage.energy_lines import EnergyLine
 
 _QUERY: Final = """
     SELECT day, model, outcome, count(*), sum(prompt_tokens), sum(completion_tokens),
-           sum(cached_tokens)
+           sum(cached_tokens), {energy}
     FROM records
     WHERE day >= :since AND day <= :until AND (:model IS NULL OR model = :model)
-    GROUP BY day, model, outcome
+    GROUP BY day, model, outcome {currencies}
     ORDER BY day, model, outcome
 """
+_ENERGY: Final = _QUERY.format(
+    energy="count(microjoules), sum(microjoules), count(earned_nano), earned_currency, "
+    "sum(earned_nano), energy_currency, sum(energy_nano)",
+    currencies=", earned_currency, energy_currency",
+)
+_OLDER: Final = _QUERY.format(energy="0, NULL, 0, NULL, NULL, NULL, NULL", currencies="")
+"""Of a file that no agent of this version has opened yet."""
 
 
 class UsageUnreadable(AgentError):
@@ -36,6 +48,31 @@ class UsageFilter(NamedTuple):
 EVERYTHING: Final = UsageFilter()
 
 
+class Worth(NamedTuple):
+    """Energy and money of some requests, of which so many were measured, and so many had prices.
+
+    `microjoules` is None where none was measured. Money is in billionths, in any number of
+    currencies: an owner may have changed them.
+    """
+
+    measured_requests: int = 0
+    priced_requests: int = 0
+    microjoules: int | None = None
+    earned: tuple[Money, ...] = ()
+    energy_cost: tuple[Money, ...] = ()
+
+    def plus(self, other: Worth) -> Worth:
+        """Both together."""
+        joules = [part for part in (self.microjoules, other.microjoules) if part is not None]
+        return Worth(
+            self.measured_requests + other.measured_requests,
+            self.priced_requests + other.priced_requests,
+            sum(joules) if joules else None,
+            moneys(summed([*self.earned, *other.earned])),
+            moneys(summed([*self.energy_cost, *other.energy_cost])),
+        )
+
+
 class UsageRow(NamedTuple):
     """All records of one day, model and outcome."""
 
@@ -46,6 +83,7 @@ class UsageRow(NamedTuple):
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    worth: Worth = Worth()
 
     @property
     def total_tokens(self) -> int:
@@ -68,11 +106,14 @@ class UsageReport(NamedTuple):
 
     rows: tuple[UsageRow, ...]
     totals: UsageTotals
+    energy: tuple[EnergyLine, ...] = ()
 
 
 def query(connection: sqlite3.Connection, chosen: UsageFilter) -> UsageReport:
     """Count the records that the filter names."""
-    rows = tuple(UsageRow(*row) for row in connection.execute(_QUERY, chosen._asdict()))
+    has_energy = schema.version_of(connection) >= schema.ENERGY_VERSION
+    found = connection.execute(_ENERGY if has_energy else _OLDER, chosen._asdict())
+    rows = _merged(_row(*row) for row in found)
     totals = UsageTotals(
         requests=sum(row.requests for row in rows),
         prompt_tokens=sum(row.prompt_tokens for row in rows),
@@ -80,7 +121,8 @@ def query(connection: sqlite3.Connection, chosen: UsageFilter) -> UsageReport:
         cached_tokens=sum(row.cached_tokens for row in rows),
         total_tokens=sum(row.total_tokens for row in rows),
     )
-    return UsageReport(rows, totals)
+    lines = energy_lines.read(connection, chosen) if has_energy else ()
+    return UsageReport(rows, totals, lines)
 
 
 def read_report(path: Path, chosen: UsageFilter = EVERYTHING) -> UsageReport:
@@ -96,3 +138,47 @@ def read_report(path: Path, chosen: UsageFilter = EVERYTHING) -> UsageReport:
             return query(database, chosen)
     except sqlite3.Error as error:
         raise UsageUnreadable(f"{path} cannot be read: {error}") from error
+
+
+def _row(  # noqa: PLR0917 the query's columns, in its order
+    day: str,
+    model: str,
+    outcome: str,
+    requests: int,
+    prompt_tokens: int,
+    completion_tokens: int,
+    cached_tokens: int,
+    measured: int,
+    microjoules: int | None,
+    priced: int,
+    earned_currency: str | None,
+    earned_nano: int,
+    energy_currency: str | None,
+    energy_nano: int,
+) -> UsageRow:
+    earned = () if earned_currency is None else (Money(earned_currency, earned_nano),)
+    energy = () if energy_currency is None else (Money(energy_currency, energy_nano),)
+    worth = Worth(measured, priced, microjoules, earned, energy)
+    counts = (requests, prompt_tokens, completion_tokens, cached_tokens)
+    return UsageRow(day, model, outcome, *counts, worth)
+
+
+def _merged(rows: Iterable[UsageRow]) -> tuple[UsageRow, ...]:
+    """The database has a row for each pair of currencies; the report has one for all."""
+    merged: list[UsageRow] = []
+    for row in rows:
+        if merged and merged[-1][:3] == row[:3]:
+            merged.append(_added(merged.pop(), row))
+        else:
+            merged.append(row)
+    return tuple(merged)
+
+
+def _added(one: UsageRow, other: UsageRow) -> UsageRow:
+    return one._replace(
+        requests=one.requests + other.requests,
+        prompt_tokens=one.prompt_tokens + other.prompt_tokens,
+        completion_tokens=one.completion_tokens + other.completion_tokens,
+        cached_tokens=one.cached_tokens + other.cached_tokens,
+        worth=one.worth.plus(other.worth),
+    )

@@ -36,10 +36,33 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         WHERE acknowledged_at IS NOT NULL
         """,
     ),
+    (
+        # Money in billionths, energy in millionths; NULL where it was not measured or not priced.
+        "ALTER TABLE records ADD COLUMN microjoules INTEGER",
+        "ALTER TABLE records ADD COLUMN earned_nano INTEGER",
+        "ALTER TABLE records ADD COLUMN earned_currency TEXT",
+        "ALTER TABLE records ADD COLUMN energy_nano INTEGER",
+        "ALTER TABLE records ADD COLUMN energy_currency TEXT",
+        """
+        CREATE TABLE energy (
+            day TEXT NOT NULL,
+            model TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            measured_by TEXT NOT NULL,
+            currency TEXT NOT NULL,
+            microjoules INTEGER NOT NULL,
+            nano INTEGER NOT NULL,
+            PRIMARY KEY (day, model, kind, measured_by, currency)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 """One step per version; a released step never changes, a new one is appended."""
 
 VERSION: Final = len(_MIGRATIONS)
+
+ENERGY_VERSION: Final = 2
+"""The first one that knows energy and money: a file that is only read may be older."""
 
 
 class SchemaTooNew(AgentError):
@@ -52,11 +75,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     Raises:
         SchemaTooNew: the file is from a later version.
     """
-    while (version := _version(connection)) < VERSION:
+    while (version := version_of(connection)) < VERSION:
         connection.execute("BEGIN IMMEDIATE")
         try:
             # Another process may have gone the step while this one waited for the lock.
-            if _version(connection) == version:
+            if version_of(connection) == version:
                 for statement in _MIGRATIONS[version]:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {version + 1}")
@@ -69,5 +92,6 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise SchemaTooNew(f"schema {version}, this version knows {VERSION}")
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many steps the file has gone."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from byoi_agent.config.files import make_private_folder
 from byoi_agent.errors import AgentError
-from byoi_agent.usage import report, schema
+from byoi_agent.usage import energy_lines, evidence, report, schema
+from byoi_agent.usage.value import NOTHING, Value
 from byoi_wire.ids import RecordId
 from byoi_wire.usage import SignedRecord
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from byoi_agent.usage.energy_lines import EnergyLine
+    from byoi_agent.usage.evidence import Measurement
     from byoi_wire.usage import UsageRecord
 
 logger = logging.getLogger(__name__)
@@ -44,6 +47,14 @@ class WaitingRecord(NamedTuple):
     sequence: int
     record_id: RecordId
     record: SignedRecord
+
+
+class Entry(NamedTuple):
+    """A record as it is written; its value is the owner's, and not part of what is signed."""
+
+    record: UsageRecord
+    signed: SignedRecord
+    value: Value = NOTHING
 
 
 class Storage:
@@ -77,7 +88,7 @@ class Storage:
             self._database.close()
             self._database = None
 
-    def insert(self, records: Sequence[tuple[UsageRecord, SignedRecord]]) -> Fill:
+    def insert(self, records: Sequence[Entry]) -> Fill:
         """Write all of them in one transaction; durable on return. A record known already stays.
 
         Raises:
@@ -136,7 +147,9 @@ class Storage:
         Raises:
             StorageUnavailable: nothing was deleted.
         """
+        day = datetime.fromtimestamp(acknowledged_before, UTC).date().isoformat()
         with self._unavailable():
+            energy_lines.prune(self._opened, day)
             return self._opened.execute(_PRUNE, (acknowledged_before,)).rowcount
 
     def report(self, chosen: report.UsageFilter) -> report.UsageReport:
@@ -147,6 +160,24 @@ class Storage:
         """
         with self._unavailable():
             return report.query(self._opened, chosen)
+
+    def add_energy(self, lines: Iterable[EnergyLine]) -> None:
+        """Add energy that is on no record; durable on return.
+
+        Raises:
+            StorageUnavailable: none was added.
+        """
+        with self._unavailable():
+            energy_lines.add(self._opened, lines)
+
+    def evidence(self, limit: int) -> list[Measurement]:
+        """The newest requests whose energy was measured, oldest of them first.
+
+        Raises:
+            StorageUnavailable: the file cannot be read now.
+        """
+        with self._unavailable():
+            return evidence.read(self._opened, limit)
 
     @contextmanager
     def _unavailable(self) -> Iterator[None]:
@@ -183,12 +214,12 @@ class Storage:
             raise
         self._database = database
 
-    def _insert(self, records: Sequence[tuple[UsageRecord, SignedRecord]]) -> Fill:
+    def _insert(self, records: Sequence[Entry]) -> Fill:
         database = self._opened
         rows, content = self.fill
         database.execute("BEGIN IMMEDIATE")
-        for record, signed in records:
-            if database.execute(_INSERT, _row(record, signed)).rowcount:
+        for record, signed, value in records:
+            if database.execute(_INSERT, _row(record, signed, value)).rowcount:
                 rows += 1
                 content += len(signed.body)
             else:
@@ -243,13 +274,14 @@ _ACKNOWLEDGE: Final = """
 _PRUNE: Final = "DELETE FROM records WHERE acknowledged_at < ?"
 _INSERT: Final = """
     INSERT INTO records (request_id, attempt, day, model, outcome, prompt_tokens,
-                         completion_tokens, cached_tokens, body, key_id, signature)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                         completion_tokens, cached_tokens, body, key_id, signature,
+                         microjoules, earned_nano, earned_currency, energy_nano, energy_currency)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (request_id, attempt) DO NOTHING
 """
 
 
-def _row(record: UsageRecord, signed: SignedRecord) -> tuple[object, ...]:
+def _row(record: UsageRecord, signed: SignedRecord, value: Value) -> tuple[object, ...]:
     day = datetime.fromtimestamp(record.started_at_ms / 1000, UTC).date().isoformat()
     usage = record.usage
     return (
@@ -263,6 +295,9 @@ def _row(record: UsageRecord, signed: SignedRecord) -> tuple[object, ...]:
         signed.body,
         signed.key_id,
         signed.signature,
+        value.microjoules,
+        *((None, None) if value.earned is None else (value.earned.nano, value.earned.currency)),
+        *((None, None) if value.energy is None else (value.energy.nano, value.energy.currency)),
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from byoi_agent.usage.leftovers import count_waiting, give_up
 from byoi_agent.usage.report import UsageUnreadable, read_report
-from byoi_agent.usage.storage import Storage
+from byoi_agent.usage.storage import Entry, Storage
 from byoi_wire.usage import SignedRecord, UsageRecord
 
 
@@ -31,7 +31,7 @@ def file(tmp_path):
         for number in range(1500)
     ]
     signed = SignedRecord(body="{}", key_id="k", signature="s")
-    storage.insert([(record, signed) for record in records])
+    storage.insert([Entry(record, signed) for record in records])
     storage.close()
     return path
 
