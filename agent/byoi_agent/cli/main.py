@@ -41,6 +41,7 @@ COMMANDS: Final = (
     "help",
     "keys",
     "logs",
+    "plan",
     "reload",
     "run",
     "status",

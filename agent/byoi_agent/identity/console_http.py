@@ -1,4 +1,4 @@
-"""One question to a console over HTTP: for enrolment, rotation and giving the place back."""
+"""One question to a console over HTTP: for enrolment, rotation, leaving, and its list of nodes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import re
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
@@ -72,6 +72,18 @@ class ConsoleHttp:
             IdentityError: the console's certificate is not trusted.
             LinkError: the console cannot be reached now.
         """
+        return await self._ask("POST", path, ANSWER_LIMIT_BYTES, json=dict(body))
+
+    async def get(self, path: str, api_key: str, limit_bytes: int) -> Reply:
+        """Read something that an API key may; what is beyond the limit is not read.
+
+        Raises:
+            As `post`.
+        """
+        headers = {"Authorization": f"Bearer {api_key}"}
+        return await self._ask("GET", path, limit_bytes, headers=headers)
+
+    async def _ask(self, method: str, path: str, limit_bytes: int, **what: Any) -> Reply:  # noqa: ANN401 aiohttp's own
         import aiohttp  # noqa: PLC0415 a third of a second that only this call needs
 
         limit = aiohttp.ClientTimeout(total=CALL_SECONDS)
@@ -80,11 +92,11 @@ class ConsoleHttp:
             async with (
                 aiohttp.ClientSession(timeout=limit, trust_env=True) as session,
                 # A redirect could carry a token to somebody else.
-                session.post(
-                    self.base + path, json=dict(body), ssl=trust, allow_redirects=False
+                session.request(
+                    method, self.base + path, ssl=trust, allow_redirects=False, **what
                 ) as response,
             ):
-                text = await _body_of(response)
+                text = await _body_of(response, limit_bytes)
                 return Reply(response.status, text, _seconds(response.headers.get("retry-after")))
         except aiohttp.ClientConnectorCertificateError as error:
             raise IdentityError(
@@ -170,11 +182,11 @@ def printable(text: str) -> str:
     return "".join(c for c in text if c.isprintable())[:_WORDS_LIMIT]
 
 
-async def _body_of(response: ClientResponse) -> bytes:
-    """All of it, in however many pieces it comes, up to what any answer of a console needs."""
+async def _body_of(response: ClientResponse, limit_bytes: int) -> bytes:
+    """All of it, in however many pieces it comes, up to what such an answer needs."""
     body = bytearray()
-    while len(body) < ANSWER_LIMIT_BYTES:
-        if not (piece := await response.content.read(ANSWER_LIMIT_BYTES - len(body))):
+    while len(body) < limit_bytes:
+        if not (piece := await response.content.read(limit_bytes - len(body))):
             break
         body += piece
     return bytes(body)

@@ -81,6 +81,11 @@ def warnings(parameters: float, tokens: float, gpus: float, place: Place) -> tup
     return tuple(found)
 
 
+def spoken_bytes(size: float) -> str:
+    """In GB or TB."""
+    return f"{counted(size / 1e12)} TB" if size >= 1e12 else f"{counted(size / 1e9)} GB"  # noqa: PLR2004
+
+
 def _memory(parameters: float, gpus: float, place: Place) -> list[Warned]:
     need = state_bytes(parameters)
     if place.memory_bytes is None:
@@ -91,15 +96,16 @@ def _memory(parameters: float, gpus: float, place: Place) -> list[Warned]:
     if least > math.ceil(gpus):
         text = (
             f"{_memory_words(need)}: they do not fit into {_many(math.ceil(gpus), place)} of "
-            f"{_size(place.memory_bytes)}, even spread evenly; it takes {_many(least, place)} or "
-            "more to hold them"
+            f"{spoken_bytes(place.memory_bytes)}, even spread evenly; it takes "
+            f"{_many(least, place)} or more to hold them"
         )
         found.append(Warned("memory", text))
     node = place.memory_bytes * (place.node_gpus or 1)
     if place.node_gpus is not None and need > node:
         text = (
-            f"one machine of {place.node_gpus} holds {_size(node)} of {_size(need)}: the model "
-            f"must be split over {counted(math.ceil(need / node))} machines or more, which then "
+            f"one machine of {place.node_gpus} holds {spoken_bytes(node)} of "
+            f"{spoken_bytes(need)}: the model must be split over "
+            f"{counted(math.ceil(need / node))} machines or more, which then "
             "exchange parts of it within every step"
         )
         found.append(Warned("node-memory", text))
@@ -149,7 +155,7 @@ def _tokens(parameters: float, tokens: float) -> list[Warned]:
 
 def _memory_words(need: float) -> str:
     return (
-        f"weights, gradients and Adam's state take {_size(need)} "
+        f"weights, gradients and Adam's state take {spoken_bytes(need)} "
         f"({BYTES_PER_PARAMETER} bytes for each parameter in mixed precision, activations apart)"
     )
 
@@ -157,7 +163,3 @@ def _memory_words(need: float) -> str:
 def _many(number: int, place: Place) -> str:
     word = "GPU" if place.unit == "gpu" else "machine"
     return f"{counted(number)} {word}{'' if number == 1 else 's'}"
-
-
-def _size(size: float) -> str:
-    return f"{counted(size / 1e12)} TB" if size >= 1e12 else f"{counted(size / 1e9)} GB"  # noqa: PLR2004

@@ -118,6 +118,22 @@ async def test_certificates_that_cannot_be_read_are_named(tmp_path):
         await ConsoleHttp("https://127.0.0.1:1", tmp_path / "ca.pem").post("/", {})
 
 
+async def test_what_an_api_key_may_read_is_read_up_to_a_limit():
+    heard = []
+
+    async def door(request):
+        heard.append((request.method, request.path, request.headers["authorization"]))
+        return web.Response(text="x" * 200_000)
+
+    app = web.Application()
+    app.router.add_get("/api/nodes", door)
+    async with TestServer(app) as server:
+        http = ConsoleHttp(str(server.make_url("/")).rstrip("/"))
+        reply = await http.get("/api/nodes", "byoi-key", 150_000)
+    assert len(reply.text) == 150_000
+    assert heard == [("GET", "/api/nodes", "Bearer byoi-key")]
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
