@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.engine.view import EngineView
     from byoi_agent.node.view import NodeView
+    from byoi_agent.usage.prices import PriceList
     from byoi_wire.ids import ModelId
     from byoi_wire.offers import Measured
 
@@ -33,7 +34,7 @@ def build(view: NodeView) -> Advertise:
         agent_version=view.agent_version,
         host=view.host or _UNKNOWN_HOST,
         devices=tuple(device.to_wire() for device in view.devices),
-        models=() if engine is None else _offers(engine, view.measured),
+        models=() if engine is None else _offers(engine, view.measured, view.prices),
         slots=slots,
         queue=queue_of(view),
     )
@@ -90,7 +91,7 @@ def engine_name(kind: str, version: str | None) -> str:
 
 
 def _offers(
-    engine: EngineView, measured: Mapping[tuple[ModelId, str], Measured]
+    engine: EngineView, measured: Mapping[tuple[ModelId, str], Measured], prices: PriceList
 ) -> tuple[ModelOffer, ...]:
     """The engine's models in its own order, as many as a console takes of one node."""
     offers: list[ModelOffer] = []
@@ -104,6 +105,7 @@ def _offers(
             context_tokens=model.context_tokens,
             created_at=model.created_at,
             features=model.features,
+            prices=prices.offered(model.id),
             measured=measured.get((model.id, name)),
         )
         left_bytes -= len(offer.model_dump_json())

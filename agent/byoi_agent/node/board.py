@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.link.view import LinkView
     from byoi_agent.telemetry.health import HealthWarning
+    from byoi_agent.usage.prices import PriceList
     from byoi_wire.ids import ModelId
     from byoi_wire.messages import Advertise
     from byoi_wire.offers import Host, Measured
 
 Subscriber = Callable[[NodeView], None]
 
-_OFFERED: Final = frozenset({"host", "devices", "engine", "slots", "queue", "measured"})
+_OFFERED: Final = frozenset({"host", "devices", "engine", "slots", "queue", "measured", "prices"})
 """The parts that the console hears of; the others change with every request."""
 
 
@@ -38,6 +39,7 @@ class Parts(TypedDict, total=False):
     is_draining: bool
     warnings: tuple[HealthWarning, ...]
     measured: Mapping[tuple[ModelId, str], Measured]
+    prices: PriceList
 
 
 class Board:

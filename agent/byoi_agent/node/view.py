@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from byoi_agent.link.view import LinkView
+from byoi_agent.usage.prices import PriceList
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,7 @@ class NodeView:
     warnings: tuple[HealthWarning, ...] = ()
     offer_version: int = 0
     measured: Mapping[tuple[ModelId, str], Measured] = field(default_factory=dict)
+    prices: PriceList = field(default_factory=PriceList)
 
     @property
     def is_serving(self) -> bool:
