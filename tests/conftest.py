@@ -104,6 +104,28 @@ def load(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def nvml() -> ModuleType:
+    """The stand-in for NVIDIA's library: how it is built, and machines that it can show."""
+    file = HERE / "fakes" / "nvml" / "stand_in.py"
+    spec = importlib.util.spec_from_file_location("nvml_stand_in", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def nvml_library(nvml, tmp_path_factory) -> Path:
+    """The folder of the stand-in's library, compiled once."""
+    return nvml.build(tmp_path_factory.mktemp("nvml"))
+
+
+@pytest.fixture
+def machine(nvml, tmp_path):
+    """What the stand-in shows; nothing until the test says so."""
+    return nvml.Machine(tmp_path / "nvml-machine")
+
+
+@pytest.fixture(scope="session")
 def helper() -> Any:
     """Modules of tests/system by name."""
     return load

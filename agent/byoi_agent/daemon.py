@@ -29,7 +29,7 @@ from byoi_agent.engine.pool import EnginePool
 from byoi_agent.engine.supervisor import EngineSupervisor
 from byoi_agent.errors import ConfigError
 from byoi_agent.hardware.host import read_host
-from byoi_agent.hardware.nvml import NvmlProbe
+from byoi_agent.hardware.probers import machine_probe
 from byoi_agent.hardware.watch import HardwareView, HardwareWatch
 from byoi_agent.identity.console_http import ConsoleHttp
 from byoi_agent.identity.rotation import KeyRotation
@@ -164,7 +164,7 @@ class Daemon:
         self._keys.connect_with(self._link)
         self._announcer = Announcer(self._board, self._link.send, self._clock)
         self._hardware = HardwareWatch(
-            probe=NvmlProbe(),
+            probe=machine_probe(),
             storage=paths.cache,
             publish=self._hardware_read,
             health=self._health,

@@ -23,7 +23,7 @@ from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
 from byoi_agent.errors import ConfigError
 from byoi_agent.hardware.host import read_host
-from byoi_agent.hardware.nvml import NvmlProbe
+from byoi_agent.hardware.probers import machine_probe
 from byoi_agent.identity.console_http import ConsoleHttp, checked_console_url
 from byoi_agent.identity.device import DeviceFlow
 from byoi_agent.identity.enrolment import JoinToken
@@ -157,7 +157,8 @@ async def _host(paths: Paths) -> dict[str, Any]:
     names: list[str] = []
     with suppress(TimeoutError):
         async with asyncio.timeout(_GPU_SECONDS):
-            names = [device.name for device in (await NvmlProbe().read()).devices]
+            found = (await machine_probe().read()).devices
+            names = [device.name for device in found if device.kind != "cpu"]
     machine = read_host(paths.cache)
     return {
         "name": platform.node(),

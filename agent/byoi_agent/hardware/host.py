@@ -5,11 +5,16 @@ from __future__ import annotations
 import functools
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psutil
 
 from byoi_wire.offers import Host
+
+_CPU_SENSORS: Final = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal")
+"""What Linux' drivers for the processor's own sensors are called."""
 
 
 def read_host(storage: Path) -> Host:
@@ -21,13 +26,75 @@ def read_host(storage: Path) -> Host:
     return Host(
         os=_system(),
         architecture=platform.machine(),
-        cpu_name=_cpu_name(),
-        cpu_cores=_usable_cores(),
+        cpu_name=cpu_name(),
+        cpu_cores=usable_cores(),
         memory_total_bytes=memory.total,
         memory_available_bytes=memory.available,
         disk_free_bytes=_disk_free(storage),
         in_container=_in_container(),
     )
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What else the owner may want to know of the machine; it stays on it."""
+
+    battery_percent: float | None = None
+    is_on_mains: bool | None = None
+    """None where there is no battery, or nobody says."""
+    network_megabits: int | None = None
+    """The fastest of the network's interfaces that are up; None where none tells its speed."""
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """The machine's own memory."""
+
+    total_bytes: int
+    used_bytes: int
+    free_bytes: int
+
+
+def read_surroundings() -> Surroundings:
+    """Battery and network; each None where the machine has or tells none."""
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    speeds = [interface.speed for interface in psutil.net_if_stats().values() if interface.isup]
+    return Surroundings(
+        battery_percent=None if battery is None else battery.percent,
+        is_on_mains=None if battery is None else battery.power_plugged,
+        network_megabits=max(speeds, default=0) or None,  # 0 is psutil's word for unknown
+    )
+
+
+def read_memory() -> MemoryUse:
+    """What a device without a memory of its own computes in."""
+    memory = psutil.virtual_memory()
+    return MemoryUse(memory.total, memory.total - memory.available, memory.available)
+
+
+def process_name(pid: int) -> str | None:
+    """What a process is called; None for one that has gone or is hidden from us."""
+    try:
+        return psutil.Process(pid).name()
+    except (psutil.Error, OSError):
+        return None
+
+
+def cpu_percent() -> float:
+    """Part of the time since the last call in which the cores worked; the first call means none."""
+    return psutil.cpu_percent(interval=None)
+
+
+def cpu_temperature_celsius() -> tuple[float | None, float | None]:
+    """The processor's temperature, and the one at which it slows down."""
+    if not hasattr(psutil, "sensors_temperatures"):
+        return None, None
+    sensors = psutil.sensors_temperatures()
+    for name in _CPU_SENSORS:
+        if found := sensors.get(name):
+            hottest = max(found, key=lambda one: one.current or 0)
+            return hottest.current or None, hottest.high or hottest.critical or None
+    return None, None
 
 
 def _disk_free(storage: Path) -> int | None:
@@ -39,7 +106,8 @@ def _disk_free(storage: Path) -> int | None:
     return None
 
 
-def _usable_cores() -> int | None:
+def usable_cores() -> int | None:
+    """How many of the machine's cores this process may use."""
     # A container or a service may be bound to fewer cores than the machine has.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -59,7 +127,8 @@ def _system() -> str:
 
 
 @functools.cache
-def _cpu_name() -> str | None:
+def cpu_name() -> str | None:
+    """What the processor calls itself."""
     try:
         for line in (
             Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,179 +1,177 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
-from types import SimpleNamespace
 
 import pytest
 
-from byoi_agent.hardware import nvml
+from byoi_agent.hardware import looking
 from byoi_agent.hardware.nvml import NvmlProbe
 
-
-class NVMLError(Exception):
-    def __init__(self, value):
-        super().__init__(f"error {value}")
-        self.value = value
-
-
-class NVMLError_LibraryNotFound(NVMLError):  # noqa: N801 pynvml's own spelling
-    pass
-
-
-class NVMLError_NoPermission(NVMLError):  # noqa: N801
-    pass
+STEPS = """
+import sys
+from byoi_agent.hardware.nvml import NvmlProbe
+probe = NvmlProbe()
+for _ in sys.stdin:
+    reading = probe.now()
+    print(len(reading.devices), reading.devices and reading.devices[0].driver_version,
+          len(reading.lost), reading.problem, sep="|", flush=True)
+"""
 
 
-class Card:
-    """A stand-in for the pynvml module: one card, whose calls can be made to fail."""
-
-    NVML_TEMPERATURE_GPU = 0
-    NVML_TEMPERATURE_THRESHOLD_SLOWDOWN = 1
-    NVML_CLOCK_SM = 1
-    NVML_MEMORY_ERROR_TYPE_UNCORRECTED = 1
-    NVML_VOLATILE_ECC = 0
-    NVML_ERROR_NOT_SUPPORTED = 3
-    NVML_ERROR_GPU_IS_LOST = 15
-    NVMLError = NVMLError
-    nvmlMemory_v2 = 2  # noqa: N815
+class Libraries:
+    """Stands where pynvml is imported; counts, and notes the threads."""
 
     def __init__(self):
-        self.failures = {}
-        self.opened = 0
-        self.closed = 0
+        self.asked = 0
         self.threads = set()
 
-    def _call(self, name, value):
-        self.threads.add(threading.current_thread().name)
-        if name in self.failures:
-            raise self.failures[name]
-        return value
+    def __call__(self):
+        import pynvml
 
-    def nvmlInit(self):  # noqa: N802
-        self._call("nvmlInit", None)
-        self.opened += 1
-
-    def nvmlShutdown(self):  # noqa: N802
-        self.closed += 1
-
-    def __getattr__(self, name):
-        values = {
-            "nvmlSystemGetDriverVersion": b"575.51",
-            "nvmlSystemGetCudaDriverVersion_v2": 12090,
-            "nvmlDeviceGetCount": 1,
-            "nvmlDeviceGetHandleByIndex": "handle",
-            "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=100, used=40, reserved=5),
-            "nvmlDeviceGetName": "NVIDIA H200",
-            "nvmlDeviceGetUUID": "GPU-1",
-            "nvmlDeviceGetPciInfo": SimpleNamespace(busId=b"0000:01:00.0"),
-            "nvmlDeviceGetCudaComputeCapability": (9, 0),
-            "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=17),
-            "nvmlDeviceGetMigMode": (0, 0),
-            "nvmlDeviceGetPowerUsage": 76_500,
-            "nvmlDeviceGetEnforcedPowerLimit": 700_000,
-            "nvmlDeviceGetTotalEnergyConsumption": 5_000,
-            "nvmlDeviceGetTemperature": 31,
-            "nvmlDeviceGetTemperatureThreshold": 95,
-            "nvmlDeviceGetClockInfo": 1980,
-            "nvmlDeviceGetCurrentClocksThrottleReasons": 0,
-            "nvmlDeviceGetTotalEccErrors": 0,
-            "nvmlDeviceGetComputeRunningProcesses": [SimpleNamespace(pid=7, usedGpuMemory=None)],
-        }
-        if name not in values:
-            raise AttributeError(name)
-        return lambda *_: self._call(name, values[name])
+        self.asked += 1
+        self.threads.add(threading.current_thread())
+        return pynvml
 
 
-@pytest.fixture
-def card():
-    return Card()
+async def test_a_lost_card_hides_no_other_and_comes_back_by_itself(nvml, in_process):
+    in_process.shows(nvml.server(8))
+    probe = NvmlProbe()
+    assert len((await probe.read()).devices) == 8
+    in_process.lose(3)
+    reading = await probe.read()
+    assert [device.index for device in reading.devices] == [0, 1, 2, 4, 5, 6, 7]
+    (lost,) = reading.lost
+    assert (lost.index, lost.name, lost.problem) == (3, "NVIDIA H100 80GB HBM3", "GPU is lost")
+    assert lost.uuid.startswith("GPU-00000003")
+    assert reading.problem == "GPU 3 (00000000:1E:00.0) cannot be read: GPU is lost"
+    assert "power cables" in reading.mend
+    in_process.find(3)
+    back = await probe.read()
+    assert (len(back.devices), back.problem, back.lost) == (8, None, ())
 
 
-async def test_a_healthy_card_is_read_with_its_units(card):
-    reading = await NvmlProbe(lambda: card).read()
-    (device,) = reading.devices
-    assert reading.problem is None
-    assert (device.name, device.driver_version, device.cuda_version) == (
-        "NVIDIA H200",
-        "575.51",
-        "12.9",
-    )
-    assert (device.compute_capability, device.pci_bus) == ("9.0", "0000:01:00.0")
-    assert (device.memory_total_bytes, device.memory_used_bytes, device.memory_reserved_bytes) == (
-        100,
-        40,
-        5,
-    )
-    assert (device.power_watts, device.power_limit_watts, device.energy_joules) == (76.5, 700, 5)
-    assert device.process_memory_bytes == ((7, None),)
-
-
-async def test_what_a_card_does_not_support_is_none_and_the_rest_is_read(card):
-    for name in (
-        "nvmlDeviceGetEnforcedPowerLimit",
-        "nvmlDeviceGetTemperature",
-        "nvmlDeviceGetMemoryInfo",
-        "nvmlDeviceGetMigMode",
-        "nvmlDeviceGetComputeRunningProcesses",
-    ):
-        card.failures[name] = NVMLError(Card.NVML_ERROR_NOT_SUPPORTED)
-    (device,) = (await NvmlProbe(lambda: card).read()).devices
-    assert device.power_limit_watts is None
-    assert device.temperature_celsius is None
-    assert device.memory_total_bytes is None
-    assert device.is_mig is None
-    assert device.process_memory_bytes is None
-    assert device.utilisation_percent == 17
-
-
-async def test_a_lost_card_is_a_problem_and_the_next_look_starts_afresh(card):
-    probe = NvmlProbe(lambda: card)
+async def test_after_a_lost_card_the_library_is_begun_anew(nvml, in_process):
+    in_process.shows(nvml.server(2))
+    libraries = Libraries()
+    probe = NvmlProbe(libraries)
     await probe.read()
-    card.failures["nvmlDeviceGetUtilizationRates"] = NVMLError(Card.NVML_ERROR_GPU_IS_LOST)
-    lost = await probe.read()
-    assert lost.devices == ()
-    assert "cannot be read" in lost.problem
-    assert lost.mend
-    card.failures.clear()
-    assert len((await probe.read()).devices) == 1
-    assert (card.opened, card.closed) == (2, 1)
+    await probe.read()
+    assert libraries.asked == 1
+    in_process.lose(0)
+    await probe.read()
+    await probe.read()
+    assert libraries.asked == 2
+    in_process.find(0)
+    await probe.read()
+    await probe.read()
+    assert libraries.asked == 3
 
 
-async def test_a_machine_without_a_driver_has_no_devices_and_no_problem(card):
-    card.failures["nvmlInit"] = NVMLError_LibraryNotFound(12)
-    reading = await NvmlProbe(lambda: card).read()
-    assert (reading.devices, reading.problem) == ((), None)
+async def test_two_lost_cards_are_both_told_with_both_mends(nvml, in_process):
+    in_process.shows(nvml.server(4)).lose(0).lose(2, nvml.RESET_REQUIRED)
+    reading = await NvmlProbe().read()
+    assert [device.index for device in reading.devices] == [1, 3]
+    assert [device.index for device in reading.lost] == [0, 2]
+    assert reading.problem.count("cannot be read") == 2
+    assert "--gpu-reset" in reading.mend
+    assert "restart the machine" in reading.mend
 
 
-async def test_a_forbidden_driver_says_what_to_allow(card):
-    card.failures["nvmlInit"] = NVMLError_NoPermission(4)
-    reading = await NvmlProbe(lambda: card).read()
+async def test_a_card_that_this_user_may_not_open_hides_no_other(nvml, in_process):
+    in_process.shows(nvml.server(2), {"1.handle": f"!{nvml.DENIED}"})
+    reading = await NvmlProbe().read()
+    assert [device.index for device in reading.devices] == [0]
     assert "/dev/nvidia" in reading.mend
 
 
-async def test_every_call_is_made_in_one_thread_that_is_not_ours(card):
-    probe = NvmlProbe(lambda: card)
-    await probe.read()
-    await probe.read()
-    assert card.threads == {"nvml"}
+async def test_a_forbidden_driver_says_what_to_allow(nvml, in_process):
+    in_process.shows(nvml.denied())
+    reading = await NvmlProbe().read()
+    assert reading.problem == "the NVIDIA driver cannot be read: this user has no permission"
+    assert "/dev/nvidia" in reading.mend
 
 
-async def test_a_hung_driver_is_a_problem_and_is_not_asked_again_until_it_answers(
-    card, monkeypatch
+async def test_a_machine_without_a_driver_has_no_devices_and_no_problem(in_process):
+    in_process.shows({})
+    reading = await NvmlProbe().read()
+    assert (reading.devices, reading.problem) == ((), None)
+
+
+def test_a_binding_that_cannot_be_imported_is_no_driver_either():
+    def missing():
+        raise ImportError
+
+    assert NvmlProbe(missing).now().problem is None
+
+
+async def test_a_driver_that_is_unloaded_after_it_was_seen_is_a_problem(nvml, in_process):
+    in_process.shows(nvml.server(2))
+    probe = NvmlProbe()
+    await probe.read()
+    in_process.shows({"all": "!1"})
+    gone = await probe.read()
+    assert (gone.devices, len(gone.lost)) == ((), 2)
+    in_process.shows({})
+    still = await probe.read()
+    assert still.problem == "the NVIDIA driver cannot be read: it is not loaded"
+    assert "modprobe" in still.mend
+    in_process.shows(nvml.server(2))
+    assert len((await probe.read()).devices) == 2
+
+
+def test_a_driver_that_is_updated_under_us_is_read_again_once_it_is_whole(nvml, machine, tmp_path):
+    library = nvml.build(tmp_path / "lib")
+    machine.shows(nvml.server(2))
+    with subprocess.Popen(
+        [sys.executable, "-c", STEPS],
+        env=machine.environment(library),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+
+        def look():
+            program.stdin.write("\n")
+            program.stdin.flush()
+            return program.stdout.readline().strip().split("|")
+
+        assert look() == ["2", nvml.DRIVER, "0", "None"]
+        machine.set({"all": "!18", "kernel": "580.10.01"})
+        devices, _, lost, problem = look()
+        assert (devices, lost) == ("0", "2")
+        assert problem.endswith("the driver in the kernel is another than its library")
+        machine.set({"all": None})
+        assert look()[0] == "0"
+        nvml.build(library, driver="580.10.01")
+        assert look() == ["2", "580.10.01", "0", "None"]
+
+
+async def test_every_call_is_made_in_one_thread_that_is_not_ours(nvml, in_process):
+    in_process.shows(nvml.server(1)).lose(0)
+    libraries = Libraries()
+    probe = NvmlProbe(libraries)
+    await probe.read()
+    await probe.read()
+    probe.now()
+    assert libraries.asked == 3
+    assert len(libraries.threads) == 1
+    assert threading.current_thread() not in libraries.threads
+
+
+@pytest.mark.parametrize("function", ["nvmlInitWithFlags", "nvmlDeviceGetPowerUsage"])
+async def test_a_hung_driver_is_a_problem_and_is_read_again_when_it_answers(
+    nvml, in_process, monkeypatch, function
 ):
-    release = threading.Event()
-    calls = []
-
-    def library():
-        calls.append(1)
-        release.wait()
-        return card
-
-    monkeypatch.setattr(nvml, "CALL_SECONDS", 0.01)
-    probe = NvmlProbe(library)
-    assert "not answered" in (await probe.read()).problem
-    assert "not answered" in (await probe.read()).problem
-    assert len(calls) == 1
-    monkeypatch.setattr(nvml, "CALL_SECONDS", 10.0)
-    release.set()
-    probe._pending.result(timeout=10)
-    assert len((await probe.read()).devices) == 1
+    monkeypatch.setattr(looking, "LOOK_SECONDS", 0.05)
+    in_process.shows(nvml.server(2), {"hang": function})
+    libraries = Libraries()
+    probe = NvmlProbe(libraries)
+    assert "has not answered" in (await probe.read()).problem
+    assert "has not answered" in (await probe.read()).problem
+    assert libraries.asked == 1
+    monkeypatch.setattr(looking, "LOOK_SECONDS", 10.0)
+    in_process.change(hang=None)
+    probe._looking._pending.result(timeout=10)
+    assert len((await probe.read()).devices) == 2

@@ -102,7 +102,7 @@ def cuda_devices() -> int:
     reading = NvmlProbe().now()
     if reading.problem is not None:
         raise EngineError(f"{reading.problem}; {reading.mend}")
-    return len(reading.devices)
+    return len(reading.usable())
 
 
 def build_here() -> Build:

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from byoi_agent.hardware import looking
+from byoi_agent.hardware.devices import ProbeReading
+from byoi_agent.hardware.looking import Looking
+
+
+async def test_who_asks_during_a_look_waits_for_that_one():
+    release, looks = threading.Event(), []
+
+    def look():
+        looks.append(1)
+        release.wait(10)
+        return ProbeReading()
+
+    thread = Looking("the driver", look, mend="restart")
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(thread.read())
+        second = tasks.create_task(thread.read())
+        tasks.create_task(asyncio.to_thread(release.set))
+    assert first.result().problem is None
+    assert second.result() is first.result()
+    assert len(looks) == 1
+
+
+def test_a_hung_look_is_told_at_once_to_the_next_who_asks(monkeypatch):
+    release = threading.Event()
+
+    def look():
+        release.wait(10)
+        return ProbeReading()
+
+    monkeypatch.setattr(looking, "LOOK_SECONDS", 0.01)
+    thread = Looking("the driver", look, mend="restart")
+    hung = thread.now()
+    assert (hung.problem, hung.mend) == ("the driver has not answered for 0 s", "restart")
+    monkeypatch.setattr(looking, "LOOK_SECONDS", 10.0)
+    assert thread.now().problem is not None
+    release.set()
+    thread._pending.result(10)
+    assert thread.now().problem is None
+
+
+async def test_a_fault_of_a_driver_is_in_the_reading():
+    def look():
+        raise OSError(5, "Input/output error")
+
+    reading = await Looking("the driver", look, mend="restart").read()
+    assert reading.problem == "the driver cannot be read: [Errno 5] Input/output error"
+    assert reading.mend == "restart"
+
+
+async def test_a_reader_that_is_cancelled_leaves_the_look_to_others():
+    release = threading.Event()
+
+    def look():
+        release.wait(10)
+        return ProbeReading(mend="seen")
+
+    thread = Looking("the driver", look, mend="restart")
+    reader = asyncio.get_running_loop().create_task(thread.read())
+    while thread._pending is None:
+        await asyncio.sleep(0)
+    reader.cancel()
+    await asyncio.wait({reader})
+    release.set()
+    assert (await thread.read()).mend == "seen"
