@@ -107,6 +107,7 @@ CONTROL = {
                 routes=("/v1/chat/completions",),
                 is_loaded=False,
                 load_seconds=12.5,
+                slots=4,
                 base="m",
                 prices=Prices(currency="EUR", input=0.1, output=0.4),
                 measured=Measured(

@@ -245,7 +245,11 @@ class Draining(_Message):
 
 
 class Advertise(_Message):
-    """Node → console: all that it offers; each one replaces the one before."""
+    """Node → console: all that it offers; each one replaces the one before.
+
+    `slots` requests run there at once, of all loaded models together; where none is loaded, of the
+    one that takes most. For each model, together with its adapters, `queue` more may wait.
+    """
 
     type: Literal["advertise"] = "advertise"
     version: int

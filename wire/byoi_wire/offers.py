@@ -73,7 +73,8 @@ class ModelOffer(_Message):
     """A model that this node serves, now or after it has loaded it.
 
     Where `is_loaded` is false, a request waits for about `load_seconds` (None: never measured), or
-    goes where it is loaded. `base` is the model that an adapter lies over.
+    goes where it is loaded. `base` is the model that an adapter lies over: they share `slots`,
+    which is how many requests run there at once when it is loaded (None: the node's number).
     """
 
     id: ModelId
@@ -84,6 +85,7 @@ class ModelOffer(_Message):
     features: tuple[str, ...] = ()
     is_loaded: bool = True
     load_seconds: float | None = Field(default=None, ge=0)
+    slots: Count | None = None
     base: ModelId | None = None
     prices: Prices | None = None
     measured: Measured | None = None

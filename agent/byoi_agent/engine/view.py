@@ -21,7 +21,8 @@ class ServedModel:
     `id` is what clients ask for and `engine_id` what the engine calls it; they differ only where
     the engine could not be told. `created_at` is Unix seconds. Where `is_loaded` is false, a
     request waits for about `load_seconds` (None: never measured). `base` is the model that an
-    adapter lies over.
+    adapter lies over. `slots` is how many requests its engine runs at once when it is loaded; None
+    where the node's number holds.
     """
 
     id: ModelId
@@ -33,6 +34,7 @@ class ServedModel:
     is_loaded: bool = True
     load_seconds: float | None = None
     base: ModelId | None = None
+    slots: int | None = None
 
 
 @dataclass(frozen=True)

@@ -56,14 +56,19 @@ def status(view: NodeView) -> Status:
 
 
 def slots_of(view: NodeView) -> int:
-    """Requests that run at once: the engine's, unless the owner allows fewer."""
+    """Requests that run at once: the engines', unless the owner allows fewer.
+
+    Where no model is loaded, those of the one that takes most: nothing runs, but all can be asked.
+    """
     if view.engine is None or view.engine.state != "ready":
         return 0
-    return view.engine.slots if view.slots is None else min(view.slots, view.engine.slots)
+    unloaded = (model.slots or 0 for model in view.engine.models if not model.is_loaded)
+    slots = view.engine.slots or max(unloaded, default=0)
+    return slots if view.slots is None else min(view.slots, slots)
 
 
 def queue_of(view: NodeView) -> int:
-    """Requests that may wait here: the owner's number, else four for each slot, at least 32.
+    """Requests that may wait for each model: the owner's number, else four a slot, at least 32.
 
     A single node must take the bursts that its applications make; where there is another with a
     free slot, the console goes there first.
@@ -105,6 +110,10 @@ def _offers(
             context_tokens=model.context_tokens,
             created_at=model.created_at,
             features=model.features,
+            is_loaded=model.is_loaded,
+            load_seconds=model.load_seconds,
+            slots=model.slots,
+            base=model.base,
             prices=prices.offered(model.id),
             measured=measured.get((model.id, name)),
         )

@@ -1,27 +1,46 @@
-"""Who runs and who waits: slots, one queue in order of arrival, and when nobody is let in."""
+"""Who runs and who waits: each engine's slots, queues in order of arrival, and who is let in."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Generic, TypeVar
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from byoi_agent.errors import RequestRefused
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class Room:
+    """What one engine takes: so many requests at once, while so many more wait for it."""
+
+    slots: int = 0
+    queue: int = 0
+
+
+_NONE = Room()
 
 
 class Admission(Generic[Key]):
     """Sole owner of the slots. Every call returns at once; whoever gets a slot is named in return.
 
-    The queue is bounded: who finds it full is refused, so that the console may try another node.
-    Draining lets nobody new in; those who wait already still get their turn.
+    Each engine has slots and a queue of its own, so that a crowd at one never keeps others from
+    another; `limit` holds for all of them together, and where it binds the one who came first is
+    first. Queues are bounded: who finds one full is refused, so that the console may try another
+    node. Draining lets nobody new in; those who wait already still get their turn.
     """
 
-    def __init__(self, slots: int = 0, queue: int = 0) -> None:
-        self._slots = slots
-        self._queue = queue
-        self._running: set[Key] = set()
-        self._waiting: OrderedDict[Key, float] = OrderedDict()
+    def __init__(self) -> None:
+        self._rooms: Mapping[str, Room] = {}
+        self._limit: int | None = None
+        self._running: dict[Key, str] = {}
+        self._waiting: OrderedDict[Key, tuple[str, float]] = OrderedDict()
+        self._in_slots: Counter[str] = Counter()
+        self._in_queue: Counter[str] = Counter()
         self._is_draining = False
 
     @property
@@ -31,7 +50,7 @@ class Admission(Generic[Key]):
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue."""
+        """Requests in the queues."""
         return len(self._waiting)
 
     @property
@@ -39,7 +58,15 @@ class Admission(Generic[Key]):
         """Whether nobody new is let in."""
         return self._is_draining
 
-    def arrive(self, key: Key, deadline: float, now: float) -> bool:
+    def waiting_for(self, engine: str) -> int:
+        """Requests in that engine's queue."""
+        return self._in_queue[engine]
+
+    def is_waiting(self, key: Key) -> bool:
+        """Whether it has a place in a queue."""
+        return key in self._waiting
+
+    def arrive(self, engine: str, key: Key, deadline: float, now: float) -> bool:
         """Take a slot (True) or a place in the queue (False).
 
         Raises:
@@ -51,23 +78,26 @@ class Admission(Generic[Key]):
             raise RequestRefused("deadline_passed")
         if key in self._running or key in self._waiting:
             raise RequestRefused("already_running")
-        if len(self._running) < self._slots and not self._waiting:
-            self._running.add(key)
+        if self._has_slot(engine) and not self._in_queue[engine]:
+            self._run(engine, key)
             return True
-        if len(self._waiting) >= self._queue:
+        if self._in_queue[engine] >= self._rooms.get(engine, _NONE).queue:
             raise RequestRefused("over_capacity")
-        self._waiting[key] = deadline
+        self._waiting[key] = (engine, deadline)
+        self._in_queue[engine] += 1
         return False
 
     def leave(self, key: Key, now: float) -> list[Key]:
         """Give the slot or the place back; returns who runs in consequence."""
-        self._running.discard(key)
-        self._waiting.pop(key, None)
+        if (engine := self._running.pop(key, None)) is not None:
+            self._in_slots[engine] -= 1
+        elif key in self._waiting:
+            self._unqueue(key)
         return self._fill(now)
 
-    def resize(self, slots: int, queue: int, now: float) -> list[Key]:
-        """There are so many slots and places now; nobody who has one loses it."""
-        self._slots, self._queue = slots, queue
+    def resize(self, rooms: Mapping[str, Room], limit: int | None, now: float) -> list[Key]:
+        """Each engine has so much room now; nobody who has a slot or a place loses it."""
+        self._rooms, self._limit = rooms, limit
         return self._fill(now)
 
     def drain(self) -> None:
@@ -75,17 +105,30 @@ class Admission(Generic[Key]):
         self._is_draining = True
 
     def expired(self, now: float) -> list[Key]:
-        """Take those out of the queue whose time has passed while they waited."""
-        late = [key for key, deadline in self._waiting.items() if now >= deadline]
+        """Take those out of the queues whose time has passed while they waited."""
+        late = [key for key, (_, deadline) in self._waiting.items() if now >= deadline]
         for key in late:
-            del self._waiting[key]
+            self._unqueue(key)
         return late
 
     def _fill(self, now: float) -> list[Key]:
         """Give free slots to those who wait, oldest first; the late ones are left to `expired`."""
-        ready = [key for key, deadline in self._waiting.items() if now < deadline]
-        started = ready[: max(0, self._slots - len(self._running))]
-        for key in started:
-            del self._waiting[key]
-            self._running.add(key)
+        started: list[Key] = []
+        for key, (engine, deadline) in tuple(self._waiting.items()):
+            if now < deadline and self._has_slot(engine):
+                self._unqueue(key)
+                self._run(engine, key)
+                started.append(key)
         return started
+
+    def _has_slot(self, engine: str) -> bool:
+        is_full = self._limit is not None and len(self._running) >= self._limit
+        return not is_full and self._in_slots[engine] < self._rooms.get(engine, _NONE).slots
+
+    def _run(self, engine: str, key: Key) -> None:
+        self._running[key] = engine
+        self._in_slots[engine] += 1
+
+    def _unqueue(self, key: Key) -> None:
+        engine, _ = self._waiting.pop(key)
+        self._in_queue[engine] -= 1

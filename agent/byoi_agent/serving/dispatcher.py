@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.errors import RequestRefused
@@ -13,6 +14,7 @@ from byoi_agent.serving.admission import Admission
 from byoi_agent.serving.refusals import Refusals
 from byoi_agent.serving.relay import Relay
 from byoi_agent.serving.request import model_for
+from byoi_agent.serving.rooms import askable, room_of
 from byoi_wire.ids import RecordId
 from byoi_wire.messages import ResetCode
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.node.board import Board
     from byoi_agent.node.view import NodeView
+    from byoi_agent.serving.admission import Room
     from byoi_agent.serving.neighbours import StreamSession, Surroundings
     from byoi_wire.aio.session import StreamHandler
     from byoi_wire.ids import StreamId
@@ -35,7 +38,9 @@ class Dispatcher:
     """Sole owner of the requests in flight.
 
     A request that cannot be served here is refused on the spot (`RESET(REFUSED)`, no record), so
-    that the console may try another node. How many run and wait is what the node advertises.
+    that the console may try another node. How many run and wait is what the node advertises. One
+    for a model that is not loaded waits until it is; the pool of engines hears of every change of
+    what each engine has to do, and loads by that. If it will not be loaded, those who wait go back.
     """
 
     def __init__(self, around: Surroundings, board: Board) -> None:
@@ -46,10 +51,11 @@ class Dispatcher:
         self._relays: dict[RecordId, Relay] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._drain_at: float | None = None
-        self._slots = 0
+        self._rooms: dict[str, Room] = {}
+        self._limit: int | None = None
+        self._told: dict[str, tuple[int, int]] = {}
         self._busy = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._ended = asyncio.Event()
         self._drained = asyncio.Event()
 
     @property
@@ -71,16 +77,28 @@ class Dispatcher:
             session.reset(stream, ResetCode.REFUSED, refusal.reason)
             return _Deaf()
 
-    async def idle(self) -> None:
-        """Until no request is left here, not even one whose record is being written."""
-        await self._idle.wait()
+    async def idle(self, engine: str | None = None) -> None:
+        """Until no request is left here, not even one whose record is being written.
+
+        Of one `engine` if it is named; then those do not count that wait for its next start.
+        """
+        while self._is_busy(engine):
+            await self._ended.wait()
+
+    def _is_busy(self, engine: str | None) -> bool:
+        if engine is None:
+            return bool(self._relays)
+        return any(
+            relay.engine_key == engine and not self._admission.is_waiting(record_id)
+            for record_id, relay in self._relays.items()
+        )
 
     async def run(self) -> None:
         """Until drained or cancelled; no request is left when this returns, and each has a record.
 
         Cancelled, it cuts what runs.
         """
-        unsubscribe = self._board.subscribe(self._look_at_engine)
+        unsubscribe = self._board.subscribe(self._look_at_engines)
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             try:
@@ -98,7 +116,7 @@ class Dispatcher:
             self._stop_all()
         else:
             self._drain_at = self._around.clock.monotonic() + deadline_seconds
-        await self._idle.wait()
+        await self.idle()
         self._drained.set()
 
     def _admit(self, session: StreamSession, stream: StreamId, head: OpenHead) -> Relay:
@@ -116,13 +134,13 @@ class Dispatcher:
         record_id = RecordId(head.request_id, head.attempt)
         if record_id in self._relays:  # its slot is free again, its record not yet durable
             raise RequestRefused("already_running")
-        has_slot = self._admission.arrive(record_id, now + head.deadline_seconds, now)
+        deadline = now + head.deadline_seconds
+        has_slot = self._admission.arrive(engine.key, record_id, deadline, now)
         relay = Relay(session, stream, head, self._around, engine=engine, free_slot=self._leave)
         self._relays[record_id] = relay
         if has_slot:
             relay.admit()
         self._tasks.create_task(self._see_through(relay), name=f"request {record_id}")
-        self._idle.clear()
         self._busy.set()
         self._publish()
         return relay
@@ -138,7 +156,8 @@ class Dispatcher:
             self._leave(relay.record_id)
             if not self._relays:
                 self._busy.clear()
-                self._idle.set()
+            ended, self._ended = self._ended, asyncio.Event()
+            ended.set()
 
     def _leave(self, record_id: RecordId) -> None:
         self._start(self._admission.leave(record_id, self._around.clock.monotonic()))
@@ -146,19 +165,25 @@ class Dispatcher:
         self._publish()
 
     def _resize(self) -> None:
-        view = self._board.view
-        slots, queue = advertise.slots_of(view), advertise.queue_of(view)
-        self._start(self._admission.resize(slots, queue, self._around.clock.monotonic()))
-        if not slots:  # the engine is gone: those who wait for it may be served elsewhere
-            for relay in tuple(self._relays.values()):
+        view, engines = self._board.view, self._around.engine.views
+        queue = advertise.queue_of(view)
+        rooms = {each.key: room_of(each, queue) for each in engines}
+        if (rooms, view.slots) == (self._rooms, self._limit):
+            return
+        self._rooms, self._limit = rooms, view.slots
+        now = self._around.clock.monotonic()
+        self._start(self._admission.resize(rooms, view.slots, now))
+        here = {each.key for each in engines if each.state == "ready" or askable(each)}
+        for relay in tuple(self._relays.values()):
+            # It is gone, or will not be loaded: those who wait for it may be served elsewhere.
+            if relay.engine_key not in here:
                 relay.give_back("engine_not_ready")
+        # Not now: the board is telling of another change, and each has to hear of them in order.
+        asyncio.get_running_loop().call_soon(self._publish)
 
-    def _look_at_engine(self, view: NodeView) -> None:
+    def _look_at_engines(self, _view: NodeView) -> None:
         """Whoever waits for an engine that sleeps or is gone must not wait until another ends."""
-        slots = advertise.slots_of(view)
-        if slots != self._slots:
-            self._slots = slots
-            self._resize()
+        self._resize()
 
     def _start(self, record_ids: Iterable[RecordId]) -> None:
         for record_id in record_ids:
@@ -183,6 +208,17 @@ class Dispatcher:
 
     def _publish(self) -> None:
         self._board.update(load=Load(*self.load))
+        self._tell_demand()
+
+    def _tell_demand(self) -> None:
+        """A request whose record is being written still needs its engine's tokenizer."""
+        here = Counter(relay.engine_key for relay in self._relays.values())
+        for key in here.keys() | self._told.keys():
+            waiting = self._admission.waiting_for(key)
+            load = (here[key] - waiting, waiting)
+            if self._told.get(key, (0, 0)) != load:
+                self._told[key] = load
+                self._around.engine.demand(key, *load)
 
 
 class _Deaf:

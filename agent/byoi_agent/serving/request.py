@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from byoi_agent.errors import RequestRefused
+from byoi_agent.serving.rooms import askable
 from byoi_wire.requests import (
     BODY_LIMIT_BYTES,
     ROUTES,
@@ -47,7 +48,7 @@ class PreparedRequest:
 
 
 def model_for(head: OpenHead, view: EngineView | None) -> ServedModel:
-    """The model that this request is for.
+    """The model that this request is for, loaded or to be loaded.
 
     Raises:
         RequestRefused: not servable here now, or nothing that a node serves at all.
@@ -58,9 +59,10 @@ def model_for(head: OpenHead, view: EngineView | None) -> ServedModel:
         raise RequestRefused("body_too_large")
     if len(head.ticket) > _TICKET_LIMIT or len(head.request_id) > _REQUEST_ID_LIMIT:
         raise RequestRefused("head_too_large")
-    if view is None or view.state != "ready":
+    models = () if view is None else askable(view)
+    if not models and (view is None or view.state != "ready"):
         raise RequestRefused("engine_not_ready")
-    for model in view.models:
+    for model in models:
         if model.id == head.model and head.path in model.routes:
             return model
     raise RequestRefused("no_such_model")

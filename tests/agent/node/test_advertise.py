@@ -209,3 +209,18 @@ def test_an_advertisement_names_nothing_beyond_what_is_documented(ready_view):
         "disk_free_bytes",
         "in_container",
     }
+
+
+def test_a_model_that_is_not_loaded_is_offered_as_that_and_keeps_the_node_open(ready_view):
+    (model,) = ready_view.engine.models
+    base = replace(model, is_loaded=False, load_seconds=12.5, slots=6)
+    over_it = replace(base, id="pirate", base=model.id)
+    engine = replace(ready_view.engine, models=(base, over_it), slots=0)
+    offer = build(replace(ready_view, engine=engine))
+    assert [(m.is_loaded, m.load_seconds, m.slots, m.base) for m in offer.models] == [
+        (False, 12.5, 6, None),
+        (False, 12.5, 6, "smol"),
+    ]
+    assert (offer.slots, offer.queue) == (6, 32)
+    unknown = replace(engine, models=(replace(base, slots=None),))
+    assert build(replace(ready_view, engine=unknown)).slots == 0

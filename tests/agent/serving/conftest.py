@@ -125,9 +125,8 @@ class FakeExchange:
 class FakeEngine:
     """The pool, its only engine, that one's client, kind and supervisor, all in one."""
 
-    key = "engine"
-
-    def __init__(self, log) -> None:
+    def __init__(self, log, key="engine") -> None:
+        self.key = key
         self.log = log
         self.requests = []
         self.suspicions = []
@@ -149,7 +148,9 @@ class FakeEngine:
                 ServedModel(ModelId("alias"), "real-name", (CHAT,)),
             ),
             slots=2,
+            key=self.key,
         )
+        self.demands = []
 
     @property
     def client(self):
@@ -167,7 +168,7 @@ class FakeEngine:
         return self
 
     def demand(self, key, running, waiting):
-        pass
+        self.demands.append((key, running, waiting))
 
     def suspect(self, reason):
         self.suspicions.append(reason)
@@ -194,6 +195,44 @@ class FakeEngine:
         if b"too large" not in body and status not in {400, 413, 422}:
             return 502, {"error": {"message": "no", "type": "server_error", "code": "engine_error"}}
         return 400, {"error": {"message": "too long", "code": "context_length_exceeded"}}
+
+
+class FakePool:
+    """Engines of one model each, loaded or not as a test says."""
+
+    def __init__(self, log, **slots) -> None:
+        self.engines = {key: FakeEngine(log, key) for key in slots}
+        self.demands = []
+        for key, count in slots.items():
+            self.show(key, "ready", count)
+
+    def show(self, key, state, slots=2, *, is_offered=True):
+        """`ready`, or on its way there, or not to be had at all."""
+        is_ready = state == "ready"
+        model = ServedModel(ModelId(key), key, tuple(ROUTES), is_loaded=is_ready, slots=slots)
+        self.engines[key].view = EngineView(
+            state=state,
+            kind="fake",
+            models=(model,) if is_offered else (),
+            slots=slots if is_ready else 0,
+            key=key,
+        )
+
+    @property
+    def views(self):
+        return tuple(engine.view for engine in self.engines.values())
+
+    @property
+    def view(self):
+        models = tuple(model for view in self.views for model in view.models)
+        slots = sum(view.slots for view in self.views)
+        return EngineView("ready" if models else "stopped", "fake", models, slots)
+
+    def engine_for(self, model):
+        return self.engines.get(model)
+
+    def demand(self, key, running, waiting):
+        self.demands.append((key, running, waiting))
 
 
 class SentRequest:
@@ -235,10 +274,10 @@ class SentRequest:
 class Node:
     """A dispatcher among fakes, and what its peers see of it."""
 
-    def __init__(self, clock) -> None:
+    def __init__(self, clock, make_engine=FakeEngine) -> None:
         self.log = []
         self.clock = clock
-        self.engine = FakeEngine(self.log)
+        self.engine = make_engine(self.log)
         self.outbox = FakeOutbox(self.log)
         self.session = FakeSession(self.log)
         self.board = Board(
@@ -250,6 +289,11 @@ class Node:
 
     def set_engine(self, **changes):
         self.engine.view = dataclasses.replace(self.engine.view, **changes)
+        self.board.update(engine=self.engine.view)
+
+    def show(self, key, state, slots=2, **how):
+        """One of several engines changes, and the board hears of it."""
+        self.engine.show(key, state, slots, **how)
         self.board.update(engine=self.engine.view)
 
     def open(self, body, *, send=True, session=None, **changes):
@@ -369,6 +413,17 @@ async def idle_node(clock):
 @pytest.fixture
 async def node(idle_node):
     node = idle_node
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(node.dispatcher.run())
+        await turns()
+        yield node
+        running.cancel()
+
+
+@pytest.fixture
+async def several(clock):
+    """A node of two engines: `big` and `other`, each with two slots."""
+    node = Node(clock, lambda log: FakePool(log, big=2, other=2))
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(node.dispatcher.run())
         await turns()

@@ -5,23 +5,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byoi_agent.errors import RequestRefused
-from byoi_agent.serving.admission import Admission
+from byoi_agent.serving.admission import Admission, Room
 
 
-def arrive(admission, *keys, deadline=100.0, now=0.0):
-    return [admission.arrive(key, deadline, now) for key in keys]
+def with_room(slots, queue):
+    """One engine, as most nodes have."""
+    admission = Admission()
+    admission.resize({"one": Room(slots, queue)}, None, 0.0)
+    return admission
+
+
+def arrive(admission, *keys, engine="one", deadline=100.0, now=0.0):
+    return [admission.arrive(engine, key, deadline, now) for key in keys]
 
 
 def test_slots_first_then_places_then_refusal():
-    admission = Admission(2, 2)
+    admission = with_room(2, 2)
     assert arrive(admission, "a", "b", "c", "d") == [True, True, False, False]
+    assert [admission.is_waiting(key) for key in "abcd"] == [False, False, True, True]
     with pytest.raises(RequestRefused, match="over_capacity"):
         arrive(admission, "e")
     assert (admission.running, admission.waiting) == (2, 2)
 
 
 def test_who_waits_gets_the_slot_in_order_of_arrival():
-    admission = Admission(1, 3)
+    admission = with_room(1, 3)
     arrive(admission, "a", "b", "c", "d")
     assert admission.leave("a", 1.0) == ["b"]
     assert admission.leave("c", 1.0) == []
@@ -29,7 +37,7 @@ def test_who_waits_gets_the_slot_in_order_of_arrival():
 
 
 def test_nobody_overtakes_those_who_wait():
-    admission = Admission(1, 3)
+    admission = with_room(1, 3)
     arrive(admission, "a", "b")
     assert admission.leave("a", 1.0) == ["b"]
     assert arrive(admission, "c") == [False]
@@ -45,7 +53,7 @@ def test_nobody_overtakes_those_who_wait():
     ],
 )
 def test_refusals(before, key, deadline, reason):
-    admission = Admission(1, 1)
+    admission = with_room(1, 1)
     for step in before:
         if step == "drain":
             admission.drain()
@@ -56,7 +64,7 @@ def test_refusals(before, key, deadline, reason):
 
 
 def test_draining_lets_those_who_wait_have_their_turn():
-    admission = Admission(1, 1)
+    admission = with_room(1, 1)
     arrive(admission, "a", "b")
     admission.drain()
     assert admission.is_draining
@@ -64,20 +72,20 @@ def test_draining_lets_those_who_wait_have_their_turn():
 
 
 def test_the_late_get_no_slot():
-    admission = Admission(1, 3)
-    admission.arrive("a", 100.0, 0.0)
-    admission.arrive("b", 5.0, 0.0)
-    admission.arrive("c", 100.0, 0.0)
+    admission = with_room(1, 3)
+    admission.arrive("one", "a", 100.0, 0.0)
+    admission.arrive("one", "b", 5.0, 0.0)
+    admission.arrive("one", "c", 100.0, 0.0)
     assert admission.leave("a", 6.0) == ["c"]
     assert admission.expired(6.0) == ["b"]
     assert admission.expired(6.0) == []
 
 
 def test_more_slots_let_more_run_and_fewer_take_none_away():
-    admission = Admission(1, 3)
+    admission = with_room(1, 3)
     arrive(admission, "a", "b", "c", "d")
-    assert admission.resize(3, 3, 1.0) == ["b", "c"]
-    assert admission.resize(1, 3, 1.0) == []
+    assert admission.resize({"one": Room(3, 3)}, None, 1.0) == ["b", "c"]
+    assert admission.resize({"one": Room(1, 3)}, None, 1.0) == []
     assert admission.running == 3
     assert admission.leave("a", 1.0) == []
     assert admission.leave("b", 1.0) == []
@@ -85,18 +93,58 @@ def test_more_slots_let_more_run_and_fewer_take_none_away():
 
 
 def test_leaving_twice_is_no_news():
-    admission = Admission(1, 1)
+    admission = with_room(1, 1)
     arrive(admission, "a", "b")
     assert admission.leave("a", 1.0) == ["b"]
     assert admission.leave("a", 1.0) == []
     assert admission.running == 1
 
 
+def test_a_crowd_at_one_engine_keeps_nobody_from_another():
+    admission = Admission()
+    admission.resize({"a": Room(1, 1), "b": Room(1, 1)}, None, 0.0)
+    assert arrive(admission, 1, 2, engine="a") == [True, False]
+    with pytest.raises(RequestRefused, match="over_capacity"):
+        arrive(admission, 3, engine="a")
+    assert arrive(admission, 4, 5, engine="b") == [True, False]
+    assert (admission.waiting_for("a"), admission.waiting_for("b")) == (1, 1)
+    assert admission.leave(4, 1.0) == [5]
+    assert admission.waiting_for("b") == 0
+
+
+def test_who_waits_for_an_engine_that_is_not_loaded_runs_when_it_is():
+    admission = Admission()
+    admission.resize({"a": Room(0, 2)}, None, 0.0)
+    assert arrive(admission, 1, 2, engine="a") == [False, False]
+    assert admission.resize({"a": Room(2, 2)}, None, 1.0) == [1, 2]
+
+
+def test_an_engine_that_is_not_there_takes_nobody():
+    with pytest.raises(RequestRefused, match="over_capacity"):
+        arrive(Admission(), 1, engine="gone")
+
+
+def test_the_limit_of_all_engines_goes_to_who_came_first():
+    admission = Admission()
+    admission.resize({"a": Room(2, 9), "b": Room(2, 9)}, 2, 0.0)
+    assert arrive(admission, 1, 2, 3, engine="a") == [True, True, False]
+    assert arrive(admission, 4, engine="b") == [False]
+    assert arrive(admission, 5, engine="a") == [False]
+    assert admission.leave(1, 1.0) == [3]
+    assert admission.leave(2, 1.0) == [4]
+    assert admission.resize({"a": Room(2, 9), "b": Room(2, 9)}, None, 1.0) == [5]
+
+
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("arrive"), st.integers(0, 8), st.integers(1, 40)),
+        st.tuples(st.just("arrive"), st.sampled_from("ab"), st.integers(0, 8), st.integers(1, 40)),
         st.tuples(st.just("leave"), st.integers(0, 8)),
-        st.tuples(st.just("resize"), st.integers(0, 4), st.integers(0, 4)),
+        st.tuples(
+            st.just("resize"),
+            st.fixed_dictionaries({"a": st.integers(0, 4), "b": st.integers(0, 4)}),
+            st.integers(0, 4),
+            st.one_of(st.none(), st.integers(0, 4)),
+        ),
         st.tuples(
             st.just("expired"),
         ),
@@ -109,43 +157,50 @@ class Watched:
     """An admission beside a model of it that keeps lists."""
 
     def __init__(self, slots, queue) -> None:
-        self.admission: Admission[int] = Admission(slots, queue)
-        self.slots, self.queue = slots, queue
-        self.running: set[int] = set()
-        self.waiting: list[tuple[int, float]] = []
+        self.admission: Admission[int] = Admission()
+        self.running: dict[int, str] = {}
+        self.waiting: list[tuple[int, str, float]] = []
+        self.resize(0, dict.fromkeys("ab", slots), queue, None)
 
-    def arrive(self, now, key, patience) -> None:
+    def arrive(self, now, engine, key, patience) -> None:
         try:
-            has_slot = self.admission.arrive(key, now + patience, now)
+            has_slot = self.admission.arrive(engine, key, now + patience, now)
         except RequestRefused:
             return
         if has_slot:
-            self.running.add(key)
-            assert len(self.running) <= self.slots
+            self._runs(engine, key)
+            assert all(e != engine for _, e, _ in self.waiting), "nobody overtakes"
         else:
-            self.waiting.append((key, now + patience))
-            assert len(self.waiting) <= self.queue
+            self.waiting.append((key, engine, now + patience))
+            assert sum(e == engine for _, e, _ in self.waiting) <= self.queue
 
     def leave(self, now, key) -> None:
-        self.running.discard(key)
-        self.waiting = [(k, d) for k, d in self.waiting if k != key]
+        self.running.pop(key, None)
+        self.waiting = [each for each in self.waiting if each[0] != key]
         self._started(self.admission.leave(key, now), now)
 
-    def resize(self, now, slots, queue) -> None:
-        self.slots, self.queue = slots, queue
-        self._started(self.admission.resize(slots, queue, now), now)
+    def resize(self, now, slots, queue, limit) -> None:
+        self.slots, self.queue, self.limit = slots, queue, limit
+        rooms = {engine: Room(count, queue) for engine, count in slots.items()}
+        self._started(self.admission.resize(rooms, limit, now), now)
 
     def expired(self, now) -> None:
-        late = {k for k, deadline in self.waiting if now >= deadline}
+        late = {k for k, _, deadline in self.waiting if now >= deadline}
         assert set(self.admission.expired(now)) == late
-        self.waiting = [(k, d) for k, d in self.waiting if k not in late]
+        self.waiting = [each for each in self.waiting if each[0] not in late]
 
     def _started(self, keys, now) -> None:
         for key in keys:
-            assert key == next(k for k, deadline in self.waiting if now < deadline), "in order"
-            self.waiting = [(k, d) for k, d in self.waiting if k != key]
-            self.running.add(key)
-            assert len(self.running) <= self.slots
+            (engine,) = [e for k, e, _ in self.waiting if k == key]
+            first = next(k for k, e, deadline in self.waiting if e == engine and now < deadline)
+            assert key == first, "in order"
+            self.waiting = [each for each in self.waiting if each[0] != key]
+            self._runs(engine, key)
+
+    def _runs(self, engine, key) -> None:
+        self.running[key] = engine
+        assert list(self.running.values()).count(engine) <= self.slots[engine]
+        assert self.limit is None or len(self.running) <= self.limit
 
 
 @given(steps, st.integers(1, 3), st.integers(0, 4))
@@ -156,9 +211,12 @@ def test_never_more_than_the_slots_in_order_and_everyone_finishes(steps, slots, 
         admission = watched.admission
         assert admission.running == len(watched.running)
         assert admission.waiting == len(watched.waiting)
+        for engine in "ab":
+            queued = sum(e == engine for _, e, _ in watched.waiting)
+            assert admission.waiting_for(engine) == queued
     end = len(steps)
     watched.expired(end)
-    watched.resize(end, 1, 4)
+    watched.resize(end, {"a": 1, "b": 1}, 4, None)
     while watched.running or watched.waiting:
         assert watched.running, "somebody waits and nobody runs"
         watched.leave(end, next(iter(watched.running)))
