@@ -1,0 +1,35 @@
+"""Memory by name (`memory`, `GPU 0`, `host memory`): their sums, and what fits; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+Amounts = Mapping[str, int]
+"""Bytes by the name of the memory; a name that is not there counts as none."""
+
+_GIB: Final = 1024**3
+
+
+def plus(*amounts: Amounts) -> dict[str, int]:
+    """All of them together."""
+    names = {name: None for each in amounts for name in each}  # in their order
+    return {name: sum(each.get(name, 0) for each in amounts) for name in names}
+
+
+def minus(whole: Amounts, part: Amounts) -> dict[str, int]:
+    """What is left; below zero where `part` has more."""
+    return plus(whole, {name: -count for name, count in part.items()})
+
+
+def fits(taken: Amounts, budget: Amounts) -> bool:
+    """Whether there is enough of each."""
+    return all(count <= budget.get(name, 0) for name, count in taken.items())
+
+
+def excess(taken: Amounts, budget: Amounts) -> str | None:
+    """Of what there is too little, in words; None where it fits."""
+    for name, count in taken.items():
+        if count > (there := budget.get(name, 0)):
+            return f"{count / _GIB:.1f} GiB of {name}, of which there is {there / _GIB:.1f} GiB"
+    return None

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from byoi_agent.engine.residency.memory import excess, fits, minus, plus
+
+GIB = 1024**3
+
+
+def test_amounts_are_added_name_by_name():
+    assert plus({"memory": 1}, {"GPU 0": 2, "memory": 3}) == {"memory": 4, "GPU 0": 2}
+    assert plus() == {}
+    assert minus({"memory": 1}, {"host memory": 2}) == {"memory": 1, "host memory": -2}
+
+
+def test_memory_that_is_not_there_holds_nothing():
+    assert fits({"memory": 3, "GPU 1": 0}, {"memory": 3})
+    assert not fits({"GPU 1": 1}, {"memory": 3})
+
+
+def test_what_is_missing_is_said_in_words():
+    assert excess({"memory": GIB}, {"memory": GIB}) is None
+    told = excess({"memory": GIB, "GPU 0": 3 * GIB}, {"memory": 2 * GIB, "GPU 0": 2 * GIB})
+    assert told == "3.0 GiB of GPU 0, of which there is 2.0 GiB"
