@@ -51,8 +51,11 @@ from byoi_agent.telemetry.health import Health
 from byoi_agent.telemetry.log_place import log_place
 from byoi_agent.telemetry.logs import configure
 from byoi_agent.telemetry.service_manager import ServiceManager
+from byoi_agent.usage.books import Books
 from byoi_agent.usage.outbox import Outbox
+from byoi_agent.usage.prices import devices_by_model, price_list
 from byoi_agent.usage.reporter import Reporter
+from byoi_agent.usage.sampling import EnergySampler
 from byoi_agent.usage.storage import StorageUnavailable
 from byoi_agent.usage.tally import Tally, today
 from byoi_wire.messages import Draining, UsageAck
@@ -130,12 +133,16 @@ class Daemon:
             ),
             self._health,
         )
+        self._books = Books(self._clock, self._health)
         self._outbox = Outbox(
             paths.outbox_file,
             sign=self._keys.sign,
             clock=self._clock,
             health=self._health,
+            value=self._books.value,
         )
+        self._energy = EnergySampler(machine_probe(), self._books, self._outbox, self._clock)
+        self._price(settings)
         self._tally = Tally(self._outbox, self._clock)
         self._reporter = Reporter(self._outbox, self._clock)
         self._dispatcher = Dispatcher(
@@ -145,6 +152,7 @@ class Daemon:
                 outbox=self._tally,
                 clock=self._clock,
                 salt_secret=salt_secret(identity),
+                energy=self._energy,
             ),
             self._board,
         )
@@ -164,7 +172,7 @@ class Daemon:
         self._keys.connect_with(self._link)
         self._announcer = Announcer(self._board, self._link.send, self._clock)
         self._hardware = HardwareWatch(
-            probe=machine_probe(),
+            probe=self._energy,
             storage=paths.cache,
             publish=self._hardware_read,
             health=self._health,
@@ -178,6 +186,8 @@ class Daemon:
             keys=self._keys,
             outbox=self._outbox,
             tally=self._tally,
+            books=self._books,
+            energy=self._energy,
             door=self._dispatcher,
             paths=paths,
             console_url=self._console_url,
@@ -235,6 +245,7 @@ class Daemon:
         outbox = tasks.create_task(self._outbox.run(), name="outbox")
         reporter = tasks.create_task(self._reporter.run(), name="usage reporter")
         hardware = tasks.create_task(self._hardware.run(), name="hardware")
+        energy = tasks.create_task(self._energy.run(), name="energy")
         announcer = tasks.create_task(self._announcer.run(), name="announcer")
         dispatcher = tasks.create_task(self._dispatcher.run(), name="dispatcher")
         keys = tasks.create_task(self._keys.run(), name="keys")
@@ -255,6 +266,7 @@ class Daemon:
             reporter,
             hardware,
             engine,
+            energy,
             outbox,
             notices,
         ):
@@ -279,6 +291,7 @@ class Daemon:
 
     def _engine_changed(self, view: EngineView) -> None:
         self._board.update(engine=view)
+        self._price(self._reload.settings)
         if count := unoffered(self._board.view, self._board.offer):
             self._health.warn(
                 "models-left-out",
@@ -303,7 +316,9 @@ class Daemon:
 
     async def _begin_tally(self) -> None:
         with suppress(StorageUnavailable):  # its own warning tells; the counts begin at zero
-            self._tally.begin(await self._outbox.report(today(self._clock.wall())))
+            report = await self._outbox.report(today(self._clock.wall()))
+            self._tally.begin(report)
+            await self._books.begin(self._outbox, report)
 
     # Changes.
 
@@ -320,6 +335,18 @@ class Daemon:
 
     async def _requests_ended(self, _key: str) -> None:
         await self._dispatcher.idle()
+
+    def _price(self, settings: Settings) -> None:
+        """What is served costs and earns by these settings; the engines stand in their order."""
+        served = [
+            (setting, tuple(model.id for model in view.models))
+            for setting, view in zip(settings.models, self._engine.views, strict=False)
+        ]
+        prices = price_list(settings.prices, served)
+        names = tuple(model.id for model in self._engine.view.models)
+        self._books.take(settings.tariff, prices, has_stop_loss=settings.stop_loss == "on")
+        self._energy.know(names, devices_by_model(served))
+        self._board.update(prices=prices)
 
     def _hung_up(self) -> None:
         with suppress(ConfigError):  # its warning says what is wrong
@@ -342,6 +369,7 @@ class Daemon:
         kind = self._other_engine(settings, change)
         self._log = usable_place(settings.log_file, self._paths.log_file, os.environ)
         self._board.update(slots=settings.slots, queue=settings.queue)
+        self._price(settings)
         self._hardware.every(settings.probe_seconds)
         configure(settings.log_format, settings.log_level, file=self._log.file)
         if kind is not None:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from byoi_agent.link.keys import NodeKeys
     from byoi_agent.node.board import Board
     from byoi_agent.telemetry.log_place import LogPlace
+    from byoi_agent.usage.books import Books
     from byoi_agent.usage.outbox import Outbox
+    from byoi_agent.usage.sampling import EnergySampler
     from byoi_agent.usage.tally import Tally
 
 
@@ -42,6 +44,8 @@ class Answers:
     keys: NodeKeys
     outbox: Outbox
     tally: Tally
+    books: Books
+    energy: EnergySampler
     door: Refused
     paths: Paths
     console_url: str
@@ -62,6 +66,7 @@ class Answers:
             key_place=key_place(store, self.paths),
             tally=self.tally.view(),
             log=self.log(),
+            money=self.books.today(),
         )
 
     def metrics(self) -> bytes:
@@ -70,6 +75,7 @@ class Answers:
             Reading(
                 view=self.board.view,
                 tally=self.tally.view(),
+                energy=self.energy.view,
                 refused=self.door.refused,
                 unacknowledged_records=self.outbox.unacknowledged_records,
                 uptime_seconds=self._uptime_seconds,

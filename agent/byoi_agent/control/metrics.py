@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.node.view import NodeView
+    from byoi_agent.usage.sampling import EnergyView
     from byoi_agent.usage.tally import TallyView, Times
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -39,6 +40,7 @@ class Reading:
 
     view: NodeView
     tally: TallyView
+    energy: EnergyView
     refused: Mapping[str, int]
     unacknowledged_records: int
     uptime_seconds: float
@@ -56,6 +58,7 @@ def families(reading: Reading) -> Iterator[Metric]:
     """Every figure, in the order of the documentation."""
     yield from _node(reading)
     yield from _requests(reading)
+    yield from _energy(reading.energy)
     if reading.view.engine is not None:
         yield from _engine(reading.view.engine)
     yield from _devices(reading.view.devices)
@@ -110,6 +113,14 @@ def _requests(reading: Reading) -> Iterator[Metric]:
     yield _histogram(
         "byoi_request_duration_seconds", "From a request's arrival to its end", tally.duration
     )
+
+
+def _energy(energy: EnergyView) -> Iterator[Metric]:
+    """Nothing at all where nothing measures it."""
+    if not any(energy.methods.values()):
+        return
+    yield _by("byoi_energy_joules", "Energy of requests, measured", "model", energy.by_model)
+    yield _counter("byoi_idle_energy_joules", "Energy while nothing ran", energy.idle_joules)
 
 
 def _engine(engine: EngineView) -> Iterator[Metric]:
@@ -169,7 +180,7 @@ def _counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(name, text, value=value)
 
 
-def _by(name: str, text: str, label: str, counts: Mapping[str, int]) -> Metric:
+def _by(name: str, text: str, label: str, counts: Mapping[str, float]) -> Metric:
     family = CounterMetricFamily(name, text, labels=[label])
     for key, count in sorted(counts.items()):
         family.add_metric([key], count)

@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from byoi_agent.control.money import (
+    Balance,
+    EnergyRow,
+    added,
+    amounts_of,
+    balance_of,
+    energy_rows,
+)
 from byoi_wire.ids import ModelId
 from byoi_wire.offers import Host, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from byoi_agent.usage.report import UsageReport
+    from byoi_agent.usage.energy_lines import EnergyLine
+    from byoi_agent.usage.report import UsageReport, UsageRow
 
 
 class _Answer(BaseModel):
@@ -131,6 +140,7 @@ class StatusReport(_Answer):
     key_place: str | None = None
     tokens_per_second: float | None = None
     today: UsageSum | None = None
+    today_balance: Balance | None = None
     log: LogStatus | None = None
 
 
@@ -151,7 +161,10 @@ class KeyChange(_Answer):
 
 
 class UsageLine(_Answer):
-    """All requests of one day (UTC), model and outcome."""
+    """All requests of one day (UTC), model and outcome.
+
+    `joules` is None where the energy of none of them was measured; money is by currency.
+    """
 
     day: str
     model: str
@@ -161,13 +174,20 @@ class UsageLine(_Answer):
     completion_tokens: int
     cached_tokens: int
     total_tokens: int
+    measured_requests: int = 0
+    priced_requests: int = 0
+    joules: float | None = None
+    earned: dict[str, float] = {}
+    energy_cost: dict[str, float] = {}
 
 
 class UsageTable(_Answer):
-    """What `byoi usage` shows."""
+    """What `byoi usage` shows; `energy` is what is on no request's record."""
 
     rows: tuple[UsageLine, ...] = ()
     totals: UsageSum = UsageSum()
+    energy: tuple[EnergyRow, ...] = ()
+    balance: Balance = Balance()
 
 
 class EnginePlace(_Answer):
@@ -193,21 +213,32 @@ class NodePlace(_Answer):
 def usage_table(reports: Iterable[UsageReport | UsageTable]) -> UsageTable:
     """One table of several reports: lines of the same day, model and outcome are added up."""
     sums: dict[tuple[str, str, str], UsageLine] = {}
+    apart: list[EnergyLine | EnergyRow] = []
     for report in reports:
+        apart += report.energy
         for row in report.rows:
-            key = (row.day, row.model, row.outcome)
-            sums[key] = _added(sums.get(key), key, row)
+            line = row if isinstance(row, UsageLine) else _line_of(row)
+            key = (line.day, line.model, line.outcome)
+            sums[key] = _added(sums[key], line) if key in sums else line
     rows = tuple(sums[key] for key in sorted(sums))
+    energy = energy_rows(apart)
     fields = UsageSum.model_fields
     return UsageTable(
         rows=rows,
         totals=UsageSum(**{name: sum(getattr(row, name) for row in rows) for name in fields}),
+        energy=energy,
+        balance=balance_of(rows, energy),
     )
 
 
-def _added(before: UsageLine | None, key: tuple[str, str, str], row: object) -> UsageLine:
-    numbers = {
-        name: getattr(row, name) + (getattr(before, name) if before else 0)
-        for name in UsageSum.model_fields
-    }
-    return UsageLine(day=key[0], model=key[1], outcome=key[2], **numbers)
+def _line_of(row: UsageRow) -> UsageLine:
+    counts = {name: getattr(row, name) for name in UsageSum.model_fields}
+    facts = {**counts, **amounts_of(row.worth)}
+    return UsageLine.model_validate(
+        {"day": row.day, "model": row.model, "outcome": row.outcome, **facts}
+    )
+
+
+def _added(one: UsageLine, other: UsageLine) -> UsageLine:
+    counts = {name: getattr(one, name) + getattr(other, name) for name in UsageSum.model_fields}
+    return one.model_copy(update={**counts, **added(one, other)})

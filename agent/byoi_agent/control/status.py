@@ -13,6 +13,7 @@ from byoi_agent.control.schema import (
     StatusReport,
     UsageSum,
     WarningStatus,
+    usage_table,
 )
 from byoi_agent.node import advertise
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.node.view import NodeView
     from byoi_agent.telemetry.log_place import LogPlace
+    from byoi_agent.usage.report import UsageReport
     from byoi_agent.usage.tally import TallyView
 
 
@@ -36,6 +38,7 @@ def status_of(
     key_place: str | None = None,
     tally: TallyView | None = None,
     log: LogPlace | None = None,
+    money: UsageReport | None = None,
 ) -> StatusReport:
     """All that `byoi status` shows."""
     return StatusReport(
@@ -62,6 +65,7 @@ def status_of(
         key_place=key_place,
         tokens_per_second=None if tally is None else round(tally.tokens_per_second, 1),
         today=None if tally is None else UsageSum(**tally.today._asdict()),
+        today_balance=None if money is None else usage_table([money]).balance,
         log=None if log is None else _log_of(log),
     )
 

@@ -52,6 +52,7 @@ def status(view: NodeView) -> Status:
         waiting=view.load.waiting,
         memory_used_bytes=tuple(device.memory_used_bytes for device in view.devices),
         temperatures_celsius=tuple(device.temperature_celsius for device in view.devices),
+        power_watts=tuple(device.power_watts for device in view.devices),
     )
 
 

@@ -11,7 +11,7 @@ from byoi_agent.hardware.energy import EnergyMeter, tells
 from byoi_agent.usage.attribution import Attribution
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     from byoi_agent.clock import Clock
     from byoi_agent.hardware.devices import ProbeReading
@@ -61,16 +61,13 @@ class EnergySampler:
         books: Books,
         keeper: EnergyKeeper,
         clock: Clock,
-        *,
-        devices_of: Callable[[ModelId], frozenset[int] | None] = lambda _: None,
-        models: Callable[[], Iterable[ModelId]] = tuple,
     ) -> None:
         self._probe = probe
         self._books = books
         self._keeper = keeper
         self._clock = clock
-        self._devices_of = devices_of
-        self._models = models
+        self._models: tuple[ModelId, ...] = ()
+        self._devices: Mapping[str, frozenset[int]] = {}
         self._meter = EnergyMeter()
         self._shares = Attribution()
         self._turn = asyncio.Lock()
@@ -85,6 +82,11 @@ class EnergySampler:
     def view(self) -> EnergyView:
         """What is known now."""
         return EnergyView(self._shares.by_model, self._shares.idle_joules, dict(self._methods))
+
+    def know(self, models: tuple[ModelId, ...], devices: Mapping[str, frozenset[int]]) -> None:
+        """These are served now, those of `devices` on these devices only; at the next request."""
+        self._models, self._devices = models, devices
+        self._books.tell(models)
 
     async def run(self) -> None:
         """Until cancelled; what was measured by then is written."""
@@ -117,7 +119,7 @@ class EnergySampler:
     def begin(self, record_id: RecordId, model: ModelId) -> None:
         """A request goes to the engine."""
         now = self._clock.monotonic()
-        self._shares.begin(record_id, model, now, self._devices_of(model))
+        self._shares.begin(record_id, model, now, self._devices.get(model))
         self._busy.set()
         if self._is_stale(now):
             self._wanted.set()
@@ -211,7 +213,7 @@ class EnergySampler:
 
     async def _write_often(self) -> None:
         while True:
-            self._books.tell(self._models())
+            self._books.tell(self._models)
             await self._clock.sleep_until(self._clock.monotonic() + WRITE_SECONDS)
             await self._write(at_once=False)
 

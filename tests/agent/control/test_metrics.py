@@ -12,6 +12,7 @@ from byoi_agent.link.view import LinkView
 from byoi_agent.node.view import Load, NodeView
 from byoi_agent.telemetry.health import HealthWarning
 from byoi_agent.usage.report import UsageTotals
+from byoi_agent.usage.sampling import EnergyView
 from byoi_agent.usage.tally import Ended, TallyView, Times
 
 ENGINE = EngineView(
@@ -52,6 +53,7 @@ READING = Reading(
         tokens_per_second=1.0,
         today=UsageTotals(),
     ),
+    energy=EnergyView({"smol": 12.5}, 3.5, {0: "counter"}),
     refused={"draining": 2},
     unacknowledged_records=4,
     uptime_seconds=1.5,
