@@ -59,6 +59,11 @@ class Paths:
         return self.state / "measured.json"
 
     @property
+    def loads_file(self) -> Path:
+        """What loads of models were reckoned to take, and took."""
+        return self.state / "loads.json"
+
+    @property
     def engine_runs_folder(self) -> Path:
         """What a killed agent's engine may have left behind, written down before each start."""
         return self.state / "engine-runs"

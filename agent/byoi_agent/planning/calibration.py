@@ -131,11 +131,15 @@ class Corrections:
         return found
 
     def and_seen(self, key: Key, observation: Observation) -> Corrections:
-        """With one more; nothing can be learnt of one that has no size."""
+        """With one more, or with more of the one that has its time.
+
+        Nothing can be learnt of what has no size.
+        """
         if observation.predicted_bytes <= 0 or observation.measured_bytes <= 0:
             return self
         seen = dict(self.seen)
-        seen[key] = (*seen.pop(key, ()), observation)[-OBSERVATIONS_KEPT:]
+        others = [one for one in seen.pop(key, ()) if one.at != observation.at]
+        seen[key] = (*others, observation)[-OBSERVATIONS_KEPT:]
         while len(seen) > KEYS_KEPT:
             del seen[min(seen, key=lambda one: seen[one][-1].at)]
         return Corrections(seen)

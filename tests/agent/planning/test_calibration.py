@@ -135,6 +135,13 @@ def test_memory_is_bounded_and_the_oldest_goes():
     assert keys[-1] in loads.seen
 
 
+def test_more_of_a_load_takes_the_place_of_what_was_known_of_it():
+    corrections = Corrections()
+    for measured in (100, 120, 150):
+        corrections = corrections.and_seen(KEY, Observation(100, measured, 7.0))
+    assert [one.measured_bytes for one in corrections.seen[KEY]] == [150]
+
+
 @pytest.mark.parametrize(("predicted", "measured"), [(0, GIB), (GIB, 0), (-1, GIB)])
 def test_nothing_is_learnt_of_what_has_no_size(predicted, measured):
     corrections = Corrections().and_seen(KEY, Observation(predicted, measured, 0.0))
@@ -144,8 +151,8 @@ def test_nothing_is_learnt_of_what_has_no_size(predicted, measured):
 def test_what_is_known_says_how_good_it_was():
     corrections = Corrections()
     assert corrections.accuracy() is None
-    for said in (None, 90, 110):
-        corrections = corrections.and_seen(KEY, Observation(50, 100, 0.0, said))
+    for at, said in enumerate((None, 90, 110)):
+        corrections = corrections.and_seen(KEY, Observation(50, 100, float(at), said))
     assert corrections.accuracy() == Accuracy(2, 0.5, pytest.approx(0.1))
 
 
@@ -155,8 +162,8 @@ sizes = st.integers(min_value=1, max_value=1 << 50)
 @given(st.lists(st.tuples(st.sampled_from([1, 2, 4]), sizes, sizes), max_size=12), sizes)
 def test_no_correction_leaves_its_bounds(loads, predicted):
     corrections = Corrections()
-    for slots, said, measured in loads:
-        one = Observation(said, measured, 0.0)
+    for number, (slots, said, measured) in enumerate(loads):
+        one = Observation(said, measured, float(number))
         corrections = corrections.and_seen(replace(KEY, concurrency=slots), one)
     found = corrections.of(KEY, predicted)
     assert 1 / FACTOR_LIMIT - 1e-9 <= found.factor <= FACTOR_LIMIT + 1e-9

@@ -1,0 +1,135 @@
+"""Measures what each engine takes while it serves, and keeps it beside what was predicted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.engine.footprint import device_bytes, host_peak_bytes, tree_of
+from byoi_agent.planning.calibration import Observation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from byoi_agent.clock import Clock
+    from byoi_agent.engine.kept_loads import KeptLoads
+    from byoi_agent.engine.view import EngineView
+    from byoi_agent.hardware.devices import DeviceReading
+    from byoi_agent.planning.calibration import Key
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_SECONDS: Final = 5.0
+"""How often a running engine is looked at; its high-water mark remembers what was in between."""
+
+GROWTH: Final = 1.005
+"""A peak that grew by less is not worth a write to the disk."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the arithmetic says of an engine that runs now, before any correction."""
+
+    key: Key
+    predicted_bytes: int
+    is_on_devices: bool
+
+
+@dataclass
+class _Load:
+    """One run of an engine: what was said of it before it was measured, and its peak so far."""
+
+    prediction: Prediction
+    expected_bytes: int
+    at: float
+    peak_bytes: int = 0
+    told_bytes: int = field(default=0)
+
+
+class LoadWatch:
+    """Sole owner of the peaks of engines that run.
+
+    A load is written down as soon as its engine has answered, and again when its peak has grown:
+    whatever ends the node, the last peak is on the disk. `predict` is None for what cannot be
+    reckoned; then nothing is learnt of it.
+    """
+
+    def __init__(
+        self,
+        kept: KeptLoads,
+        *,
+        predict: Callable[[EngineView], Prediction | None],
+        clock: Clock,
+        measure: Callable[[int], int | None] | None = None,
+    ) -> None:
+        self._kept = kept
+        self._predict = predict
+        self._clock = clock
+        self._measure = measure or _on_host
+        self._loads: dict[int, _Load | None] = {}
+        self._engines: tuple[EngineView, ...] = ()
+        self._devices: tuple[DeviceReading, ...] = ()
+        self._is_news = asyncio.Event()
+
+    def look(self, engines: Sequence[EngineView], devices: tuple[DeviceReading, ...]) -> None:
+        """What there is now; cheap, as it is called at every change of the node."""
+        if (tuple(engines), devices) != (self._engines, self._devices):
+            self._engines, self._devices = tuple(engines), devices
+            self._is_news.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._is_news.wait()
+            self._is_news.clear()
+            await self.measure()
+            await self._clock.sleep_until(self._clock.monotonic() + INTERVAL_SECONDS)
+
+    async def measure(self) -> None:
+        """One look at every engine that has answered."""
+        running = {one.pid: one for one in self._engines if one.pid is not None}
+        self._loads = {pid: load for pid, load in self._loads.items() if pid in running}
+        for pid, engine in running.items():
+            if pid not in self._loads:
+                if engine.state != "ready":
+                    continue  # while it loads it may hold things twice; the peak remembers that
+                self._loads[pid] = self._begun(engine)
+            if (load := self._loads[pid]) is not None:
+                size = await self._size_of(pid, load.prediction)
+                self._learn(load, size)
+
+    async def _size_of(self, pid: int, prediction: Prediction) -> int | None:
+        if not prediction.is_on_devices:
+            return await asyncio.to_thread(self._measure, pid)
+        return device_bytes(self._devices, await asyncio.to_thread(tree_of, pid))
+
+    def _begun(self, engine: EngineView) -> _Load | None:
+        if (prediction := self._predict(engine)) is None:
+            return None
+        said = self._kept.corrections.of(prediction.key, prediction.predicted_bytes)
+        expected = said.applied(prediction.predicted_bytes)
+        return _Load(prediction, expected, self._clock.wall())
+
+    def _learn(self, load: _Load, size: int | None) -> None:
+        load.peak_bytes = max(load.peak_bytes, size or 0)
+        if load.peak_bytes <= load.told_bytes * GROWTH:
+            return
+        is_first, load.told_bytes = load.told_bytes == 0, load.peak_bytes
+        key, predicted = load.prediction.key, load.prediction.predicted_bytes
+        self._kept.learn(key, Observation(predicted, load.peak_bytes, load.at, load.expected_bytes))
+        if is_first:
+            logger.info(
+                "engine loaded",
+                extra={
+                    "model": key.model,
+                    "reckoned_bytes": predicted,
+                    "expected_bytes": load.expected_bytes,
+                    "measured_bytes": load.peak_bytes,
+                },
+            )
+
+
+def _on_host(pid: int) -> int | None:
+    return host_peak_bytes(tree_of(pid))
