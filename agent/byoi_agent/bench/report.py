@@ -48,7 +48,9 @@ class PrefillReport(_Part):
 
 
 class BenchReport(_Part):
-    """All of it. `is_whole` says that it ran to its end; `notes` are for people.
+    """All of it. `notes` are for people.
+
+    `is_whole` says that it ran to its end, `is_kept` that the node here knows and advertises it.
 
     `slots` is what the engine runs at once: beyond it requests wait in its queue, and the time to
     their first token holds that wait. `flops_per_second` is twice the active parameters for each
@@ -58,7 +60,8 @@ class BenchReport(_Part):
     model: str
     engine: str | None
     at_ms: int
-    is_whole: bool
+    is_whole: bool = False
+    is_kept: bool = False
     slots: int | None
     context_tokens: int | None
     prompt_tokens: int

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from byoi_agent.bench.scales import Scale
 
 _WIDTH: Final = 860
-_HEIGHT: Final = 430
+_HEIGHT: Final = 440
 _TOP: Final = 118.0
 _BOTTOM: Final = 338.0
 _LABEL_PIXELS: Final = 26.0
@@ -76,8 +76,8 @@ def drawing(report: BenchReport) -> str:
         _Line("each request", "two", lambda level: level.request_tokens_per_second, "6 4"),
     )
     firsts = (
-        _Line("95 of 100", "two", lambda level: level.first_token_ms_p95, "6 4"),
         _Line("half of them", "one", lambda level: level.first_token_ms_p50),
+        _Line("95 of 100", "two", lambda level: level.first_token_ms_p95, "6 4"),
     )
     panels = (
         _Panel(66, 420, "Tokens a second", rates, Linear.over(_values(rates, levels))),
@@ -131,7 +131,7 @@ def _drawn(panel: _Panel, report: BenchReport) -> list[str]:
         *_legend(panel),
         *_grid(panel),
         *_labels(across),
-        _text(middle, _BOTTOM + 38, "requests at once", "faint small", "middle"),
+        _text(middle, _BOTTOM + 52, "requests at once", "faint small", "middle"),
         *_knee(across, report.knee_concurrency),
         *(part for line in panel.lines for part in _curve(panel, line, report.good, across)),
     ]
@@ -174,7 +174,7 @@ def _knee(across: dict[int, float], knee: int | None) -> list[str]:
     x = across[knee]
     return [
         f'<path class="knee" stroke-dasharray="2 4" d="M{x:.1f} {_TOP:.1f}V{_BOTTOM:.1f}"/>',
-        _text(x + 5, _BOTTOM - 8, "knee", "faint small"),
+        _text(x, _BOTTOM + 33, "knee", "ink small head", "middle"),
     ]
 
 
@@ -205,7 +205,7 @@ def _footer(report: BenchReport) -> str:
     if report.flops_per_second is not None:
         facts.append(f"{number(report.flops_per_second / 1e12)} TFLOP/s")
     if report.slots is not None:
-        facts.append(f"the engine runs {report.slots} at once, others wait in its queue")
+        facts.append(f"{report.slots} run at once, others wait")
     return _text(24, _HEIGHT - 22, " · ".join(facts), "ink small")
 
 
