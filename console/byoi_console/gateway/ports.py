@@ -74,10 +74,10 @@ class Nodes(Protocol):
     def candidates(self, model: ModelId, org_id: OrgId) -> Sequence[Candidate]:
         """Who offers a model."""
 
-    def reserve(self, node_id: NodeId) -> None:
+    def reserve(self, node_id: NodeId, group: ModelId) -> None:
         """Count a request that is about to be sent to a node."""
 
-    def release(self, node_id: NodeId) -> None:
+    def release(self, node_id: NodeId, group: ModelId) -> None:
         """That request is over."""
 
     async def wait_for_change(self) -> None:

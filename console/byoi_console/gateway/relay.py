@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from byoi_console.gateway.ports import Client, Nodes, TicketOffice
     from byoi_console.gateway.posting import Bookkeeper
     from byoi_console.gateway.quarantine import Quarantine
+    from byoi_console.routing.choose import Candidate
     from byoi_wire.ids import NodeId
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,10 @@ class Patience(NamedTuple):
     candidate: float = 3.0
     resume: float = 16.0
     failover: float = 60.0
-    """No further attempt is begun later than this."""
+    """No further attempt is begun later than this, waits for a load that failed not counted."""
+
+    load: float = 900.0
+    """The longest that a node may take to load a model, which its first token then waits for."""
 
 
 class Relay:
@@ -66,6 +70,7 @@ class Relay:
         "_bookkeeper",
         "_call",
         "_changed",
+        "_chosen",
         "_client",
         "_cut_off",
         "_has_begun",
@@ -76,6 +81,7 @@ class Relay:
         "_number",
         "_patience",
         "_quarantine",
+        "_refused_seconds",
         "_started_at",
         "_tickets",
         "_time",
@@ -106,6 +112,8 @@ class Relay:
         self._quarantine = quarantine
         self._patience = patience
         self._attempt: Attempt | None = None
+        self._chosen: Candidate | None = None
+        self._refused_seconds = 0.0
         self._changed = asyncio.Event()
         self._tried: frozenset[NodeId] = frozenset()
         self._cut_off: frozenset[NodeId] = frozenset()
@@ -196,16 +204,18 @@ class Relay:
     async def _start_one(self, failed_with: str) -> Attempt | None:
         """Begin the next attempt; None if the client left while no node was there."""
         self._check_may_try(failed_with)
-        node_id = self._choose() or await self._wait_for_candidate(failed_with)
-        if node_id is None:
+        chosen = self._choose() or await self._wait_for_candidate(failed_with)
+        if chosen is None:
             return None
+        node_id = chosen.node_id
         node = self._nodes.node(node_id)
         assert node is not None  # nothing was awaited since it was chosen
         self._number += 1
         self._tried |= {node_id}
         attempt = Attempt(self, self._call, node_id, node.session, self._number)
         self._attempt = attempt
-        self._nodes.reserve(node_id)
+        self._chosen = chosen
+        self._nodes.reserve(node_id, chosen.group)
         attempt.start(self._ticket(node_id), self._left_seconds())
         return attempt
 
@@ -214,11 +224,12 @@ class Relay:
         if self._quarantine.refuses(self._call.fingerprint, now):
             raise _unserved("engine_error")
         if self._number >= ATTEMPTS_LIMIT or (
-            self._number and now - self._started_at > self._patience.failover
+            self._number
+            and now - self._started_at - self._refused_seconds > self._patience.failover
         ):
             raise _unserved(failed_with)
 
-    def _choose(self) -> NodeId | None:
+    def _choose(self) -> Candidate | None:
         model, org_id = self._call.model, self._call.principal.org_id
         candidates = self._nodes.candidates(model, org_id)
         spread = int(self._call.request_id[-8:], 16) if self._call.request_id else 0
@@ -229,17 +240,17 @@ class Relay:
         )
         return next(iter(ways), None)
 
-    async def _wait_for_candidate(self, failed_with: str) -> NodeId | None:
+    async def _wait_for_candidate(self, failed_with: str) -> Candidate | None:
         """The next node to come, None if the client left meanwhile."""
         try:
             async with asyncio.timeout(self._patience.candidate):
-                while (node_id := self._choose()) is None:
+                while (chosen := self._choose()) is None:
                     if self._client.has_left:
                         return None
                     await self._nodes.wait_for_change()
         except TimeoutError:
             raise _unserved(failed_with) from None
-        return node_id
+        return chosen
 
     async def _wait_for(self, attempt: Attempt) -> None:
         """Until the attempt is over; one that lost its link gives way to another node."""
@@ -264,7 +275,10 @@ class Relay:
 
     def _close_attempt(self, attempt: Attempt) -> None:
         self._attempt = None
-        self._nodes.release(attempt.node_id)
+        if self._chosen is not None:
+            self._nodes.release(attempt.node_id, self._chosen.group)
+        if attempt.failure is not None and attempt.failure.is_refusal:
+            self._refused_seconds += self._time() - attempt.started_at
         self._bookkeeper.book(self._call, attempt)
 
     def _deliver(self, attempt: Attempt) -> None:
@@ -315,12 +329,24 @@ class Relay:
         if attempt is None or attempt.is_over:
             return
         patience = self._patience
-        limit = patience.between_tokens if attempt.has_content else patience.first_token
+        limit = patience.between_tokens
+        if not attempt.has_content:
+            limit = patience.first_token + self._load_seconds(attempt.node_id)
         is_silent = self._call.streams and now - attempt.last_heard_at > limit
         if attempt.is_cut:
             is_silent = now - attempt.last_heard_at > limit + patience.resume
         if self._client.is_writable and (is_silent or self._left_seconds() <= 0):
             attempt.give_up("upstream_timeout")
+
+    def _load_seconds(self, node_id: NodeId) -> float:
+        """What its node may take to load the model; also where that was unloaded only just now."""
+        found = self._nodes.candidates(self._call.model, self._call.principal.org_id)
+        here = [each.model for each in found if each.node_id == node_id]
+        offers = [*here, *((self._chosen.model,) if self._chosen is not None else ())]
+        if all(offer.is_loaded for offer in offers):
+            return 0.0
+        told = [2 * offer.load_seconds for offer in offers if offer.load_seconds is not None]
+        return min(self._patience.load, max(told, default=self._patience.load))
 
     def _left_seconds(self) -> float:
         patience = self._patience

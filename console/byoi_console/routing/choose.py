@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from math import log
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from byoi_wire.ids import NodeId
+    from byoi_wire.ids import ModelId, NodeId
     from byoi_wire.offers import ModelOffer
+
+_UNKNOWN_LOAD_SECONDS: Final = 60.0
+"""What a load is taken for that was never measured: longer than most small models', so that a node
+which knows better is asked first, and not so long that it is never asked."""
+
+_TRUSTED_RATIO: Final = 16.0
+_LEAST_SPEED: Final = 1e-6
+_NOTICEABLE: Final = 1.25
+"""Speeds that differ by less are the same: two benchmarks of one machine differ by so much."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +28,8 @@ class Candidate:
     """A live node that offers the model, as it is at this moment.
 
     `slots` run at once, `queue` more may wait there, `in_flight` were given to it and are not
-    over.
+    over: all counted for this model and those that share its engine, where the node tells them
+    apart, else for the whole node.
     """
 
     node_id: NodeId
@@ -29,6 +40,11 @@ class Candidate:
     connected: bool
 
     @property
+    def group(self) -> ModelId:
+        """The model whose engine it is: adapters run with their base."""
+        return group_of(self.model)
+
+    @property
     def has_room(self) -> bool:
         """Whether one more request would be taken rather than refused."""
         return self.in_flight < self.slots + self.queue
@@ -36,8 +52,13 @@ class Candidate:
 
 def choose(
     candidates: Sequence[Candidate], tried: frozenset[NodeId], spread: int
-) -> tuple[NodeId, ...]:
-    """Least busy first: the smallest share of its slots in flight.
+) -> tuple[Candidate, ...]:
+    """Where the model is loaded first, then the least busy for what it can do.
+
+    Busy is the share of a node's capacity that is in flight; a node that was measured twice as fast
+    as another takes twice its load, and one that was never measured counts as a middling one. Of
+    equals the one that answers a single request fastest comes first. Where the model is not loaded,
+    the node that loads it soonest comes first.
 
     Nodes that were tried, are not connected, or have no room are left out. Ties are kept in the
     candidates' order, rotated by `spread` (any number), so that equals share the load.
@@ -48,7 +69,13 @@ def choose(
         return ()
     start = spread % len(usable)
     turned = usable[start:] + usable[:start]
-    return tuple(each.node_id for each in sorted(turned, key=_load))
+    field = _Field.of(usable)
+    return tuple(sorted(turned, key=field.rank))
+
+
+def group_of(offer: ModelOffer) -> ModelId:
+    """What its requests are counted under at a node."""
+    return offer.base or offer.id
 
 
 def near_matches(model: str, known: Iterable[str]) -> tuple[str, ...]:
@@ -58,6 +85,48 @@ def near_matches(model: str, known: Iterable[str]) -> tuple[str, ...]:
     return tuple(by_lower[name] for name in near)
 
 
-def _load(candidate: Candidate) -> float:
-    # A node without slots of its own only queues: it comes after all that can start at once.
-    return candidate.in_flight / candidate.slots if candidate.slots else float("inf")
+class _Field(NamedTuple):
+    """What a middling candidate is like, where any was measured."""
+
+    slot_speed: float | None
+    lone_speed: float | None
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate]) -> _Field:
+        """Of these candidates; a lower middle, so that no number is made of two."""
+        found = [(each.model.measured, each.slots) for each in candidates]
+        slots = sorted(m.knee_tokens_per_second / max(1, n) for m, n in found if m is not None)
+        lone = sorted(m.decode_tokens_per_second for m, _ in found if m is not None)
+        middle = (len(slots) - 1) // 2
+        return cls(slots[middle], lone[middle]) if slots else cls(None, None)
+
+    def rank(self, candidate: Candidate) -> tuple[bool, float, float, int]:
+        """Its place in the order: smaller is better."""
+        waits = not candidate.model.is_loaded
+        seconds = candidate.model.load_seconds if waits else 0.0
+        return (
+            waits,
+            _UNKNOWN_LOAD_SECONDS if seconds is None else seconds,
+            self._busy(candidate),
+            self._slowness(candidate),
+        )
+
+    def _busy(self, candidate: Candidate) -> float:
+        if not candidate.slots:  # it only queues: after all that can start at once
+            return float("inf")
+        measured = candidate.model.measured
+        speed = 1.0
+        if measured is not None and self.slot_speed is not None:
+            speed = _ratio(measured.knee_tokens_per_second / candidate.slots, self.slot_speed)
+        return candidate.in_flight / (candidate.slots * speed)
+
+    def _slowness(self, candidate: Candidate) -> int:
+        measured = candidate.model.measured
+        if measured is None or self.lone_speed is None:
+            return 0
+        return -round(log(_ratio(measured.decode_tokens_per_second, self.lone_speed), _NOTICEABLE))
+
+
+def _ratio(speed: float, middling: float) -> float:
+    """How much faster; bounded, as what a node says of itself must not send everything there."""
+    return min(_TRUSTED_RATIO, max(1 / _TRUSTED_RATIO, speed / max(middling, _LEAST_SPEED)))

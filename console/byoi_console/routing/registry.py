@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from byoi_console.routing.choose import Candidate
+from byoi_console.routing.choose import Candidate, group_of
 
 if TYPE_CHECKING:
     from byoi_wire.aio.session import StreamHandler
@@ -91,7 +92,7 @@ class Registry:
     def __init__(self) -> None:
         self._entries: dict[NodeId, _Entry] = {}
         # Beside the entries: a request's place outlives the session that it was opened through.
-        self._in_flight: dict[NodeId, int] = {}
+        self._in_flight: dict[NodeId, Counter[ModelId]] = {}
         # An administrator's wish stands whether or not the node is here.
         self._drained: set[NodeId] = set()
         self._changed = asyncio.Event()
@@ -146,39 +147,46 @@ class Registry:
     def candidates(self, model: ModelId, org_id: OrgId) -> list[Candidate]:
         """The organisation's nodes that offer `model` and serve at all."""
         return [
-            Candidate(
-                node_id=node_id,
-                model=offer,
-                slots=entry.advertise.slots,
-                queue=entry.advertise.queue,
-                in_flight=self._in_flight.get(node_id, 0),
-                connected=entry.node.session.connected,
-            )
+            self._candidate(node_id, entry, offer)
             for node_id, entry in self._entries.items()
             if self._takes(node_id, entry) and entry.node.org_id == org_id
             for offer in entry.advertise.models
             if offer.id == model
         ]
 
+    def _candidate(self, node_id: NodeId, entry: _Entry, offer: ModelOffer) -> Candidate:
+        here, own = self._in_flight.get(node_id, Counter()), offer.slots
+        return Candidate(
+            node_id=node_id,
+            model=offer,
+            slots=entry.advertise.slots if own is None else own,
+            queue=entry.advertise.queue,
+            in_flight=here.total() if own is None else here[group_of(offer)],
+            connected=entry.node.session.connected,
+        )
+
     def models(self, org_id: OrgId) -> tuple[ModelOffer, ...]:
-        """What the organisation's nodes offer, one entry per model, by name."""
+        """What the organisation's nodes offer, one entry per model, by name; a loaded one first."""
         found: dict[ModelId, ModelOffer] = {}
         for node_id, entry in self._entries.items():
             if self._takes(node_id, entry) and entry.node.org_id == org_id:
                 for offer in entry.advertise.models:
-                    found.setdefault(offer.id, offer)
+                    other = found.get(offer.id)
+                    if other is None or (offer.is_loaded and not other.is_loaded):
+                        found[offer.id] = offer
         return tuple(found[name] for name in sorted(found))
 
-    def reserve(self, node_id: NodeId) -> None:
-        """One more request is in that node's hands; pair it with one `release`."""
-        self._in_flight[node_id] = self._in_flight.get(node_id, 0) + 1
+    def reserve(self, node_id: NodeId, group: ModelId) -> None:
+        """One more request is in that node's hands; pair it with one `release` of the same."""
+        self._in_flight.setdefault(node_id, Counter())[group] += 1
 
-    def release(self, node_id: NodeId) -> None:
+    def release(self, node_id: NodeId, group: ModelId) -> None:
         """A reserved request is over."""
-        left = self._in_flight[node_id] - 1
-        if left:
-            self._in_flight[node_id] = left
-        else:
+        here = self._in_flight[node_id]
+        here[group] -= 1
+        if not here[group]:
+            del here[group]
+        if not here:
             del self._in_flight[node_id]
         self.changed()
 
@@ -206,7 +214,7 @@ class Registry:
             reason=DRAINED if is_drained else entry.reason,
             advertise=entry.advertise,
             status=entry.status,
-            in_flight=self._in_flight.get(node_id, 0),
+            in_flight=self._in_flight.get(node_id, Counter()).total(),
             is_drained=is_drained,
         )
 

@@ -47,7 +47,7 @@ async def test_a_live_node_is_shown_as_it_is_now(api, rooms, enrolled, org_id):
     node_id = enrolled["node_id"]
     await rooms.services.records.begin_session(node_id, enrolled["key_id"])
     live = go_live(rooms, node_id, org_id)
-    rooms.services.registry.reserve(node_id)
+    rooms.services.registry.reserve(node_id, "m")
     rooms.services.registry.set_status(node_id, Status(running=1, waiting=0))
     (node,) = (await api("GET", "/api/nodes")).json["data"]
     assert (node["state"], node["epoch"], node["in_flight"]) == ("online", 1, 1)

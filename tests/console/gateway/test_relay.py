@@ -502,3 +502,88 @@ async def test_every_place_at_a_node_is_given_back(world):
         await world.ask(world.chat())
     assert world.registry.facts(node.node_id).in_flight == 0
     assert world.front.active == 0
+
+
+HASTY = Patience(commit=0.05, keep_alive=0.05, first_token=0.1, candidate=0.05)
+
+
+@pytest.mark.parametrize("load_seconds", [30.0, None])
+async def test_a_stream_waits_for_a_load_behind_comments_longer_than_for_a_first_token(
+    make_world, load_seconds
+):
+    async with make_world(HASTY) as world:
+        node = world.node(is_loaded=False, load_seconds=load_seconds)
+        client = await world.client()
+        client.send(world.chat())
+        stream = await node.session.next_stream()
+        status, headers = await client.head()
+        assert (status, headers["content-type"][:17]) == (200, "text/event-stream")
+        assert [await client.chunk() for _ in range(6)] == [b": keep-alive\n\n"] * 6
+        stream.stream_all("x")
+        assert (await client.rest()).endswith(b"data: [DONE]\n\n")
+
+
+async def test_a_model_that_was_unloaded_just_before_the_request_came_is_waited_for_too(make_world):
+    async with make_world(HASTY) as world:
+        node = world.node()
+        client = await world.client()
+        client.send(world.chat())
+        stream = await node.session.next_stream()
+        offer = world.registry.candidates("tiny", "org_1")[0].model
+        unloaded = offer.model_copy(update={"is_loaded": False, "load_seconds": 30.0})
+        told = world.registry.facts(node.node_id).advertise
+        world.registry.update(node.node_id, told.model_copy(update={"models": (unloaded,)}))
+        await client.head()
+        assert [await client.chunk() for _ in range(6)] == [b": keep-alive\n\n"] * 6
+        stream.stream_all("x")
+        assert b"[DONE]" in await client.rest()
+
+
+async def test_a_load_that_takes_far_too_long_is_given_up(make_world):
+    async with make_world(HASTY._replace(load=0.1)) as world:
+        node = world.node(is_loaded=False)
+        _, _, body = await world.ask(world.chat())
+        assert b"upstream_timeout" in body
+        assert node.session.opened[0].resets[0][0] is ResetCode.CANCELLED
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_load_that_fails_after_long_is_followed_by_another_node(make_world, streams):
+    async with make_world(HASTY._replace(failover=0.1)) as world:
+        node = world.node(is_loaded=False, load_seconds=5.0)
+        client = await world.client()
+        client.send(world.chat(streams))
+        stream = await node.session.next_stream()
+        await asyncio.sleep(0.2)  # past the time for failovers, which no load counts towards
+        other = world.node("node_2", is_loaded=False)
+        stream.reset(ResetCode.REFUSED, "engine_not_ready")
+        following = await other.session.next_stream()
+        if streams:
+            following.stream_all("x")
+        else:
+            following.answer_json({"choices": []})
+        status, _, body = await client.answer()
+        assert status == 200
+        assert (b"[DONE]" in body) is streams
+        postings = await world.books.wait_for(1)
+        assert [posting.node_id for posting in postings] == ["node_2"]
+
+
+async def test_a_load_that_fails_everywhere_is_one_clear_error(make_world):
+    async with make_world(HASTY) as world:
+        node = world.node(is_loaded=False)
+        plain, stream = await world.client(), await world.client()
+        plain.send(world.chat(stream=False))
+        waiting = await node.session.next_stream()
+        waiting.reset(ResetCode.REFUSED, "engine_not_ready")
+        status, headers, body = await plain.answer()
+        assert (status, headers["retry-after"]) == (503, "5")
+        assert json.loads(body)["error"]["code"] == "node_unavailable"
+        stream.send(world.chat())
+        waiting = await node.session.next_stream()
+        assert (await stream.head())[0] == 200
+        assert await stream.chunk() == b": keep-alive\n\n"
+        waiting.reset(ResetCode.REFUSED, "engine_not_ready")
+        events = [e for e in (await stream.rest()).split(b"\n\n") if e and not e.startswith(b":")]
+        assert len(events) == 1
+        assert b'"node_unavailable"' in events[0]

@@ -91,13 +91,13 @@ async def test_a_broken_link_shows_in_the_candidate(registry):
 async def test_reservations_count_and_outlive_the_session(registry):
     node = live()
     registry.add(node, offers("a"))
-    registry.reserve("node_1")
-    registry.reserve("node_1")
+    registry.reserve("node_1", "a")
+    registry.reserve("node_1", "b")
     registry.remove("node_1", node)
-    registry.release("node_1")
+    registry.release("node_1", "b")
     registry.add(live(), offers("a"))
     assert registry.candidates("a", "org_1")[0].in_flight == 1
-    registry.release("node_1")
+    registry.release("node_1", "a")
     assert registry.facts("node_1").in_flight == 0
 
 
@@ -105,7 +105,7 @@ CHANGES = {
     "a new offer": lambda registry, node: registry.update(node.node_id, offers("b")),
     "serving no more": lambda registry, node: registry.set_serving(node.node_id, False),
     "gone": lambda registry, node: registry.remove(node.node_id, node),
-    "a place free": lambda registry, node: registry.release(node.node_id),
+    "a place free": lambda registry, node: registry.release(node.node_id, "a"),
     "linked again": lambda registry, node: node and registry.changed(),
     "another node": lambda registry, node: node and registry.add(live("node_2"), offers("a")),
 }
@@ -115,7 +115,7 @@ CHANGES = {
 async def test_every_waiter_hears_of_a_change(registry, change):
     node = live()
     registry.add(node, offers("a"))
-    registry.reserve("node_1")
+    registry.reserve("node_1", "a")
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         for _ in range(3):
             tasks.create_task(registry.wait_for_change())
@@ -130,3 +130,40 @@ async def test_a_status_is_shown_and_wakes_nobody(registry):
     registry.add(live(), offers("a"))
     registry.set_status("node_1", Status(running=1, waiting=3))
     assert registry.facts("node_1").status.waiting == 3
+
+
+def offer(name, **of):
+    return ModelOffer(id=name, engine="e", routes=(), **of)
+
+
+def told(*models, slots=4):
+    return offers(slots=slots).model_copy(update={"models": models})
+
+
+async def test_requests_are_counted_for_each_engine_where_the_node_tells_them_apart(registry):
+    models = (
+        offer("a", slots=2),
+        offer("a-pirate", slots=2, base="a"),
+        offer("b", slots=3, is_loaded=False),
+        offer("old"),
+    )
+    registry.add(live(), told(*models))
+    registry.reserve("node_1", "a")
+    registry.reserve("node_1", "a")
+    registry.reserve("node_1", "b")
+
+    def seen(model):
+        (candidate,) = registry.candidates(model, "org_1")
+        return candidate.in_flight, candidate.slots, candidate.group
+
+    assert seen("a") == seen("a-pirate") == (2, 2, "a")
+    assert seen("b") == (1, 3, "b")
+    assert seen("old") == (3, 4, "old")
+    assert registry.facts("node_1").in_flight == 3
+
+
+async def test_a_model_is_described_by_a_node_that_has_it_loaded(registry):
+    registry.add(live("node_1"), told(offer("a", is_loaded=False, context_tokens=1)))
+    registry.add(live("node_2"), told(offer("a", context_tokens=2)))
+    registry.add(live("node_3"), told(offer("a", is_loaded=False, context_tokens=3)))
+    assert [each.context_tokens for each in registry.models("org_1")] == [2]
