@@ -34,8 +34,10 @@ EXIT_CODES: Final[dict[int, str]] = {
 """After sysexits.h where it has one; `byoi help exit-codes` and the documentation show these."""
 
 COMMANDS: Final = (
+    "bench",
     "config",
     "demo",
+    "devices",
     "engines",
     "enroll",
     "help",

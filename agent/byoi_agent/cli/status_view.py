@@ -28,7 +28,7 @@ def status_view(report: StatusReport, now: float | None = None) -> RenderableTyp
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, text in lines_of(report, time.time() if now is None else now):
-        grid.add_row(name, Text(_printable(text)))
+        grid.add_row(name, Text(printable(text)))
     return Group(grid, *_warnings(report))
 
 
@@ -111,8 +111,8 @@ def _journal(unit: str | None) -> str:
     return f"in the journal of {unit}" if unit else "on standard error alone"
 
 
-def _printable(text: str) -> str:
-    """Why a link ended may be the console's own words, which shall not steer a terminal."""
+def printable(text: str) -> str:
+    """Others' words (a console's, a process' name), which shall not steer a terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
