@@ -52,8 +52,9 @@ class LoadWatch:
     """Sole owner of the peaks of engines that run.
 
     A load is written down as soon as its engine has answered, and again when its peak has grown:
-    whatever ends the node, the last peak is on the disk. `predict` is None for what cannot be
-    reckoned; then nothing is learnt of it.
+    whatever ends the node, the last peak is on the disk. Less than was reckoned proves nothing
+    until the engine has worked: much of what it took is touched by the first long prompt only.
+    `predict` is None for what cannot be reckoned; then nothing is learnt of it.
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class LoadWatch:
                     continue  # while it loads it may hold things twice; the peak remembers that
                 self._loads[pid] = self._begun(engine)
             if (load := self._loads[pid]) is not None:
-                size = await self._size_of(pid, load.prediction)
-                self._learn(load, size)
+                size = await self._size_of(pid, load.prediction) or 0
+                load.peak_bytes = max(load.peak_bytes, size)
+                if load.peak_bytes > load.prediction.predicted_bytes or _has_worked(engine, load):
+                    self._learn(load)
 
     async def _size_of(self, pid: int, prediction: Prediction) -> int | None:
         if not prediction.is_on_devices:
@@ -112,8 +115,7 @@ class LoadWatch:
         expected = said.applied(prediction.predicted_bytes)
         return _Load(prediction, expected, self._clock.wall())
 
-    def _learn(self, load: _Load, size: int | None) -> None:
-        load.peak_bytes = max(load.peak_bytes, size or 0)
+    def _learn(self, load: _Load) -> None:
         if load.peak_bytes <= load.told_bytes * GROWTH:
             return
         is_first, load.told_bytes = load.told_bytes == 0, load.peak_bytes
@@ -129,6 +131,12 @@ class LoadWatch:
                     "measured_bytes": load.peak_bytes,
                 },
             )
+
+
+def _has_worked(engine: EngineView, load: _Load) -> bool:
+    """Whether it has read as much as a request may bring; one that does not count never has."""
+    read = None if engine.load is None else engine.load.prompt_tokens
+    return read is not None and read >= load.prediction.key.context_tokens
 
 
 def _on_host(pid: int) -> int | None:

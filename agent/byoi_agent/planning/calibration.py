@@ -3,7 +3,9 @@
 An estimate is corrected by what was seen of the same load, and where there is nothing of it yet, by
 its relatives: the same model in another size, the same version with another model, the same engine.
 Each level pulls the factor of the one above towards its own median, the more the oftener it was
-seen; a median since one load among others that ran beside something large must not count.
+seen; a median, so that one odd load among others does not count. Downwards it is more careful: a
+load may not have had its longest prompt yet, so there the one that took most counts, as long as it
+took less than reckoned.
 """
 
 from __future__ import annotations
@@ -122,10 +124,9 @@ class Corrections:
             if not near:
                 continue
             usual, doubt = median(one.ratio for one in near), _DOUBT[basis]
-            target = usual
-            if basis == "model" and predicted_bytes:
-                followed = _on_line(near, predicted_bytes)
-                target, doubt = (usual, doubt) if followed is None else (followed, _DOUBT_OF_LINE)
+            target = _careful(usual, max(one.ratio for one in near))
+            if basis == "model" and predicted_bytes and (line := _on_line(near, predicted_bytes)):
+                target, doubt = line, _DOUBT_OF_LINE
             factor = _between(found.factor, _bounded(target), len(near) / (len(near) + doubt))
             found = Correction(factor, len(near), usual - 1, basis)
         return found
@@ -221,6 +222,14 @@ def _on_line(near: Sequence[Observation], predicted_bytes: int) -> float | None:
     if not slopes:
         return None
     slope = median(slopes)
-    start = median(one.measured_bytes - slope * one.predicted_bytes for one in near)
-    measured = start + slope * predicted_bytes
-    return measured / predicted_bytes if measured > 0 else None
+    starts = [one.measured_bytes - slope * one.predicted_bytes for one in near]
+    usual, most = (
+        (start + slope * predicted_bytes) / predicted_bytes
+        for start in (median(starts), max(starts))
+    )
+    return _careful(usual, most) if usual > 0 else None
+
+
+def _careful(usual: float, most: float) -> float:
+    """What to correct by: upwards as usual, downwards by the one that took most."""
+    return usual if usual >= 1 else min(1.0, most)

@@ -8,7 +8,7 @@ import pytest
 from byoi_agent.engine import load_watch
 from byoi_agent.engine.kept_loads import KeptLoads
 from byoi_agent.engine.load_watch import LoadWatch, Prediction
-from byoi_agent.engine.view import EngineView
+from byoi_agent.engine.view import EngineLoad, EngineView
 from byoi_agent.hardware.devices import DeviceProcess, DeviceReading
 from byoi_agent.planning.calibration import Key
 
@@ -105,6 +105,18 @@ async def test_the_next_run_is_another_load_and_expects_what_the_first_took(watc
     assert seen(kept) == [120, 121]
     said = kept.corrections.seen[KEY][1].expected_bytes
     assert 112 * MIB < said < 121 * MIB
+
+
+async def test_less_than_reckoned_proves_nothing_until_the_engine_has_worked(watched, kept):
+    watch = watched()
+    watched.sizes[10] = 80 * MIB
+    for load in (None, EngineLoad(), EngineLoad(prompt_tokens=2047)):
+        watch.look([replace(READY, load=load)], ())
+        await watch.measure()
+        assert seen(kept) == []
+    watch.look([replace(READY, load=EngineLoad(prompt_tokens=2048))], ())
+    await watch.measure()
+    assert seen(kept) == [80]
 
 
 async def test_of_what_cannot_be_reckoned_nothing_is_learnt(watched, kept):

@@ -85,6 +85,22 @@ def test_one_wild_load_among_others_moves_nothing():
     assert wild == pytest.approx(calm, rel=0.01)
 
 
+def test_downwards_the_load_that_took_most_counts():
+    assert seen(*[(KEY, 1, 0.5)] * 5, (KEY, 1, 0.9)).of(KEY).factor == pytest.approx(0.9, rel=0.02)
+
+
+def test_more_than_reckoned_once_ends_a_correction_downwards():
+    assert seen(*[(KEY, 1, 0.5)] * 5, (KEY, 1, 1.5)).of(KEY).factor == pytest.approx(1)
+
+
+def test_along_a_line_too_the_load_that_took_most_counts():
+    sizes = {size: replace(KEY, context_tokens=1024 * size) for size in (1, 2, 4, 8)}
+    calm = [(key, size, size - 0.5) for size, key in sizes.items()]
+    wanted = replace(KEY, context_tokens=512)
+    found = seen(*calm, (sizes[8], 8, 7.8)).of(wanted, 8 * GIB)
+    assert found.applied(8 * GIB) == pytest.approx(7.8 * GIB, rel=0.02)
+
+
 def test_an_engines_own_part_is_the_same_in_every_size():
     """Each load takes half a GiB beside what was reckoned: no one factor would fit them all."""
     sizes = {size: replace(KEY, context_tokens=1024 * size) for size in (1, 2, 4)}
