@@ -40,13 +40,15 @@ class Limits:
     """Times in seconds.
 
     `rest`: how long nobody must have used a model for it to give way, so that a conversation's next
-    request finds it. `patience`, `turn`: see above. The back-off is that of loads that fail;
+    request finds it. `patience`, `turn`: see above. `closing`: what a request gets to be heard of
+    that began just before nothing could begin any more. The back-off is that of loads that fail;
     `stable` is how long a model must have been loaded for its earlier failures to be forgotten.
     """
 
     rest_seconds: float = 1.0
     patience_seconds: float = 5.0
     turn_seconds: float = 20.0
+    closing_seconds: float = 0.1
     stable_seconds: float = 600.0
     first_back_off_seconds: float = 1.0
     last_back_off_seconds: float = 300.0
@@ -164,6 +166,11 @@ class _Desk:
         self.commands: list[Command] = []
         self._now = now
         self._limits = limits
+        self._closing = {
+            one.model.key
+            for one in state.residents.values()
+            if isinstance(one.place, Loaded) and one.place.closes
+        }
 
     def hear(self, event: Event) -> None:
         """What the event changes by itself."""
@@ -263,10 +270,8 @@ class _Desk:
         self._put(one)
         must_go = one.is_retired or excess(one.model.loaded, self.budget)
         match one.place:
-            case Loading() if one.is_retired:
-                self._unload(one, "stop")
-            case Loaded() if one.is_retired and not one.running:
-                self._unload(one, "stop")
+            case Loading() | Loaded() if one.is_retired:
+                self._send_away([one])
             case Asleep() if must_go:
                 self._unload(one, "stop")
 
@@ -278,7 +283,7 @@ class _Desk:
                 over = excess(one.model.loaded, self.budget)
                 return Out() if over is None else Unfit(f"it needs {over}")
             case Loaded(since):
-                return Loaded(since, closes=one.is_retired)  # who else must go is found anew
+                return Loaded(since)  # who must go is found anew each time
             case _:
                 return one.place
 
@@ -330,10 +335,11 @@ class _Desk:
 
     def _send_away(self, ones: Iterable[Resident]) -> None:
         for one in ones:
-            if isinstance(one.place, Loaded) and one.running:
+            may_begin = one.waiting > 0 and one.model.key not in self._closing
+            if isinstance(one.place, Loaded) and (one.running or may_begin):
                 self._put(replace(one, place=replace(one.place, closes=True)))
             else:
-                self._unload(one, self._how(one))
+                self._unload(one, "stop" if one.is_retired else self._how(one))
 
     def _unload(self, one: Resident, how: How) -> None:
         self._put(replace(one, place=Leaving(how)))
@@ -361,6 +367,8 @@ class _Desk:
         times = [one.idle_unload_at for one in all_of_them]
         times += [one.place.until for one in all_of_them if isinstance(one.place, Failed)]
         for other in all_of_them:
+            if isinstance(other.place, Loaded) and other.place.closes and not other.running:
+                times.append(self._now + self._limits.closing_seconds)
             if other.is_wanted and other.waiting:
                 times += [self._gives_way_at(one, other) for one in all_of_them]
         later = [at for at in times if at is not None and at > self._now]

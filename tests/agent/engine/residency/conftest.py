@@ -47,6 +47,49 @@ news = st.one_of(
 )
 
 
+class Node:
+    """A residency whose engines do what a test says, and a clock."""
+
+    def __init__(self, *models, memory=10, **budget):
+        self.now, self.state = 1000.0, State()
+        self.budget = {"memory": memory, **budget}
+        self.configure(*models)
+
+    def tell(self, event, *, at=None):
+        self.now = self.now if at is None else at
+        self.state, commands = m.step(self.state, event, self.now, LIMITS)
+        self.wake_at = next((each.at for each in commands if isinstance(each, m.WakeAt)), None)
+        self.orders = [each for each in commands if not isinstance(each, m.WakeAt)]
+        return self.orders
+
+    def configure(self, *models, **budget):
+        self.budget = {**self.budget, **budget}
+        return self.tell(m.Configured(models, self.budget))
+
+    def demand(self, key, running=0, waiting=0):
+        return self.tell(m.Demanded(key, running, waiting))
+
+    def load(self, key):
+        """Have somebody ask, load it, answer, and rest."""
+        assert m.Load(key) in self.demand(key, waiting=1)
+        self.tell(m.Served(key))
+        self.demand(key)
+
+    def put_to_sleep(self, key):
+        self.load(key)
+        self.tell(m.Held(key, 0.0))
+        self.tell(m.Gone(key, is_asleep=True))
+
+    def after(self, seconds):
+        return self.tell(m.Woke(), at=self.now + seconds)
+
+    def place(self, key):
+        return self.state.residents[key].place
+
+    def one(self, key):
+        return self.state.residents[key]
+
+
 class World:
     """Engines and clients that do what is drawn, and what must hold whatever they do."""
 
@@ -142,6 +185,12 @@ class World:
         if self.wake_at is not None:
             self.now = max(self.now, self.wake_at)
             self.tell(m.Woke())
+
+
+@pytest.fixture
+def make():
+    """Make one of models and of memory."""
+    return Node
 
 
 @pytest.fixture(scope="session")

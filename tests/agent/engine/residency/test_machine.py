@@ -18,49 +18,11 @@ def sleeper(key, size=10, host=10, **facts):
     return model(key, size, asleep={"host": host}, **facts)
 
 
-class Node:
-    """A residency whose engines do what a test says, and a clock."""
-
-    def __init__(self, *models, memory=10, **budget):
-        self.now, self.state = 1000.0, r.State()
-        self.budget = {"memory": memory, **budget}
-        self.configure(*models)
-
-    def tell(self, event, *, at=None):
-        self.now = self.now if at is None else at
-        self.state, commands = m.step(self.state, event, self.now, LIMITS)
-        self.wake_at = next((each.at for each in commands if isinstance(each, m.WakeAt)), None)
-        self.orders = [each for each in commands if not isinstance(each, m.WakeAt)]
-        return self.orders
-
-    def configure(self, *models, **budget):
-        self.budget = {**self.budget, **budget}
-        return self.tell(m.Configured(models, self.budget))
-
-    def demand(self, key, running=0, waiting=0):
-        return self.tell(m.Demanded(key, running, waiting))
-
-    def load(self, key):
-        """Have somebody ask, load it, answer, and rest."""
-        assert m.Load(key) in self.demand(key, waiting=1)
-        self.tell(m.Served(key))
-        self.demand(key)
-
-    def after(self, seconds):
-        return self.tell(m.Woke(), at=self.now + seconds)
-
-    def place(self, key):
-        return self.state.residents[key].place
-
-    def one(self, key):
-        return self.state.residents[key]
-
-
 # Loading
 
 
-def test_what_is_asked_for_is_loaded():
-    node = Node(model("a"))
+def test_what_is_asked_for_is_loaded(make):
+    node = make(model("a"))
     assert node.orders == []
     assert node.demand("a", waiting=1) == [m.Load("a")]
     assert node.demand("a", waiting=2) == []
@@ -68,8 +30,8 @@ def test_what_is_asked_for_is_loaded():
     assert node.place("a") == r.Loaded(1000.0)
 
 
-def test_with_the_node_the_most_important_are_loaded_as_far_as_they_fit():
-    node = Node(
+def test_with_the_node_the_most_important_are_loaded_as_far_as_they_fit(make):
+    node = make(
         model("low", loads_at_start=True, priority=1),
         model("high", loads_at_start=True, priority=9),
         model("other"),
@@ -78,8 +40,8 @@ def test_with_the_node_the_most_important_are_loaded_as_far_as_they_fit():
     assert node.place("low") == r.Out()
 
 
-def test_what_loads_with_the_node_comes_back_once_there_is_room():
-    node = Node(model("a", loads_at_start=True), model("b"))
+def test_what_loads_with_the_node_comes_back_once_there_is_room(make):
+    node = make(model("a", loads_at_start=True), model("b"))
     node.tell(m.Served("a"))
     node.demand("b", waiting=1)
     assert node.after(LIMITS.rest_seconds) == [m.Unload("a")]
@@ -90,15 +52,15 @@ def test_what_loads_with_the_node_comes_back_once_there_is_room():
     assert node.tell(m.Gone("b")) == [m.Load("a")]
 
 
-def test_what_does_not_fit_even_alone_is_refused_at_once():
-    node = Node(model("a", 2 * 1024**3), memory=1024**3)
+def test_what_does_not_fit_even_alone_is_refused_at_once(make):
+    node = make(model("a", 2 * 1024**3), memory=1024**3)
     assert node.demand("a", waiting=1) == []
     assert node.place("a") == r.Unfit("it needs 2.0 GiB of memory, of which there is 1.0 GiB")
     assert node.configure(model("a", 1024**3)) == [m.Load("a")]
 
 
-def test_of_two_that_wait_the_more_important_comes_first_then_the_longer_waiting():
-    node = Node(model("x"), model("a"), model("b"), model("c", priority=60))
+def test_of_two_that_wait_the_more_important_comes_first_then_the_longer_waiting(make):
+    node = make(model("x"), model("a"), model("b"), model("c", priority=60))
     node.load("x")
     node.demand("b", waiting=1)
     node.tell(m.Demanded("a", 0, 1), at=1000.1)
@@ -111,8 +73,8 @@ def test_of_two_that_wait_the_more_important_comes_first_then_the_longer_waiting
     assert node.tell(m.Gone("c")) == [m.Load("b")]
 
 
-def test_news_of_what_nobody_knows_or_expects_is_no_news():
-    node = Node(model("a"))
+def test_news_of_what_nobody_knows_or_expects_is_no_news(make):
+    node = make(model("a"))
     before = node.state
     for event in (m.Served("a"), m.Gone("a"), m.Broke("a", "x"), m.Served("none"), m.Woke()):
         assert (node.tell(event), node.state) == ([], before)
@@ -121,8 +83,8 @@ def test_news_of_what_nobody_knows_or_expects_is_no_news():
 # Giving way
 
 
-def test_the_longest_unused_of_the_least_important_gives_way():
-    node = Node(model("a"), model("b"), model("c", priority=60), model("d"), memory=30)
+def test_the_longest_unused_of_the_least_important_gives_way(make):
+    node = make(model("a"), model("b"), model("c", priority=60), model("d"), memory=30)
     for key in ("c", "b", "a"):
         node.load(key)
         node.now += 10
@@ -130,8 +92,8 @@ def test_the_longest_unused_of_the_least_important_gives_way():
     assert node.tell(m.Gone("b")) == [m.Load("d")]
 
 
-def test_as_few_give_way_as_are_needed():
-    node = Node(model("small", 2), model("large", 8), model("x", 8))
+def test_as_few_give_way_as_are_needed(make):
+    node = make(model("small", 2), model("large", 8), model("x", 8))
     node.load("small")
     node.now += 1
     node.load("large")
@@ -140,16 +102,16 @@ def test_as_few_give_way_as_are_needed():
     assert node.place("small") == r.Loaded(1000.0)
 
 
-def test_what_was_just_used_rests_before_it_gives_way():
-    node = Node(model("a"), model("b"))
+def test_what_was_just_used_rests_before_it_gives_way(make):
+    node = make(model("a"), model("b"))
     node.load("a")
     assert node.demand("b", waiting=1) == []
     assert node.wake_at == node.now + LIMITS.rest_seconds
     assert node.after(LIMITS.rest_seconds) == [m.Unload("a")]
 
 
-def test_what_is_in_use_never_gives_way_to_what_is_less_important():
-    node = Node(model("a", priority=60), model("b"))
+def test_what_is_in_use_never_gives_way_to_what_is_less_important(make):
+    node = make(model("a", priority=60), model("b"))
     node.load("a")
     node.demand("a", running=1)
     node.demand("b", waiting=1)
@@ -157,8 +119,8 @@ def test_what_is_in_use_never_gives_way_to_what_is_less_important():
     assert node.after(1e6) == []
 
 
-def test_what_is_in_use_ends_its_requests_for_what_is_more_important():
-    node = Node(model("a"), model("b", priority=60))
+def test_what_is_in_use_ends_its_requests_for_what_is_more_important(make):
+    node = make(model("a"), model("b", priority=60))
     node.load("a")
     node.demand("a", running=2, waiting=1)
     node.demand("b", waiting=1)
@@ -174,8 +136,8 @@ def test_what_is_in_use_ends_its_requests_for_what_is_more_important():
     assert node.tell(m.Gone("b")) == [m.Load("a")]
 
 
-def test_two_in_use_that_do_not_fit_take_turns():
-    node = Node(model("a"), model("b"))
+def test_two_in_use_that_do_not_fit_take_turns(make):
+    node = make(model("a"), model("b"))
     node.load("a")
     node.demand("a", running=1)
     node.demand("b", waiting=1)
@@ -192,8 +154,18 @@ def test_two_in_use_that_do_not_fit_take_turns():
     assert node.place("b") == r.Loaded(1020.0, closes=True)
 
 
-def test_it_opens_again_when_nobody_waits_for_its_memory_any_more():
-    node = Node(model("a"), model("b", priority=60))
+def test_a_request_that_just_began_is_heard_of_before_it_closes_for_good(make):
+    node = make(model("a"), model("b", priority=60))
+    node.load("a")
+    node.demand("a", waiting=1)
+    node.demand("b", waiting=1)
+    assert node.after(LIMITS.patience_seconds) == []
+    assert node.wake_at == node.now + LIMITS.closing_seconds
+    assert node.after(LIMITS.closing_seconds) == [m.Unload("a")]
+
+
+def test_it_opens_again_when_nobody_waits_for_its_memory_any_more(make):
+    node = make(model("a"), model("b", priority=60))
     node.load("a")
     node.demand("a", running=1)
     node.demand("b", waiting=1)
@@ -202,8 +174,8 @@ def test_it_opens_again_when_nobody_waits_for_its_memory_any_more():
     assert node.place("a") == r.Loaded(1000.0)
 
 
-def test_memory_on_its_way_to_one_is_not_given_to_another():
-    node = Node(model("a"), model("b", priority=60), model("c", 5), memory=12)
+def test_memory_on_its_way_to_one_is_not_given_to_another(make):
+    node = make(model("a"), model("b", priority=60), model("c", 5), memory=12)
     node.load("a")
     node.demand("b", waiting=1)
     node.after(LIMITS.rest_seconds)
@@ -212,8 +184,8 @@ def test_memory_on_its_way_to_one_is_not_given_to_another():
     assert node.tell(m.Gone("a")) == [m.Load("b")]
 
 
-def test_what_is_loading_is_let_load():
-    node = Node(model("a"), model("b", priority=60))
+def test_what_is_loading_is_let_load(make):
+    node = make(model("a"), model("b", priority=60))
     node.demand("a", waiting=1)
     node.demand("b", waiting=1)
     assert (node.after(1e6), node.place("a")) == ([], r.Loading(1000.0))
@@ -222,8 +194,8 @@ def test_what_is_loading_is_let_load():
 # Idle
 
 
-def test_what_nobody_asked_for_so_long_is_unloaded_and_stays_so():
-    node = Node(model("a", loads_at_start=True, idle_unload_seconds=60.0))
+def test_what_nobody_asked_for_so_long_is_unloaded_and_stays_so(make):
+    node = make(model("a", loads_at_start=True, idle_unload_seconds=60.0))
     node.tell(m.Served("a"))
     assert node.wake_at == 1060.0
     assert node.after(60) == [m.Unload("a")]
@@ -234,8 +206,8 @@ def test_what_nobody_asked_for_so_long_is_unloaded_and_stays_so():
 # Failing
 
 
-def test_a_load_that_fails_backs_off_and_others_have_the_memory():
-    node = Node(model("a"), model("b"))
+def test_a_load_that_fails_backs_off_and_others_have_the_memory(make):
+    node = make(model("a"), model("b"))
     node.demand("a", waiting=1)
     assert node.tell(m.Broke("a", "no memory")) == [m.Unload("a", "stop", 0.0)]
     node.tell(m.Gone("a"))
@@ -245,8 +217,8 @@ def test_a_load_that_fails_backs_off_and_others_have_the_memory():
 
 
 @pytest.mark.parametrize(("served", "until"), [(1.0, 2.0), (LIMITS.stable_seconds, 1.0)])
-def test_failures_add_up_until_it_has_served_for_long(served, until):
-    node = Node(model("a"))
+def test_failures_add_up_until_it_has_served_for_long(make, served, until):
+    node = make(model("a"))
     for _ in range(2):
         node.demand("a", waiting=1)
         node.tell(m.Served("a"))
@@ -259,8 +231,8 @@ def test_failures_add_up_until_it_has_served_for_long(served, until):
     assert node.one("a").attempts == (2 if until == 2.0 else 1)
 
 
-def test_it_is_tried_again_after_its_time_and_never_waits_beyond_the_limit():
-    node = Node(model("a"))
+def test_it_is_tried_again_after_its_time_but_never_waits_beyond_the_limit(make):
+    node = make(model("a"))
     for expected in (1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300):
         node.demand("a", waiting=1)
         node.tell(m.Broke("a", "x"))
@@ -270,8 +242,8 @@ def test_it_is_tried_again_after_its_time_and_never_waits_beyond_the_limit():
         node.demand("a")
 
 
-def test_what_only_the_owner_can_mend_is_not_tried_again_until_he_says_so():
-    node = Node(model("a"))
+def test_what_only_the_owner_can_mend_is_not_tried_again_until_he_says_so(make):
+    node = make(model("a"))
     node.demand("a", waiting=1)
     node.tell(m.Broke("a", "wrong hash", is_final=True))
     node.tell(m.Gone("a"))
@@ -283,8 +255,8 @@ def test_what_only_the_owner_can_mend_is_not_tried_again_until_he_says_so():
 # The owner
 
 
-def test_its_owner_takes_its_memory_and_gives_it_back():
-    node = Node(model("a"))
+def test_its_owner_takes_its_memory_and_gives_it_back(make):
+    node = make(model("a"))
     node.load("a")
     assert node.tell(m.Held("a", 5.0)) == [m.Unload("a", "stop", 5.0)]
     node.tell(m.Gone("a"))
@@ -293,8 +265,8 @@ def test_its_owner_takes_its_memory_and_gives_it_back():
     assert node.tell(m.Held("a", 0.0)) == [m.Unload("a", "stop", 0.0)]
 
 
-def test_what_holds_no_memory_can_be_held_as_well():
-    node = Node(model("a"))
+def test_what_holds_no_memory_can_be_held_as_well(make):
+    node = make(model("a"))
     assert node.tell(m.Held("a", 5.0)) == []
     assert node.one("a").is_held
     node.tell(m.Released("a"))
@@ -303,8 +275,8 @@ def test_what_holds_no_memory_can_be_held_as_well():
     assert not node.one("a").wants_in  # its owner woke it once, it is not loaded with the node
 
 
-def test_less_memory_sends_away_what_is_least_important_even_in_use():
-    node = Node(model("a"), model("b", priority=60), model("c"), memory=30)
+def test_less_memory_sends_away_what_is_least_important_even_in_use(make):
+    node = make(model("a"), model("b", priority=60), model("c"), memory=30)
     for key in ("a", "b", "c"):
         node.load(key)
     node.demand("a", running=1)
@@ -317,16 +289,16 @@ def test_less_memory_sends_away_what_is_least_important_even_in_use():
     assert node.demand("a") == [m.Unload("a")]
 
 
-def test_one_that_turns_out_larger_is_counted_so():
-    node = Node(model("a", 5), model("b", 5))
+def test_one_that_turns_out_larger_is_counted_so(make):
+    node = make(model("a", 5), model("b", 5))
     node.load("a")
     node.now += 1
     node.load("b")
     assert node.configure(model("a", 7), model("b", 5)) == [m.Unload("a")]
 
 
-def test_another_engine_takes_its_place_once_its_requests_have_ended():
-    node = Node(model("a"), model("b"), memory=20)
+def test_another_engine_takes_its_place_once_its_requests_have_ended(make):
+    node = make(model("a"), model("b"), memory=20)
     node.load("a")
     node.load("b")
     node.demand("a", running=1)
@@ -340,8 +312,8 @@ def test_another_engine_takes_its_place_once_its_requests_have_ended():
     assert not node.one("a").is_retired
 
 
-def test_what_the_settings_have_no_more_goes_once_its_requests_have_ended():
-    node = Node(model("a"), model("b"), model("c"), memory=20)
+def test_what_the_settings_have_no_more_goes_once_its_requests_have_ended(make):
+    node = make(model("a"), model("b"), model("c"), memory=20)
     node.load("a")
     node.demand("a", running=1)
     node.demand("b", waiting=1)
@@ -353,21 +325,20 @@ def test_what_the_settings_have_no_more_goes_once_its_requests_have_ended():
     assert node.state.residents == {}
 
 
-def test_what_comes_back_into_the_settings_in_time_stays():
-    node = Node(model("a"))
+def test_what_comes_back_into_the_settings_in_time_stays(make):
+    node = make(model("a"))
     node.load("a")
     node.demand("a", running=1)
     node.configure()
     node.configure(model("a", priority=7))
-    assert node.place("a") == r.Loaded(1000.0)
-    assert node.one("a").model.priority == 7
+    assert (node.place("a"), node.one("a").model.priority) == (r.Loaded(1000.0), 7)
 
 
 # Asleep
 
 
-def test_what_can_sleep_sleeps_and_wakes():
-    node = Node(sleeper("a"), model("b"), host=10)
+def test_what_can_sleep_sleeps_and_wakes(make):
+    node = make(sleeper("a"), model("b"), host=10)
     node.load("a")
     node.demand("b", waiting=1)
     assert node.after(LIMITS.rest_seconds) == [m.Unload("a", "sleep")]
@@ -380,53 +351,45 @@ def test_what_can_sleep_sleeps_and_wakes():
     assert node.tell(m.Gone("b")) == [m.Load("a")]
 
 
-def test_where_the_host_has_no_room_for_sleepers_they_are_stopped():
-    node = Node(sleeper("a"), model("b"), host=9)
+def test_where_the_host_has_no_room_for_sleepers_they_are_stopped(make):
+    node = make(sleeper("a"), model("b"), host=9)
     node.load("a")
     node.demand("b", waiting=1)
     assert node.after(LIMITS.rest_seconds) == [m.Unload("a", "stop")]
 
 
-def test_a_sleeper_that_dies_is_out():
-    node = Node(sleeper("a"), host=10)
-    node.load("a")
-    node.tell(m.Held("a", 0.0))
-    node.tell(m.Gone("a", is_asleep=True))
+def test_a_sleeper_that_dies_is_out(make):
+    node = make(sleeper("a"), host=10)
+    node.put_to_sleep("a")
     node.tell(m.Gone("a"))
     assert node.place("a") == r.Out()
 
 
-def asleep(node, key):
-    node.load(key)
-    node.tell(m.Held(key, 0.0))
-    node.tell(m.Gone(key, is_asleep=True))
-
-
-def test_less_memory_of_the_host_stops_sleepers():
-    node = Node(sleeper("a"), sleeper("b"), memory=20, host=20)
-    asleep(node, "a")
+def test_less_memory_of_the_host_stops_sleepers(make):
+    node = make(sleeper("a"), sleeper("b"), memory=20, host=20)
+    node.put_to_sleep("a")
     node.now += 1
-    asleep(node, "b")
+    node.put_to_sleep("b")
     assert node.configure(sleeper("a"), sleeper("b"), host=10) == [m.Unload("a")]
 
 
-def test_a_sleeper_that_has_no_place_to_wake_to_is_stopped():
-    node = Node(sleeper("a"), host=10)
-    asleep(node, "a")
+def test_a_sleeper_that_has_no_place_to_wake_to_is_stopped(make):
+    node = make(sleeper("a"), host=10)
+    node.put_to_sleep("a")
     assert node.configure(sleeper("a"), memory=9) == [m.Unload("a")]
     node.tell(m.Gone("a"))
     assert isinstance(node.place("a"), r.Unfit)
 
 
-def test_a_sleeper_that_the_settings_have_no_more_is_stopped():
-    node = Node(sleeper("a"), host=10)
-    asleep(node, "a")
+def test_a_sleeper_that_the_settings_have_no_more_is_stopped(make):
+    node = make(sleeper("a"), host=10)
+    node.put_to_sleep("a")
     assert node.configure() == [m.Unload("a")]
 
 
-def test_sleepers_give_way_to_what_needs_the_hosts_memory():
-    node = Node(sleeper("a"), r.Model("cpu", {"host": 5}), host=10)
-    asleep(node, "a")
+def test_sleepers_give_way_to_what_needs_the_hosts_memory(make):
+    node = make(sleeper("a"), r.Model("cpu", {"host": 5}), host=10)
+    node.put_to_sleep("a")
     assert node.demand("cpu", waiting=1) == [m.Unload("a")]
     assert node.tell(m.Gone("a")) == [m.Load("cpu")]
 
