@@ -104,6 +104,27 @@ def load(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def hubs() -> ModuleType:
+    """The stand-in for a hub of models, and makers of small models."""
+    name = "fake_hub"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, HERE / "fakes" / "hub.py")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest_asyncio.fixture
+async def hub(hubs, monkeypatch):
+    """A hub that listens; no variable of this machine's leads elsewhere."""
+    for variable in ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.lower(), raising=False)
+    async with hubs.FakeHub() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def nvml() -> ModuleType:
     """The stand-in for NVIDIA's library: how it is built, and machines that it can show."""
     file = HERE / "fakes" / "nvml" / "stand_in.py"

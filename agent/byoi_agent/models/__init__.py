@@ -1,1 +1,1 @@
-"""The models this node may serve and their files on disk; engines ask for them by id."""
+"""The models this node may serve, pulled, looked through and kept; engines ask for them by name."""

@@ -9,20 +9,22 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.errors import ConfigError
+from byoi_agent.models import safetensors
 from byoi_wire.ids import ModelId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from byoi_agent.models.store import Use
 
 _REFUSED: Final = frozenset(
     {".bin", ".ckpt", ".h5", ".joblib", ".msgpack", ".npy", ".npz", ".onnx", ".pickle", ".pkl"}
     | {".pt", ".pth", ".py", ".pyc", ".so", ".sh", ".tar", ".zip"}
 )
-_HEADER_LIMIT_BYTES: Final = 100_000_000  # safetensors' own
 _JSON_LIMIT_BYTES: Final = 64_000_000
 _CONTEXT_FIELDS: Final = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,90}")
@@ -31,7 +33,11 @@ _SNAPSHOT: Final = re.compile(r"models--(?P<owner>[^/]+)--(?P<name>[^/]+)")
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model that is safe to be loaded. `weight_bytes` is what its safetensors files weigh."""
+    """A model that is safe to be loaded. `weight_bytes` is what its safetensors files weigh.
+
+    `runs_own_code` says that the owner has named it as one whose code may run; `use` keeps a pulled
+    one on the disk.
+    """
 
     id: ModelId
     path: Path
@@ -39,6 +45,8 @@ class ModelFolder:
     weight_bytes: int
     created_at: int
     config: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    runs_own_code: bool = False
+    use: Use | None = field(repr=False, compare=False, default=None)
 
     @property
     def architectures(self) -> tuple[str, ...]:
@@ -47,30 +55,22 @@ class ModelFolder:
         return tuple(str(name) for name in given) if isinstance(given, list) else ()
 
 
-def is_folder(model: str) -> bool:
-    """Whether a model was named by its folder rather than by the catalogue's id."""
-    if "/" in model or model.startswith((".", "~")):
-        return True
-    try:
-        return Path(model).is_dir()
-    except OSError:  # no file system takes such a name
-        return False
-
-
-def look_through(folder: Path) -> ModelFolder:
+def look_through(folder: Path, *, allows_code: bool = False) -> ModelFolder:
     """Read what the folder holds, and refuse it unless it is a model and nothing but a model.
+
+    `allows_code` is for the one model whose code, at one commit, the owner has allowed by name.
 
     Raises:
         ConfigError: it is not; the message names the file and what to do.
     """
     try:
-        return _look_through(folder)
+        return _look_through(folder, allows_code=allows_code)
     except OSError as error:
         where = error.filename or folder
         raise ConfigError(f"--model {folder}: {where} cannot be read: {error.strerror}") from error
 
 
-def _look_through(folder: Path) -> ModelFolder:
+def _look_through(folder: Path, *, allows_code: bool) -> ModelFolder:
     try:
         path = folder.expanduser().absolute()
     except RuntimeError as error:
@@ -80,17 +80,16 @@ def _look_through(folder: Path) -> ModelFolder:
     config: dict[str, Any] = {}
     weight_bytes = 0
     for file in _files(path):
-        if file.suffix.lower() in _REFUSED:
+        if file.suffix.lower() in _REFUSED and not (allows_code and file.suffix == ".py"):
             raise ConfigError(
                 f"{file} could hold code, so this model is not served; "
                 "keep its .safetensors and .json files only"
             )
         if file.suffix == ".safetensors":
-            _check_header(file)
+            safetensors.read(file)
             weight_bytes += file.stat().st_size
         elif file.suffix == ".json":
-            content = _json_of(file)
-            _refuse_code(content, file)
+            content = settings_in(file, allows_code=allows_code)
             config = content if file == path / "config.json" else config
     if not config:
         raise ConfigError(f"{path} holds no config.json, so it is no model that vLLM can load")
@@ -103,6 +102,7 @@ def _look_through(folder: Path) -> ModelFolder:
         weight_bytes=weight_bytes,
         created_at=int((path / "config.json").stat().st_mtime),
         config=config,
+        runs_own_code=allows_code,
     )
 
 
@@ -110,6 +110,8 @@ def _files(path: Path) -> Iterator[Path]:
     for entry in sorted(path.rglob("*")):
         if entry.is_symlink() and not entry.exists():
             raise ConfigError(f"{entry} points nowhere; download the model again")
+        if entry.is_symlink() and not _stays(entry, path):
+            raise ConfigError(f"{entry} points out of the model's folder, so it is not served")
         if entry.is_file():
             yield entry
         elif not entry.is_dir():
@@ -118,18 +120,25 @@ def _files(path: Path) -> Iterator[Path]:
             raise ConfigError(f"{entry} points to another folder, so this model is not served")
 
 
-def _check_header(file: Path) -> None:
-    """Eight bytes of length, then so much JSON: what is not that is no safetensors file."""
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        is_sane = 1 < length <= min(_HEADER_LIMIT_BYTES, file.stat().st_size)
-        header = stream.read(length) if is_sane else b""
-    try:
-        is_sane = is_sane and isinstance(json.loads(header), dict)
-    except (ValueError, RecursionError):
-        is_sane = False
-    if not is_sane:
-        raise ConfigError(f"{file} is damaged or no safetensors file; download it again")
+def _stays(link: Path, path: Path) -> bool:
+    """Whether it leads to the model's own folder, or to where Hugging Face's cache puts content."""
+    target, own = link.resolve(), path.resolve()
+    if link.is_dir():
+        return True  # refused below, in other words
+    blobs = own.parents[1] / "blobs"
+    is_snapshot = own.parent.name == "snapshots" and _SNAPSHOT.fullmatch(own.parents[1].name)
+    return target.is_relative_to(own) or bool(is_snapshot and target.parent == blobs)
+
+
+def settings_in(file: Path, *, allows_code: bool = False) -> dict[str, Any]:
+    """What a JSON file of a model says, unless it asks for code or for another model.
+
+    Raises:
+        ConfigError: it does, or is damaged.
+    """
+    content = _json_of(file)
+    _refuse_code(content, file, allows_code=allows_code)
+    return content
 
 
 def _json_of(file: Path) -> dict[str, Any]:
@@ -142,13 +151,13 @@ def _json_of(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _refuse_code(content: Mapping[str, Any], file: Path) -> None:
+def _refuse_code(content: Mapping[str, Any], file: Path, *, allows_code: bool) -> None:
     # Nested too: a processor's or a sub-model's settings are read as well.
     waiting: list[object] = [content]
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
-            if "auto_map" in one:
+            if "auto_map" in one and not (allows_code and _is_own_code(one["auto_map"])):
                 raise ConfigError(
                     f"{file} asks for code of the model's own (auto_map), which is never run here; "
                     "choose a model that vLLM knows by itself"
@@ -161,6 +170,11 @@ def _refuse_code(content: Mapping[str, Any], file: Path) -> None:
             waiting += one.values()
         elif isinstance(one, list):
             waiting += one
+
+
+def _is_own_code(auto_map: object) -> bool:
+    """Whether all of it lies in the model's own folder: two dashes name another repository's."""
+    return "--" not in json.dumps(auto_map)
 
 
 def _name_of(path: Path) -> ModelId:

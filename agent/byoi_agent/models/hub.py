@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 class ModelStore:
     """Sole owner of the folder of models; a folder's name is the digest of what lies in it."""
 
-    def __init__(self, folder: Path, tool: Tool | None = None) -> None:
+    def __init__(
+        self, folder: Path, tool: Tool | None = None, *, may_download: bool = True
+    ) -> None:
         self._folder = folder
+        self._may_download = may_download
         self._tool = tool or Tool.find()
 
     def path_of(self, entry: ModelEntry) -> Path:
@@ -35,10 +38,16 @@ class ModelStore:
         """The model's file, fetched and proven if it was not here.
 
         Raises:
-            ConfigError: what came is not what the catalogue pins; nothing of it is kept.
+            ConfigError: what came is not what the catalogue pins, and nothing of it is kept; or
+                nothing may be fetched.
             InstallError: it could not be fetched; later it may.
         """
         file = self.path_of(entry)
+        if not self._may_download and not _is_there(file):
+            raise ConfigError(
+                f'{entry.id} is not here, and the settings say downloads = "never"; allow them '
+                "once, or serve one of: byoi models list"
+            )
         start = Progress(f"downloading {entry.id}", 0, entry.unpacked_bytes)
 
         async def build(folder: Path) -> None:
@@ -56,6 +65,10 @@ class ModelStore:
             await self._tool.install(requirements, scratch, "--target", str(folder))
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+
+def _is_there(file: Path) -> bool:
+    return file.exists()
 
 
 def _digest(file: Path) -> str:

@@ -130,7 +130,7 @@ async def install_once(
     if _is_there(target):
         return
     _make_room(target)
-    async with _lock(target.with_name(target.name + ".lock"), report, start.phase):
+    async with locked(target.with_name(target.name + ".lock"), report, start.phase):
         if _is_there(target):
             return
         _check_room(target.parent, needed_bytes, start.phase)
@@ -169,7 +169,7 @@ def _begin(target: Path) -> Path:
 
 
 @asynccontextmanager
-async def _lock(path: Path, report: Callable[[Progress], None], phase: str) -> AsyncIterator[None]:
+async def locked(path: Path, report: Callable[[Progress], None], phase: str) -> AsyncIterator[None]:
     """Hold a file's lock; the system lets go of it when the process dies."""
     with path.open("w") as file:
         said = False

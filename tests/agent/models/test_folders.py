@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from byoi_agent.errors import ConfigError
-from byoi_agent.models.folders import is_folder, look_through
+from byoi_agent.models.folders import look_through
 
 CONFIG = {"architectures": ["LlamaForCausalLM"], "max_position_embeddings": 4096}
 
@@ -103,8 +103,12 @@ def test_the_context_may_stand_deeper_and_must_stand_somewhere(model):
 def test_links_may_point_to_files_and_to_nothing_else(model, tmp_path):
     blob = tmp_path / "blob"
     blob.write_bytes(safetensors())
-    (model / "second.safetensors").symlink_to(blob)  # as Hugging Face's cache has it
+    (model / "second.safetensors").symlink_to(model / "model.safetensors")
     assert look_through(model).weight_bytes == 2 * len(safetensors())
+    (model / "third.safetensors").symlink_to(blob)
+    with pytest.raises(ConfigError, match=r"third.safetensors points out of the model's folder"):
+        look_through(model)
+    (model / "third.safetensors").unlink()
     (model / "elsewhere").symlink_to(tmp_path)
     with pytest.raises(ConfigError, match="points to another folder"):
         look_through(model)
@@ -118,11 +122,19 @@ def test_links_may_point_to_files_and_to_nothing_else(model, tmp_path):
         look_through(model)
 
 
-def test_a_snapshot_has_its_repositorys_name(model, tmp_path):
+def test_a_snapshot_of_hugging_faces_cache_has_its_repositorys_name_and_links(model, tmp_path):
     snapshot = tmp_path / "models--owner--Some-Model" / "snapshots" / "0123abcd"
     snapshot.parent.mkdir(parents=True)
     model.rename(snapshot)
+    blobs = snapshot.parents[1] / "blobs"
+    blobs.mkdir()
+    (snapshot / "model.safetensors").rename(blobs / "b1")
+    (snapshot / "model.safetensors").symlink_to("../../blobs/b1")
     assert look_through(snapshot).id == "Some-Model"
+    (tmp_path / "b1").write_bytes(safetensors())
+    (snapshot / "two.safetensors").symlink_to(tmp_path / "b1")
+    with pytest.raises(ConfigError, match="points out"):
+        look_through(snapshot)
 
 
 def test_a_name_that_no_client_could_ask_for_is_refused(model):
@@ -149,7 +161,6 @@ def test_a_model_that_stands_for_another_one_is_refused(model):
 
 
 def test_what_cannot_be_read_or_be_a_folder_is_told(model, monkeypatch):
-    assert not is_folder("m" * 5000)
     with pytest.raises(ConfigError, match="cannot be read: File name too long"):
         look_through(model / ("m" * 5000))
     with pytest.raises(ConfigError, match="no such user's home"):
@@ -167,12 +178,3 @@ def test_a_file_of_settings_that_is_too_large_is_not_read(model, monkeypatch):
     monkeypatch.setattr("byoi_agent.models.folders._JSON_LIMIT_BYTES", 10)
     with pytest.raises(ConfigError, match="too large"):
         look_through(model)
-
-
-def test_a_folder_is_told_from_a_catalogues_id(model, monkeypatch):
-    assert is_folder("./tiny")
-    assert is_folder("~/models/tiny")
-    assert is_folder("/models/tiny")
-    assert not is_folder("smollm2-135m-instruct")
-    monkeypatch.chdir(model.parent)
-    assert is_folder("tiny-model")

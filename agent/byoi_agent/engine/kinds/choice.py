@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.engine.address import EngineAddress
@@ -13,8 +12,10 @@ from byoi_agent.engine.kinds.vllm_releases import build_here, obstacle, release
 from byoi_agent.engine.runtimes import Runtimes
 from byoi_agent.errors import ConfigError
 from byoi_agent.models.catalogue import DEFAULT_MODEL, find
-from byoi_agent.models.folders import is_folder, look_through
+from byoi_agent.models.folders import ModelFolder
 from byoi_agent.models.hub import ModelStore
+from byoi_agent.models.resolve import GgufModel, resolve
+from byoi_agent.models.store import Store
 from byoi_wire.ids import ModelId
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from byoi_agent.engine.kinds.base import EngineKind
     from byoi_agent.engine.kinds.vllm_releases import Release
     from byoi_agent.models.catalogue import ModelEntry
-    from byoi_agent.models.folders import ModelFolder
+    from byoi_agent.models.resolve import Model
 
 _ATTACHED_SLOTS: Final = 8
 _LLAMACPP_SLOTS: Final = 4
@@ -47,9 +48,9 @@ def engine_kind(
         raise ConfigError(f"{settings.engine} takes no adapters; use the engine vllm")
     if settings.engine == "llamacpp":
         return LlamaCpp(
-            find(ModelId(settings.model) if settings.model else DEFAULT_MODEL),
+            _llamacpp_model(settings, paths),
             runtimes=Runtimes(paths.engines_folder),
-            store=ModelStore(paths.models_folder),
+            store=_catalogue_store(settings, paths),
             socket_path=paths.engine_socket,
             slots=settings.slots or _LLAMACPP_SLOTS,
             context_tokens=settings.context_tokens or _LLAMACPP_CONTEXT_TOKENS,
@@ -84,23 +85,47 @@ def vllm_release(engine: str) -> Release:
     return chosen
 
 
-def vllm_model(model: str | None) -> ModelEntry | ModelFolder:
-    """A folder that was looked through, or the catalogue's entry.
+def model_of(settings: Settings, paths: Paths) -> Model:
+    """What the owner's name for the model means; the catalogue's own choice where there is none.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: it means nothing here, or must not be served.
     """
-    if model is not None and is_folder(model):
-        return look_through(Path(model))
-    return find(ModelId(model) if model else DEFAULT_MODEL)
+    if settings.model is None:
+        return find(DEFAULT_MODEL)
+    return resolve(settings.model, Store(paths.models_folder), settings.remote_code)
+
+
+def _llamacpp_model(settings: Settings, paths: Paths) -> ModelEntry | GgufModel:
+    model = model_of(settings, paths)
+    if isinstance(model, ModelFolder):
+        raise ConfigError(
+            f"{settings.model} is safetensors, and llama.cpp reads GGUF; use the engine vllm, or "
+            "pull a GGUF of it"
+        )
+    return model
+
+
+def _vllm_model(settings: Settings, paths: Paths) -> ModelEntry | ModelFolder:
+    model = model_of(settings, paths)
+    if isinstance(model, GgufModel):
+        raise ConfigError(
+            f"{settings.model} is a GGUF, and vLLM is given safetensors here; use the engine "
+            "llamacpp, or pull the model in safetensors"
+        )
+    return model
+
+
+def _catalogue_store(settings: Settings, paths: Paths) -> ModelStore:
+    return ModelStore(paths.models_folder, may_download=settings.downloads == "allowed")
 
 
 def _vllm(settings: Settings, paths: Paths, adapters: tuple[AdapterSetting, ...]) -> Vllm:
     return Vllm(
-        vllm_model(settings.model),
+        _vllm_model(settings, paths),
         vllm_release(settings.engine),
         runtimes=Runtimes(paths.engines_folder),
-        store=ModelStore(paths.models_folder),
+        store=_catalogue_store(settings, paths),
         engines_folder=paths.engines_folder,
         models_folder=paths.models_folder,
         socket_path=paths.engine_socket,

@@ -6,6 +6,7 @@ of its own; see `serve_llamacpp.py` for what runs there.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
@@ -25,6 +26,7 @@ from byoi_agent.engine.process import LaunchSpec
 from byoi_agent.engine.runtimes import RuntimeSpec
 from byoi_agent.engine.view import ServedModel
 from byoi_agent.errors import ConfigError
+from byoi_agent.models.resolve import GgufModel, again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from byoi_wire.usage import Usage
 
 _VERSION: Final = "2026.10.11549"
+_START_SECONDS: Final = 30.0
+_LOAD_BYTES_PER_SECOND: Final = 50_000_000  # weights from a slow disk
 _SOCKET_PATH_BYTES: Final = 100  # Linux allows 107, macOS 103
 _SERVE: Final = Path(__file__).with_name("serve_llamacpp.py")
 _HASHES: Final = (  # one per platform's wheel
@@ -80,11 +84,11 @@ class LlamaCpp(WithoutAdapters, Sleepless):
     version: str | None = _VERSION
     extra_fields = frozenset({"ignore_eos", "min_p", "repeat_penalty", "top_k", "typical_p"})
     counts_all_choices = False  # its usage is the last choice's alone
-    limits = Limits(startup_seconds=30.0, drain_seconds=10.0)
+    uses_gpus = 0
 
     def __init__(
         self,
-        model: ModelEntry,
+        model: ModelEntry | GgufModel,
         *,
         runtimes: Runtimes,
         store: ModelStore,
@@ -103,6 +107,20 @@ class LlamaCpp(WithoutAdapters, Sleepless):
         self._socket_path = socket_path
         self._context_tokens = min(context_tokens, model.context_tokens)
         self._threads = threads or len(_cores())
+        is_file = isinstance(model, GgufModel)
+        self.weight_bytes = model.weight_bytes if is_file else model.unpacked_bytes
+        slowly = self.weight_bytes // _LOAD_BYTES_PER_SECOND
+        self.limits = Limits(startup_seconds=_START_SECONDS + slowly, drain_seconds=10.0)
+        self.offers = (
+            ServedModel(
+                id=model.id,
+                engine_id=model.id,
+                routes=(probes.CHAT, probes.COMPLETIONS, probes.EMBEDDINGS, probes.RESPONSES),
+                context_tokens=self._context_tokens,
+                created_at=model.created_at,
+                features=model.features,
+            ),
+        )
 
     async def prepare(self, report: Callable[[Progress], None]) -> LaunchSpec:
         """Environment and model, fetched if they are not here.
@@ -112,9 +130,15 @@ class LlamaCpp(WithoutAdapters, Sleepless):
             InstallError: something could not be fetched.
         """
         python = await self._runtimes.ensure(RUNTIME, report)
-        file = await self._store.ensure(self._model, report)
+        file = await self._file(report)
         argv = (str(python), "-I", str(_SERVE), json.dumps(self.serve_options(file)))
         return LaunchSpec(argv, {"OMP_WAIT_POLICY": "PASSIVE"}, stop_seconds=5.0)
+
+    async def _file(self, report: Callable[[Progress], None]) -> Path:
+        if isinstance(self._model, GgufModel):
+            await asyncio.to_thread(again, self._model)
+            return self._model.path
+        return await self._store.ensure(self._model, report)
 
     def serve_options(self, file: Path) -> dict[str, Any]:
         """What `serve_llamacpp.py` is told."""
@@ -147,15 +171,7 @@ class LlamaCpp(WithoutAdapters, Sleepless):
             EngineError: no answer, or another than 200.
         """
         await probes.ask(client, "GET", "/health")
-        served = ServedModel(
-            id=self._model.id,
-            engine_id=self._model.id,
-            routes=(probes.CHAT, probes.COMPLETIONS, probes.EMBEDDINGS, probes.RESPONSES),
-            context_tokens=self._context_tokens,
-            created_at=self._model.created_at,
-            features=self._model.features,
-        )
-        return (served,)
+        return self.offers
 
     async def canary(self, client: EngineClient) -> None:
         """One token.

@@ -28,7 +28,8 @@ from byoi_agent.engine.view import ServedModel
 from byoi_agent.errors import ConfigError, EngineError
 from byoi_agent.models.catalogue import ModelEntry
 from byoi_agent.models.conversion import ensure_safetensors
-from byoi_agent.models.folders import look_through
+from byoi_agent.models.folders import ModelFolder
+from byoi_agent.models.resolve import again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from byoi_agent.engine.process import Ended
     from byoi_agent.engine.runtimes import Runtimes
     from byoi_agent.engine.view import EngineLoad
-    from byoi_agent.models.folders import ModelFolder
     from byoi_agent.models.hub import ModelStore
     from byoi_agent.models.wheels import Progress
     from byoi_wire.usage import Usage
@@ -111,7 +111,7 @@ class Vllm:
         self._engines_folder = engines_folder
         self._models_folder = models_folder
         self._socket_path = socket_path
-        self._scratch = socket_path.with_name("vllm")
+        self._scratch = _scratch_beside(socket_path)
         self._sizes = sizes
         self._adapters = Adapters(model.id, adapters)
         wanted = sizes.context_tokens or _CONTEXT_TOKENS[release.build]
@@ -121,9 +121,12 @@ class Vllm:
             if isinstance(model, ModelEntry)
             else parsers_of(model.id, model.architectures)
         )
-        weights = 0 if isinstance(model, ModelEntry) else model.weight_bytes
+        is_entry = isinstance(model, ModelEntry)
+        self.weight_bytes = model.unpacked_bytes if is_entry else model.weight_bytes
+        self.uses_gpus = sizes.gpus if release.build == "cuda" else 0
+        slowly = 0 if is_entry else self.weight_bytes // _LOAD_BYTES_PER_SECOND
         self.limits = Limits(
-            startup_seconds=_START_SECONDS + weights // _LOAD_BYTES_PER_SECOND,
+            startup_seconds=_START_SECONDS + slowly,
             drain_seconds=STOP_SECONDS,
             sleep_seconds=_SLEEP_SECONDS,
         )
@@ -170,7 +173,7 @@ class Vllm:
     async def _model_folder(self, python: Path, report: Callable[[Progress], None]) -> Path:
         if not isinstance(self._model, ModelEntry):
             # Again at each start: files may have come since the owner chose the folder.
-            await asyncio.to_thread(look_through, self._model.path)
+            await asyncio.to_thread(again, self._model)
             return self._model.path
         file = await self._store.ensure(self._model, report)
         return await ensure_safetensors(self._model, file, self._models_folder, python, report)
@@ -200,6 +203,7 @@ class Vllm:
             parsers=self._parsers,
             adapters=self._adapters.at_once,
             adapter_rank=self._adapters.rank,
+            runs_own_code=isinstance(self._model, ModelFolder) and self._model.runs_own_code,
         )
 
     async def discover(self, client: EngineClient) -> tuple[ServedModel, ...]:
@@ -240,9 +244,21 @@ class Vllm:
         if answer.status != 200:  # noqa: PLR2004 HTTP's OK
             raise EngineError(f"/health answered {answer.status}")
 
+    @property
+    def offers(self) -> tuple[ServedModel, ...]:
+        """The model, and each adapter that its owner named."""
+        return (self._base, *(self._over(one.name, 0) for one in self._adapters.wanted))
+
     async def _served(self, client: EngineClient) -> tuple[ServedModel, ...]:
         await self._adapters.settle(client)
-        base = ServedModel(
+        return (
+            self._base,
+            *(self._over(one.name, one.created_at) for one in self._adapters.loaded),
+        )
+
+    @property
+    def _base(self) -> ServedModel:
+        return ServedModel(
             id=self._model.id,
             engine_id=self._model.id,
             routes=(probes.CHAT, probes.COMPLETIONS, probes.RESPONSES),
@@ -250,17 +266,10 @@ class Vllm:
             created_at=self._model.created_at,
             features=(*_FEATURES, *(("tools",) if self._parsers.tools else ())),
         )
-        over_it = (
-            replace(
-                base,
-                id=adapter.name,
-                engine_id=adapter.name,
-                created_at=adapter.created_at,
-                base=base.id,
-            )
-            for adapter in self._adapters.loaded
-        )
-        return (base, *over_it)
+
+    def _over(self, adapter: str, created_at: int) -> ServedModel:
+        base, name = self._base, ModelId(adapter)
+        return replace(base, id=name, engine_id=adapter, created_at=created_at, base=base.id)
 
     async def canary(self, client: EngineClient) -> None:
         """One token.
@@ -312,6 +321,11 @@ class Vllm:
             (line for line in reversed(ended.log) if line), "it wrote nothing"
         )
         return f"it ended with code {ended.code}: {last[:200]}"
+
+
+def _scratch_beside(socket_path: Path) -> Path:
+    """Its own sockets' folder; of several engines each has one of its own."""
+    return socket_path.with_name("vllm" if socket_path.stem == "engine" else socket_path.stem)
 
 
 def _path_with(python: Path) -> str:

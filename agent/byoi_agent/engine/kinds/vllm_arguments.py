@@ -33,7 +33,8 @@ class Launch:
     `kv_gib` is memory for the context of all requests, in GiB, for each GPU; `gpu_share` is the
     part of a GPU's memory that it may take in all, used where `kv_gib` is not given. `gpus` is how
     many work together on each token. `adapters` of at most `adapter_rank` share each batch; 0 of
-    them: it takes none, and spends nothing on them.
+    them: it takes none, and spends nothing on them. `runs_own_code`: the owner named this model, at
+    this commit, as one whose own code may run.
     """
 
     build: Build
@@ -53,6 +54,7 @@ class Launch:
     parsers: Parsers = field(default_factory=Parsers)
     adapters: int = 0
     adapter_rank: int = 0
+    runs_own_code: bool = False
 
 
 def argv_of(launch: Launch) -> tuple[str, ...]:
@@ -75,6 +77,7 @@ def argv_of(launch: Launch) -> tuple[str, ...]:
         *("--disable-access-log-for-endpoints", _QUIET_PATHS),
         *_parsers(launch.parsers),
         *_adapters(launch),
+        *(("--trust-remote-code",) if launch.runs_own_code else ()),
         *_device(launch),
     )
 

@@ -1,0 +1,321 @@
+"""Has a model of a hub here: chosen, looked through, all of it proven, or nothing.
+
+What came stays when a pull ends early, and the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.models import eviction, gguf
+from byoi_agent.models.folders import look_through, settings_in
+from byoi_agent.models.hub_client import HubUnreachable, is_offline, open_hub
+from byoi_agent.models.names import folder_key
+from byoi_agent.models.selection import index_of, narrowed, select
+from byoi_agent.models.store import FILES, PARTIAL, Manifest, PulledFile, finish
+from byoi_agent.models.transfer import DiskFull, Patience, Transfer
+from byoi_agent.models.wheels import Progress, locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from byoi_agent.models.hub_client import Hub, Listing
+    from byoi_agent.models.names import Reference
+    from byoi_agent.models.selection import RemoteFile, Selection
+    from byoi_agent.models.store import Pulled, Store
+
+_MARGIN_BYTES: Final = 1 << 30
+"""What a disk keeps free beyond the model: a node writes its usage and logs there as well."""
+
+_FILES_AT_ONCE: Final = 4
+_REPORT_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Under which a pull happens, by the owner's settings.
+
+    `remote_code` names models as owner/name@commit; `named` are the store's keys of models that the
+    settings name, which are never removed to make room; `budget_bytes` is for all models together.
+    """
+
+    endpoint: str | None = None
+    ca_file: Path | None = None
+    may_download: bool = True
+    remote_code: frozenset[str] = frozenset()
+    budget_bytes: int | None = None
+    named: frozenset[str] = frozenset()
+    margin_bytes: int = _MARGIN_BYTES
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A model that is here. `was_here`: nothing had to come; `removed` made room for it."""
+
+    pulled: Pulled
+    was_here: bool
+    removed: tuple[str, ...] = ()
+
+
+async def pull(
+    reference: Reference,
+    store: Store,
+    terms: Terms,
+    report: Callable[[Progress], None],
+    *,
+    file: str | None = None,
+    is_pinned: bool = False,
+) -> Outcome:
+    """Have the model here, whole and proven.
+
+    Raises:
+        ConfigError: it cannot be had, or must not be served; asking again changes nothing.
+        HubUnreachable: the hub does not answer, or breaks off; what came is kept.
+        DiskFull: there is no room.
+    """
+    if not terms.may_download or is_offline():
+        why = (
+            "HF_HUB_OFFLINE is set" if terms.may_download else 'the settings say downloads="never"'
+        )
+        raise ConfigError(
+            f"{reference} cannot be pulled: {why}; see what is here: byoi models list"
+        )
+    async with open_hub(terms.endpoint, terms.ca_file) as hub:
+        report(Progress(f"asking {hub.endpoint} for {reference}"))
+        listing = await _list(hub, reference, terms.patience)
+        return await _Pull(reference, store, terms, report, hub, listing).run(
+            file, is_pinned=is_pinned
+        )
+
+
+async def _list(hub: Hub, reference: Reference, patience: Patience) -> Listing:
+    failures = 0
+    while True:
+        try:
+            return await hub.listing(reference.repo, reference.revision, patience.stall_seconds)
+        except HubUnreachable as error:
+            failures += 1
+            if failures >= patience.attempts:
+                raise
+            await asyncio.sleep(patience.wait_seconds(failures, error.retry_after_seconds))
+
+
+class _Pull:
+    """One model on its way."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        store: Store,
+        terms: Terms,
+        report: Callable[[Progress], None],
+        hub: Hub,
+        listing: Listing,
+    ) -> None:
+        self._reference = reference
+        self._store = store
+        self._terms = terms
+        self._report = report
+        self._hub = hub
+        self._listing = listing
+        self._removed: list[str] = []
+        self._allows_code = f"{listing.repo}@{listing.commit}" in terms.remote_code
+
+    async def run(self, file: str | None, *, is_pinned: bool) -> Outcome:
+        repo, commit = self._listing.repo, self._listing.commit
+        selection = select(
+            repo,
+            self._listing.files,
+            file=file,
+            variant=self._reference.variant,
+            with_code=self._allows_code,
+        )
+        key = folder_key(repo, commit, selection.kind, selection.entry)
+        self._store.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = self._store.folder / f"{key}.lock"
+        async with locked(lock, self._report, f"downloading {repo}"):
+            if (here := self._store.by_key(key)) is not None:
+                await asyncio.to_thread(self._store.prove, here)
+                if is_pinned:
+                    self._store.pin(here, is_pinned=True)
+                return Outcome(here, was_here=True)
+            return await self._bring(key, selection, is_pinned=is_pinned)
+
+    async def _bring(self, key: str, selection: Selection, *, is_pinned: bool) -> Outcome:
+        partial = self._store.folder / (key + PARTIAL)
+        files = partial / FILES
+        files.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _clear(files, selection)
+        self._make_room(key, selection, files)
+        tally = _Tally(selection.size_bytes, f"downloading {self._listing.repo}", self._report)
+        transfer = Transfer(self._hub, self._listing, self._terms.patience, tally.landed)
+        await self._bring_all(transfer, selection.side, files)
+        selection = self._looked_at(selection, partial)
+        tally.expect(selection.size_bytes)
+        await self._bring_all(transfer, selection.weights, files)
+        self._report(Progress(f"looking through {self._listing.repo}"))
+        await asyncio.to_thread(self._look_through, selection, partial)
+        manifest = self._manifest(selection, is_pinned=is_pinned)
+        pulled = await asyncio.to_thread(finish, partial, self._store.folder / key, manifest)
+        return Outcome(pulled, was_here=False, removed=tuple(self._removed))
+
+    async def _bring_all(
+        self, transfer: Transfer, wanted: tuple[RemoteFile, ...], files: Path
+    ) -> None:
+        """Some at a time.
+
+        Raises:
+            AgentError: of the first that failed; the others are let go of.
+        """
+        turns = asyncio.Semaphore(_FILES_AT_ONCE)
+
+        async def bring(one: RemoteFile) -> None:
+            async with turns:
+                await transfer.bring(one, files / one.name)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for one in wanted:
+                    tasks.create_task(bring(one), name=f"bring {one.name}")
+        except* AgentError as group:
+            failed = group.exceptions[0]
+        else:
+            return
+        raise failed
+
+    def _make_room(self, key: str, selection: Selection, files: Path) -> None:
+        """Before a byte comes.
+
+        Raises:
+            DiskFull: the disk, or the owner's budget, has no room for it.
+        """
+        repo, size = self._listing.repo, selection.size_bytes
+        if self._terms.budget_bytes is not None:
+            others = [
+                one for one in self._store.kept(self._terms.named) if one.key != key + PARTIAL
+            ]
+            doomed = eviction.victims(others, self._terms.budget_bytes, size)
+            if doomed is None:
+                raise DiskFull(
+                    f"{repo} needs {size / 1e9:.1f} GB, and model_disk_gib leaves room for no more "
+                    "beside the models that are served, pinned or named by the settings; raise it, "
+                    "or: byoi models rm NAME"
+                )
+            for one in doomed:
+                self._store.remove_key(one)
+                self._removed.append(one)
+        here = sum(file.stat().st_size for file in files.rglob("*") if file.is_file())
+        needed = max(0, size - here) + self._terms.margin_bytes
+        free = shutil.disk_usage(files).free
+        if free < needed:
+            raise DiskFull(
+                f"{repo} needs {needed / 1e9:.1f} GB in {self._store.folder}, with "
+                f"{self._terms.margin_bytes / 1e9:.1f} GB to spare; {free / 1e9:.1f} GB are free: "
+                "make room (byoi models rm NAME), or name a folder on another disk: --cache-dir DIR"
+            )
+
+    def _looked_at(self, selection: Selection, partial: Path) -> Selection:
+        """The small files are here: no weight comes for a model that would not be served.
+
+        Raises:
+            ConfigError: it would not be.
+        """
+        files = partial / FILES
+        index = index_of(selection)
+        with _Told(self._listing.repo, partial):
+            for one in selection.side:
+                if one.name.endswith(".json"):
+                    settings_in(files / one.name, allows_code=self._allows_code)
+            if index is None:
+                return selection
+            content: Any = json.loads((files / index.name).read_bytes())
+            weights = content.get("weight_map") if isinstance(content, dict) else None
+            return narrowed(selection, weights)
+
+    def _look_through(self, selection: Selection, partial: Path) -> None:
+        files = partial / FILES
+        with _Told(self._listing.repo, partial):
+            if selection.kind == "safetensors":
+                look_through(files, allows_code=self._allows_code)
+            else:
+                for one in selection.weights:
+                    gguf.read(files / one.name)
+
+    def _manifest(self, selection: Selection, *, is_pinned: bool) -> Manifest:
+        return Manifest(
+            repo=self._listing.repo,
+            commit=self._listing.commit,
+            revision=self._reference.revision,
+            hub=self._hub.endpoint,
+            kind=selection.kind,
+            entry=selection.entry,
+            files=tuple(
+                PulledFile(
+                    name=one.name,
+                    size_bytes=one.size_bytes,
+                    algorithm=one.algorithm,
+                    digest=one.digest,
+                    modified_ns=0,
+                )
+                for one in selection.files
+            ),
+            pulled_at=int(time.time()),
+            is_pinned=is_pinned,
+        )
+
+
+class _Told:
+    """A refusal inside names the repository, and leaves nothing of it on the disk."""
+
+    def __init__(self, repo: str, partial: Path) -> None:
+        self._repo = repo
+        self._partial = partial
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, ConfigError):
+            shutil.rmtree(self._partial, ignore_errors=True)
+            said = str(error).replace(f"{self._partial / FILES}/", f"{self._repo}: ")
+            raise ConfigError(said) from error
+
+
+class _Tally:
+    """Bytes that landed, told a few times a second."""
+
+    def __init__(self, total: int, phase: str, report: Callable[[Progress], None]) -> None:
+        self._total = total
+        self._phase = phase
+        self._report = report
+        self._done = 0
+        self._told_at = 0.0
+
+    def expect(self, total: int) -> None:
+        """So many in all, as is known now."""
+        self._total = total
+
+    def landed(self, count: int) -> None:
+        """So many more, or fewer."""
+        self._done += count
+        now = time.monotonic()
+        if now - self._told_at >= _REPORT_SECONDS or self._done == self._total:
+            self._told_at = now
+            self._report(Progress(self._phase, self._done, self._total))
+
+
+def _clear(files: Path, selection: Selection) -> None:
+    """What an earlier pull left that was after other files."""
+    wanted = {one.name for one in selection.files}
+    for path in files.rglob("*"):
+        name = str(path.relative_to(files)).removesuffix(".part")
+        if not path.is_dir() and name not in wanted:
+            path.unlink()

@@ -1,0 +1,417 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.models import pull as module
+from byoi_agent.models.hub_client import HubRefused, HubUnreachable
+from byoi_agent.models.names import reference_of
+from byoi_agent.models.pull import Terms, pull
+from byoi_agent.models.selection import NothingToServe, WhichFile
+from byoi_agent.models.store import FILES, ModelInUse, Store
+from byoi_agent.models.transfer import DiskFull, Patience, WrongContent
+
+REPO = "owner/Tiny-Model"
+BIG = 1_000_000
+CONFIG = json.dumps({"architectures": ["LlamaForCausalLM"], "max_position_embeddings": 4096})
+
+
+@pytest.fixture
+def model(hubs):
+    """A repository as they are: weights in two forms, and what belongs to them."""
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
+    index["weight_map"]["b"] = "model-00002-of-00002.safetensors"
+    return {
+        ".gitattributes": b"*.bin lfs",
+        "README.md": b"# Tiny",
+        "config.json": CONFIG.encode(),
+        "model-00001-of-00002.safetensors": hubs.safetensors(BIG, "a"),
+        "model-00002-of-00002.safetensors": hubs.safetensors(1000, "b"),
+        "consolidated.safetensors": hubs.safetensors(10),
+        "model.safetensors.index.json": json.dumps(index).encode(),
+        "pytorch_model.bin": b"pickle",
+        "modeling_tiny.py": b"print()",
+        "tokenizer.json": b"{}",
+        "onnx/model.onnx": b"x",
+    }
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "models")
+
+
+@pytest.fixture
+def ask(hub, store, heard, monkeypatch):
+    """Pull from the hub that the test runs, without patience."""
+    monkeypatch.setattr("byoi_agent.models.hub_client.constants.HF_HUB_OFFLINE", False)
+
+    async def ask(name=REPO, *, file=None, is_pinned=False, **terms):
+        quick = Patience(stall_seconds=0.3, attempts=4, base_seconds=0.001, longest_seconds=0.01)
+        held = Terms(**{"endpoint": hub.url, "margin_bytes": 0, "patience": quick, **terms})
+        return await pull(
+            reference_of(name), store, held, heard.append, file=file, is_pinned=is_pinned
+        )
+
+    return ask
+
+
+def assert_nothing_counts_as_here(store):
+    assert store.all() == []
+
+
+def weights_asked(hub):
+    return [
+        file for kind, file, *_ in hub.asked if file.endswith((".safetensors", ".gguf", ".bin"))
+    ]
+
+
+async def test_a_pull_brings_what_is_needed_pinned_to_a_commit_and_nothing_else(
+    hub, hubs, ask, store, model, heard
+):
+    hub.add(REPO, model)
+    outcome = await ask()
+    (found,) = store.all()
+    assert found.key == outcome.pulled.key
+    assert found.name == REPO
+    assert found.id == "Tiny-Model"
+    assert found.manifest.commit == hubs.COMMIT
+    here = {path.name: path.read_bytes() for path in found.path.iterdir()}
+    wanted = {"config.json", "tokenizer.json", "model.safetensors.index.json"}
+    wanted |= {f"model-0000{number}-of-00002.safetensors" for number in (1, 2)}
+    assert here == {name: model[name] for name in wanted}
+    assert heard[-2].done_bytes == heard[-2].total_bytes == found.size_bytes
+    assert (await ask()).was_here
+    hub.repos[REPO].token = "unused"
+    assert not list(store.folder.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("break:0", "break:300000", "stall:70000", "500", "503", "wait:0", "longer:10"),
+        *("shorter:10", "corrupt", "says:5", "403", "408"),
+    ],
+)
+async def test_whatever_the_hub_does_once_the_right_bytes_arrive(hub, ask, model, fault):
+    hub.add(REPO, model)
+    hub.faults["model-00001-of-00002.safetensors"].append(fault)
+    found = (await ask()).pulled
+    name = "model-00001-of-00002.safetensors"
+    assert (found.path / name).read_bytes() == model[name]
+
+
+@pytest.mark.parametrize("fault", ["whole", "astray", "416", "break:1000"])
+async def test_what_comes_after_an_interruption_is_held_against_what_was_asked(
+    hub, ask, model, fault
+):
+    hub.add(REPO, model)
+    name = "model-00001-of-00002.safetensors"
+    hub.faults[name].extend(["break:400000", fault])
+    found = (await ask()).pulled
+    assert (found.path / name).read_bytes() == model[name]
+    ranges = [asked for kind, file, asked, _ in hub.asked if kind == "cdn" and file == name]
+    assert ranges[0] is None
+    assert ranges[1].startswith("bytes=")
+
+
+async def test_an_interrupted_pull_goes_on_where_it_was(hub, ask, store, model):
+    hub.add(REPO, model)
+    name = "model-00001-of-00002.safetensors"
+    hub.faults[name].extend(["break:600000", *["500"] * 4])
+    with pytest.raises(HubUnreachable, match=r"4 times in a row .*same command goes on"):
+        await ask()
+    assert_nothing_counts_as_here(store)
+    hub.bytes_sent = 0
+    found = (await ask()).pulled
+    assert (found.path / name).read_bytes() == model[name]
+    assert hub.bytes_sent < 0.5 * BIG
+
+
+@pytest.mark.parametrize("fault", ["longer:10", "shorter:10", "corrupt", "says:5"])
+async def test_what_lies_again_and_again_is_refused_and_never_counts_as_here(
+    hub, ask, store, model, fault
+):
+    hub.add(REPO, model)
+    hub.faults["model-00002-of-00002.safetensors"].extend([fault] * 20)
+    if fault == "longer:10":  # what is beyond the listed length is left out: the rest is right
+        assert (await ask()).pulled.size_bytes
+        return
+    with pytest.raises((WrongContent, HubUnreachable), match="model-00002"):
+        await ask()
+    assert_nothing_counts_as_here(store)
+
+
+async def test_a_list_that_lies_about_a_digest_is_found_out(hub, ask, store, model):
+    hub.add(REPO, model, listed={"tokenizer.json": {"blobId": "b" * 40}})
+    with pytest.raises(WrongContent, match="its git-sha1 differs"):
+        await ask()
+    assert_nothing_counts_as_here(store)
+    assert weights_asked(hub) == []
+
+
+async def test_a_hub_that_does_not_answer_is_said(ask, hub, model):
+    hub.add(REPO, model)
+    hub.faults[f"list:{REPO}"].extend(["500", "500"])
+    assert (await ask()).pulled
+    with pytest.raises(HubUnreachable, match="does not answer"):
+        await ask(endpoint="http://127.0.0.1:1")
+    hub.faults[f"list:{REPO}"].extend(["body:[]"] * 4)
+    with pytest.raises(HubUnreachable, match="as a hub does"):
+        await ask()
+    hub.faults[f"list:{REPO}"].extend(["body:<html>"] * 4)
+    with pytest.raises(HubUnreachable, match="no JSON"):
+        await ask()
+
+
+async def test_a_file_that_disappears_is_said(hub, ask, model):
+    hub.add(REPO, model)
+    hub.faults["tokenizer.json"].append("gone")
+    with pytest.raises(HubRefused, match=r"tokenizer.json is not in owner/Tiny-Model any more"):
+        await ask()
+
+
+async def test_a_revision_that_moves_meanwhile_changes_nothing(hub, hubs, ask, model, monkeypatch):
+    repo = hub.add(REPO, model)
+    moved = {**model, "model-00002-of-00002.safetensors": hubs.safetensors(2000, "b")}
+    repo.files["b" * 40] = moved
+    selected = module.select
+
+    def select_and_move(*args, **kwargs):
+        repo.commits["main"] = "b" * 40
+        return selected(*args, **kwargs)
+
+    monkeypatch.setattr(module, "select", select_and_move)
+    first = (await ask()).pulled
+    assert first.manifest.commit == hubs.COMMIT
+    assert (first.path / "model-00002-of-00002.safetensors").stat().st_size < 2000
+    second = (await ask()).pulled
+    assert second.manifest.commit == "b" * 40
+    again = (await ask(f"{REPO}@{hubs.COMMIT}")).pulled
+    assert again.key == first.key
+
+
+async def test_the_token_goes_to_the_hub_and_to_nobody_else(hub, ask, model, monkeypatch):
+    hub.add(REPO, model, gated=True)
+    with pytest.raises(
+        HubRefused, match=r"accept them on http.*owner/Tiny-Model, then set HF_TOKEN"
+    ):
+        await ask()
+    monkeypatch.setenv("HF_TOKEN", "hf_right")
+    assert (await ask()).pulled
+    tokens = {kind: token for kind, *_, token in hub.asked}
+    assert tokens == {"list": "Bearer hf_right", "resolve": "Bearer hf_right", "cdn": None}
+
+
+async def test_what_the_hub_does_not_have_or_give_is_said(hub, ask, model):
+    with pytest.raises(HubRefused, match=r"no model owner/nothing, or it is private"):
+        await ask("owner/nothing")
+    hub.add(REPO, model)
+    with pytest.raises(HubRefused, match=r"no revision 'v9'"):
+        await ask(f"{REPO}@v9")
+    hub.faults[f"list:{REPO}"].append("403")
+    with pytest.raises(HubRefused, match=r"does not give .* \(403\): set HF_TOKEN"):
+        await ask()
+
+
+async def test_code_is_refused_before_a_weight_comes_and_nothing_is_left(hub, ask, store, model):
+    wants_code = json.dumps({**json.loads(CONFIG), "auto_map": {"AutoModel": "modeling_tiny.X"}})
+    hub.add(REPO, {**model, "config.json": wants_code.encode()})
+    with pytest.raises(ConfigError, match=r"owner/Tiny-Model: config.json asks for code"):
+        await ask()
+    assert weights_asked(hub) == []
+    assert not list(store.folder.glob("*.partial"))
+
+
+async def test_the_owner_may_name_one_commit_whose_code_runs(hub, hubs, ask, model):
+    wants_code = json.dumps({**json.loads(CONFIG), "auto_map": {"AutoModel": "modeling_tiny.X"}})
+    hub.add(REPO, {**model, "config.json": wants_code.encode()})
+    with pytest.raises(ConfigError, match="asks for code"):
+        await ask(remote_code=frozenset({f"{REPO}@{'b' * 40}"}))
+    found = (await ask(remote_code=frozenset({f"{REPO}@{hubs.COMMIT}"}))).pulled
+    assert (found.path / "modeling_tiny.py").exists()
+    elsewhere = wants_code.replace("modeling_tiny.X", "other/repo--code.X")
+    hub.add(REPO, {**model, "config.json": elsewhere.encode()}, commit="c" * 40)
+    with pytest.raises(ConfigError, match="asks for code"):
+        await ask(remote_code=frozenset({f"{REPO}@{'c' * 40}"}))
+
+
+async def test_pickles_alone_are_refused_before_anything_comes(hub, ask, model):
+    only = {name: raw for name, raw in model.items() if not name.endswith("safetensors")}
+    hub.add(REPO, only)
+    with pytest.raises(NothingToServe, match=r"could hold code \(.bin"):
+        await ask()
+    assert [kind for kind, *_ in hub.asked] == ["list"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.json", "/etc/evil", "a/../../x.json", "a\\b.json", "c:x"]
+)
+async def test_a_file_that_would_lie_elsewhere_is_refused(hub, ask, model, name, tmp_path):
+    hub.add(REPO, {**model, name: b"{}"})
+    with pytest.raises(ConfigError, match="would not lie in the model's folder"):
+        await ask()
+    assert [kind for kind, *_ in hub.asked] == ["list"]
+    assert not list(tmp_path.rglob("evil*"))
+
+
+async def test_a_list_of_too_much_is_refused(hub, ask, model, monkeypatch):
+    hub.add(REPO, model)
+    monkeypatch.setattr("byoi_agent.models.hub_client._LISTED_FILES", 5)
+    with pytest.raises(HubRefused, match="lists 11 files"):
+        await ask()
+    monkeypatch.setattr("byoi_agent.models.hub_client._LISTING_BYTES", 100)
+    with pytest.raises(HubRefused, match="more files than any model has"):
+        await ask()
+    hub.add(REPO, model, listed={"tokenizer.json": {"size": -1}})
+
+
+async def test_damaged_weights_are_found_before_an_engine_sees_them(hub, hubs, ask, store):
+    lying = hubs.gguf()[:-10]
+    hub.add(REPO, {"tiny-Q4_0.gguf": lying})
+    with pytest.raises(ConfigError, match=r"owner/Tiny-Model: tiny-Q4_0.gguf is no sound GGUF"):
+        await ask()
+    assert_nothing_counts_as_here(store)
+    assert not list(store.folder.glob("*.partial"))
+
+
+async def test_of_several_ggufs_one_is_chosen(hub, hubs, ask, store):
+    names = ["m-Q4_K_M.gguf", "m-Q8_0.gguf", "mmproj-F16.gguf"]
+    hub.add(REPO, {name: hubs.gguf(size=64 + 32 * n) for n, name in enumerate(names)})
+    with pytest.raises(WhichFile, match=r"--quantisation NAME: m-Q4_K_M.gguf .*, m-Q8_0.gguf"):
+        await ask()
+    four = (await ask(f"{REPO}:q4_k_m")).pulled
+    assert (four.name, four.id) == (f"{REPO}:Q4_K_M", "m-Q4_K_M")
+    eight = (await ask(file="m-Q8_0.gguf")).pulled
+    assert store.find(f"{REPO}:Q8_0").key == eight.key
+    assert store.find("m-Q4_K_M").path == four.path
+    with pytest.raises(ConfigError, match="may be any of"):
+        store.find(REPO)
+    assert len(store.all()) == 2
+
+
+async def test_a_disk_without_room_is_found_before_a_byte_comes(hub, ask, model, monkeypatch):
+    hub.add(REPO, model)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(DiskFull, match=r"needs 0.0 GB in .*make room \(byoi models rm NAME\)"):
+        await ask()
+    assert [kind for kind, *_ in hub.asked] == ["list"]
+
+
+async def test_a_disk_that_fills_up_meanwhile_keeps_what_came(hub, ask, store, model, monkeypatch):
+    hub.add(REPO, model)
+    opened = module.Transfer._write
+
+    async def full(self, response, stream, start, end):
+        if end > 100_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        await opened(self, response, stream, start, end)
+
+    monkeypatch.setattr(module.Transfer, "_write", full)
+    with pytest.raises(DiskFull, match=r"No space left on device; what came is kept"):
+        await ask()
+    assert_nothing_counts_as_here(store)
+    monkeypatch.setattr(module.Transfer, "_write", opened)
+    assert (await ask()).pulled
+
+
+async def test_the_longest_unused_model_makes_room_within_the_owners_budget(hub, hubs, ask, store):
+    def repo(name):
+        hub.add(f"owner/{name}", {f"{name}-Q8_0.gguf": hubs.gguf(size=BIG)})
+        return f"owner/{name}"
+
+    budget = {"budget_bytes": int(2.5 * BIG)}
+    first = (await ask(repo("first"), **budget)).pulled
+    second = (await ask(repo("second"), **budget)).pulled
+    store.use(first).load()
+    third = await ask(repo("third"), **budget)
+    assert third.removed == (second.key,)
+    assert {one.key for one in store.all()} == {first.key, third.pulled.key}
+    held = store.use(first)
+    named = frozenset({third.pulled.key})
+    with pytest.raises(DiskFull, match="model_disk_gib leaves room for no more"):
+        await ask(repo("fourth"), named=named, **budget)
+    assert len(store.all()) == 2
+    del held
+    assert (await ask("owner/fourth", named=named, **budget)).removed == (first.key,)
+
+
+async def test_a_pinned_model_never_makes_room(hub, hubs, ask, store):
+    for name in ("first", "second"):
+        hub.add(f"owner/{name}", {f"{name}-Q8_0.gguf": hubs.gguf(size=BIG)})
+    await ask("owner/first", is_pinned=True)
+    with pytest.raises(DiskFull):
+        await ask("owner/second", budget_bytes=int(1.5 * BIG))
+
+
+async def test_two_pulls_of_one_model_bring_it_once(hub, ask, model, heard):
+    hub.add(REPO, model)
+    hub.chunk_seconds = 0.005
+    async with asyncio.TaskGroup() as tasks:
+        both = [tasks.create_task(ask()) for _ in range(2)]
+    assert sorted(task.result().was_here for task in both) == [False, True]
+    assert len(weights_asked(hub)) == 4  # two files, each at the hub and where it sends us
+    assert any("another process" in said.phase for said in heard)
+
+
+async def test_a_cancelled_pull_leaves_what_came_for_the_next(hub, ask, store, model):
+    hub.add(REPO, model)
+    hub.faults["model-00001-of-00002.safetensors"].append("stall:500000")
+    async with asyncio.timeout(5):
+        task = asyncio.ensure_future(ask())
+        while hub.bytes_sent < 500_000:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    hub.bytes_sent = 0
+    assert (await ask()).pulled
+    assert hub.bytes_sent < BIG
+
+
+async def test_offline_is_said_in_a_sentence(ask, monkeypatch):
+    with pytest.raises(ConfigError, match='downloads="never"'):
+        await ask(may_download=False)
+    monkeypatch.setattr("byoi_agent.models.hub_client.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ConfigError, match=r"HF_HUB_OFFLINE is set; .*byoi models list"):
+        await ask()
+
+
+async def test_a_file_that_was_changed_is_not_served_any_more(hub, hubs, ask, store):
+    hub.add(REPO, {"m-Q8_0.gguf": hubs.gguf()})
+    found = (await ask()).pulled
+    digest = hashlib.sha256(found.path.read_bytes()).hexdigest()
+    assert digest == found.manifest.files[0].digest
+    raw = found.path.read_bytes()
+    found.path.write_bytes(raw)  # touched alone: read whole, and right
+    store.use(found).load()
+    found.path.write_bytes(raw[:-1] + b"x")
+    with pytest.raises(ConfigError, match=r"not what was pulled any more.*byoi models rm"):
+        store.use(found).load()
+    found.path.unlink()
+    with pytest.raises(ConfigError, match="not what was pulled any more"):
+        store.use(found).load()
+    assert (found.folder / FILES).is_dir()
+
+
+async def test_a_model_in_use_is_not_removed(hub, hubs, ask, store):
+    hub.add(REPO, {"m-Q8_0.gguf": hubs.gguf()})
+    found = (await ask()).pulled
+    held = store.use(found)
+    with pytest.raises(
+        ModelInUse, match=r"in use by a running node; first: byoi models serve --stop"
+    ):
+        store.remove(found)
+    assert store.is_in_use(found)
+    del held
+    store.remove(found)
+    assert_nothing_counts_as_here(store)
+    assert isinstance(ModelInUse("x"), AgentError)
