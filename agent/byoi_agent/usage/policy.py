@@ -55,11 +55,6 @@ class Experience:
         """Prompt and completion together."""
         return self.usage.prompt_tokens + self.usage.completion_tokens
 
-    @property
-    def joules_per_token(self) -> float | None:
-        """None before there was a token."""
-        return self.joules / self.tokens if self.tokens else None
-
 
 @dataclass(frozen=True)
 class Judgement:

@@ -47,7 +47,7 @@ class Probe(Protocol):
 class EnergyView:
     """What was measured since the start, and of each device how; None: it tells nothing."""
 
-    by_model: Mapping[ModelId, float]
+    by_model: Mapping[str, float]
     idle_joules: float
     methods: Mapping[int, Method | None]
 
@@ -81,7 +81,8 @@ class EnergySampler:
     @property
     def view(self) -> EnergyView:
         """What is known now."""
-        return EnergyView(self._shares.by_model, self._shares.idle_joules, dict(self._methods))
+        by_model = {str(model): joules for model, joules in self._shares.by_model.items()}
+        return EnergyView(by_model, self._shares.idle_joules, dict(self._methods))
 
     def know(self, models: tuple[ModelId, ...], devices: Mapping[str, frozenset[int]]) -> None:
         """These are served now, those of `devices` on these devices only; at the next request."""
