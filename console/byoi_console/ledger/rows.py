@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _Values = dict[str, Any]
 _BLANK: Final[_Values] = dict.fromkeys(ledger_rows.c.keys())
 _KEY: Final = ("request_id", "attempt")
+_JOULES_LIMIT: Final = 1e10
+"""A hundred kilowatts for a day: more than any one request takes."""
+
 # Built once and run for many rows: to SQLAlchemy a statement costs more than to the database.
 _UPDATE: Final = (
     update(ledger_rows)
@@ -147,6 +150,7 @@ def _told_by_claim(entry: ProvenClaim, now_ms: int, *, is_alone: bool) -> _Value
         "claim_key_id": signed.key_id,
         "claimed_at_ms": now_ms,
         "price_version": entry.ticket.price_version,
+        "joules": _joules(record.joules),
     }
     if not is_alone:
         return evidence
@@ -163,6 +167,11 @@ def _told_by_claim(entry: ProvenClaim, now_ms: int, *, is_alone: bool) -> _Value
         "duration_ms": record.duration_ms,
         **evidence,
     }
+
+
+def _joules(told: float | None) -> float | None:
+    """What a node may say; anything else would make sums of many nodes worthless."""
+    return told if told is not None and 0 <= told <= _JOULES_LIMIT else None
 
 
 def _owner(source: Posting | TicketFacts) -> _Values:

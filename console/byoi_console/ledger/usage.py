@@ -13,7 +13,7 @@ from byoi_console.errors import InputInvalid
 from byoi_console.store.tables import api_keys, ledger_rows, nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import RowMapping
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _GROUP = ("day", "model", "node_id", "api_key_id", "outcome")
 _TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens")
+_COUNTED = ("requests", *_TOKENS, "total_tokens", "joules_requests")
 
 _DIGITS = 18
 """What fits into 64 bits whatever the digits are."""
@@ -46,7 +47,10 @@ _NAMED: Final = {"node_id": nodes, "api_key_id": api_keys}
 
 
 class UsageSum(NamedTuple):
-    """What was used under one value of a dimension; `name` is None where it has none but itself."""
+    """What was used under one value of a dimension; `name` is None where it has none but itself.
+
+    `joules` are those of the requests whose node measured them; None: of none of them.
+    """
 
     value: str
     name: str | None
@@ -54,6 +58,7 @@ class UsageSum(NamedTuple):
     failed: int
     prompt_tokens: int
     completion_tokens: int
+    joules: float | None = None
 
     @property
     def total_tokens(self) -> int:
@@ -62,10 +67,13 @@ class UsageSum(NamedTuple):
 
 
 class UsageReport(NamedTuple):
-    """Rows and their sum, ready to be JSON."""
+    """Rows and their sum, ready to be JSON.
+
+    `joules` are those of as many of the requests as `joules_requests` says, null where of none.
+    """
 
     rows: list[dict[str, Any]]
-    totals: dict[str, int]
+    totals: dict[str, Any]
 
 
 class UsageQueries:
@@ -79,7 +87,13 @@ class UsageQueries:
         group = [ledger_rows.c[name] for name in _GROUP]
         sums = [func.sum(ledger_rows.c[name]).label(name) for name in _TOKENS]
         query = (
-            select(*group, func.count().label("requests"), *sums)
+            select(
+                *group,
+                func.count().label("requests"),
+                *sums,
+                func.sum(ledger_rows.c.joules).label("joules"),
+                func.count(ledger_rows.c.joules).label("joules_requests"),
+            )
             .where(*_conditions(wanted))
             .group_by(*group)
             .order_by(*group)
@@ -87,8 +101,8 @@ class UsageQueries:
         async with self._database.read() as connection:
             found = (await connection.execute(query)).mappings()
             rows = [_with_total(row) for row in found]
-        names = ("requests", *_TOKENS, "total_tokens")
-        return UsageReport(rows, {name: sum(row[name] for row in rows) for name in names})
+        totals = {name: sum(row[name] for row in rows) for name in _COUNTED}
+        return UsageReport(rows, {**totals, "joules": sum_of(row["joules"] for row in rows)})
 
     async def sums(self, wanted: UsageFilter, by: Dimension) -> Sequence[UsageSum]:
         """Requests and tokens by one dimension: days in their order, all else the largest first."""
@@ -97,14 +111,19 @@ class UsageQueries:
         failed = func.sum(case((rows.outcome == "failed", 1), else_=0))
         tokens = [func.sum(rows.prompt_tokens), func.sum(rows.completion_tokens)]
         value = rows[by]
-        query = select(value, name, func.count(), failed, *tokens).where(*_conditions(wanted))
+        joules = func.sum(rows.joules)
+        numbers = (joules, func.count(), failed, *tokens)
+        query = select(value, name, *numbers).where(*_conditions(wanted))
         if table is not None:
             query = query.outerjoin(table, table.c.id == value)
         query = query.group_by(value) if table is None else query.group_by(value, name)
         order = (value,) if by == "day" else ((tokens[0] + tokens[1]).desc(), value)
         async with self._database.read() as connection:
             found = await connection.execute(query.order_by(*order))
-            return [UsageSum(of, name, *(int(n) for n in numbers)) for of, name, *numbers in found]
+            return [
+                UsageSum(of, name, *(int(n) for n in counts), joules=energy)
+                for of, name, energy, *counts in found
+            ]
 
     async def requests(
         self, wanted: UsageFilter, limit: int, after: str | None
@@ -119,6 +138,12 @@ class UsageQueries:
             rows = (await connection.execute(query)).mappings().all()
         following = _cursor(rows[limit - 1]) if len(rows) > limit else None
         return [_row(row) for row in rows[:limit]], following
+
+
+def sum_of(values: Iterable[float | None]) -> float | None:
+    """Of those that are known; None where none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def instant_ms(text: str, param: str, *, is_end: bool = False) -> int:

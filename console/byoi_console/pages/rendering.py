@@ -54,6 +54,7 @@ def environment() -> Environment:
         age=age,
         number=number,
         size=size,
+        energy=energy,
         spoken=spoken,
         plain_json=plain_json,
         browser=browser,
@@ -91,6 +92,16 @@ def size(count_bytes: float | None) -> str:
             return f"{count_bytes:.0f} {unit}" if unit == "B" else f"{count_bytes:.1f} {unit}"
         count_bytes /= 1024
     return f"{count_bytes:.1f} TiB"
+
+
+def energy(joules: float | None) -> str:
+    """Joules for a request or a few; watt-hours, as on a bill, for more."""
+    if joules is None:
+        return UNKNOWN
+    for unit, unit_joules in (("kWh", 3_600_000), ("Wh", 3600)):
+        if joules >= unit_joules:
+            return f"{joules / unit_joules:,.1f} {unit}"
+    return f"{joules:,.0f} J" if joules >= 10 else f"{joules:.1f} J"  # noqa: PLR2004 two digits
 
 
 def browser(user_agent: str) -> str:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from byoi_console.errors import InputInvalid
-from byoi_console.ledger.usage import Dimension, UsageFilter, UsageSum
+from byoi_console.ledger.usage import Dimension, UsageFilter, UsageSum, sum_of
 from byoi_console.pages.charts import WIDE, chart
 from byoi_console.pages.guard import render, signed_in
 from byoi_console.pages.spans import RANGES, Span, span_of
@@ -38,6 +38,8 @@ _COLUMNS: Final = (
     "completion_tokens",
     "cached_tokens",
     "total_tokens",
+    "joules",
+    "joules_requests",
 )
 
 
@@ -108,6 +110,7 @@ def total_of(sums: Sequence[UsageSum]) -> UsageSum:
         failed=sum(each.failed for each in sums),
         prompt_tokens=sum(each.prompt_tokens for each in sums),
         completion_tokens=sum(each.completion_tokens for each in sums),
+        joules=sum_of(each.joules for each in sums),
     )
 
 

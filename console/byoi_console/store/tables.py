@@ -216,6 +216,7 @@ ledger_rows: Final = Table(
     Column("completion_tokens", BigInteger, nullable=False),
     Column("cached_tokens", BigInteger, nullable=False),
     Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("joules", Float, comment="as the node measured it; null: nobody did"),
     Column("is_uncounted", Boolean, nullable=False, comment="only the node's claim is known"),
     Column("has_difference", Boolean, nullable=False, comment="the two counts do not agree"),
     Column("counted", Text, comment="JSON: the console's own count; null: none"),

@@ -62,6 +62,8 @@ async def test_without_requests_all_is_zero(api):
             "completion_tokens": 0,
             "cached_tokens": 0,
             "total_tokens": 0,
+            "joules": None,
+            "joules_requests": 0,
         },
     }
 
@@ -93,6 +95,8 @@ async def test_rows_are_sums_by_day_model_node_key_and_outcome(api, book, org_id
         "completion_tokens": 3,
         "cached_tokens": 8,
         "total_tokens": 23,
+        "joules": None,
+        "joules_requests": 0,
     }
     assert len(report["rows"]) == 4
     assert report["totals"] == {
@@ -101,6 +105,8 @@ async def test_rows_are_sums_by_day_model_node_key_and_outcome(api, book, org_id
         "completion_tokens": 15,
         "cached_tokens": 20,
         "total_tokens": 65,
+        "joules": None,
+        "joules_requests": 0,
     }
 
 

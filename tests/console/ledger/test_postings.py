@@ -419,3 +419,21 @@ async def test_what_was_booked_is_counted_and_what_is_told_again_is_not(ledger, 
         await ledger.claim([claim])
     assert ledger.booked == (1, 1, 1)
     assert (ledger.waiting, ledger.refused) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [(12.5, 12.5), (0.0, 0.0), (None, None), (-1.0, None), (1e300, None)],
+)
+@pytest.mark.parametrize("posts_first", [True, False])
+async def test_what_a_node_measured_of_energy_is_kept_within_reason(
+    ledger, database, attempts, told, kept, posts_first
+):
+    claim = attempts.claim(joules=told)
+    if posts_first:
+        await ledger.post(attempts.posting())
+        await ledger.claim([claim])
+    else:
+        await ledger.claim([claim])
+        await ledger.post(attempts.posting())
+    assert (await only_row(database)).joules == kept

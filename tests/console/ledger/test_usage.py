@@ -30,14 +30,15 @@ async def queries(database, org_id):
             "completion_tokens": 5,
             "cached_tokens": 0,
             "reasoning_tokens": 0,
+            "joules": None,
             "is_uncounted": False,
             "has_difference": False,
         } | changes
 
     rows = [
-        row(1, 1, model="large", completion_tokens=500),
-        row(2, 0),
-        row(3, 0, outcome="failed"),
+        row(1, 1, model="large", completion_tokens=500, joules=40.5),
+        row(2, 0, joules=0.0),
+        row(3, 0, outcome="failed", joules=2.25),
         row(4, 0, outcome="cancelled", api_key_id="key_gone"),
         row(5, 0, org_id="org_other", completion_tokens=10**6),
     ]
@@ -72,3 +73,14 @@ async def test_a_filter_counts_in_every_dimension(queries, org_id):
     for by in ("day", "model", "node_id", "api_key_id"):
         assert sum(each.requests for each in await queries.sums(wanted, by)) == 3
     assert await queries.sums(UsageFilter("org_none"), "day") == []
+
+
+async def test_energy_is_summed_as_far_as_it_is_known(queries, org_id):
+    keys = await queries.sums(UsageFilter(org_id), "api_key_id")
+    assert [(each.value, each.joules) for each in keys] == [("key_1", 42.75), ("key_gone", None)]
+    report = await queries.report(UsageFilter(org_id))
+    assert (report.totals["joules"], report.totals["joules_requests"]) == (42.75, 3)
+    unknown = [row for row in report.rows if row["api_key_id"] == "key_gone"]
+    assert [(row["joules"], row["joules_requests"]) for row in unknown] == [(None, 0)]
+    rows, _ = await queries.requests(UsageFilter(org_id), 10, None)
+    assert [row["joules"] for row in rows] == [40.5, None, 2.25, 0.0]

@@ -3,7 +3,16 @@ from __future__ import annotations
 import pytest
 from jinja2 import UndefinedError
 
-from byoi_console.pages.rendering import age, browser, environment, number, plain_json, size, utc
+from byoi_console.pages.rendering import (
+    age,
+    browser,
+    energy,
+    environment,
+    number,
+    plain_json,
+    size,
+    utc,
+)
 
 NOW_MS = 1_800_000_000_000
 
@@ -63,3 +72,9 @@ def test_a_template_escapes_and_misses_nothing():
     assert template.render(text="<b>") == "&lt;b&gt;"
     with pytest.raises(UndefinedError):
         template.render()
+
+
+def test_energy_is_told_in_the_unit_that_people_pay_for():
+    told = [energy(joules) for joules in (None, 0, 3.25, 812, 3600, 900_000, 9e6, 1e12)]
+    assert told == ["–", "0.0 J", "3.2 J", "812 J", "1.0 Wh", "250.0 Wh", "2.5 kWh",
+                    "277,777.8 kWh"]  # fmt: skip
