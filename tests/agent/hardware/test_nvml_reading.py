@@ -175,7 +175,7 @@ ERRORS = st.sampled_from([2, 3, 4, 13, 20, 25, 29, 999, None])
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
