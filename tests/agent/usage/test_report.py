@@ -1,8 +1,21 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
-from byoi_agent.usage.report import UsageFilter, UsageTotals, UsageUnreadable, read_report
+from byoi_agent.usage import schema
+from byoi_agent.usage.money import Money
+from byoi_agent.usage.report import (
+    UsageFilter,
+    UsageRow,
+    UsageTotals,
+    UsageUnreadable,
+    Worth,
+    read_report,
+)
+from byoi_agent.usage.value import Value
 from byoi_wire.usage import Usage
 
 DAY_MS = 24 * 3600 * 1000
@@ -57,3 +70,38 @@ def test_another_file_is_told_in_words(tmp_path):
     (tmp_path / "usage.db").write_text("not a database at all, for sure" * 100)
     with pytest.raises(UsageUnreadable, match="cannot be read"):
         read_report(tmp_path / "usage.db")
+
+
+def test_a_file_that_no_newer_agent_has_opened_yet_is_read_all_the_same(tmp_path):
+    old = tmp_path / "usage.db"
+    with closing(sqlite3.connect(old)) as database:
+        for statement in schema._MIGRATIONS[0]:
+            database.execute(statement)
+        database.execute("PRAGMA user_version = 1")
+        database.execute(
+            "INSERT INTO records VALUES (1, 'r', 1, '2026-01-01', 'smol', 'complete', 1, 2, 0,"
+            " '{}', 'k', 's', NULL)"
+        )
+        database.commit()
+    report = read_report(old)
+    assert report.rows == (UsageRow("2026-01-01", "smol", "complete", 1, 1, 2, 0),)
+    assert report.energy == ()
+
+
+async def test_rows_of_which_some_were_measured_or_priced_say_how_many(new_outbox, record):
+    values = iter(
+        [
+            Value(1_000_000, Money("EUR", 5), Money("EUR", 2)),
+            Value(),
+            Value(2_000_000, Money("USD", 7), None),
+            Value(None, Money("EUR", 1), None),
+        ]
+    )
+    async with new_outbox(value=lambda _: next(values)) as outbox:
+        for number in range(4):
+            await outbox.commit(record(number))
+        (row,) = (await outbox.report()).rows
+    assert (row.requests, row.prompt_tokens) == (4, 40)
+    assert row.worth == Worth(
+        2, 3, 3_000_000, (Money("EUR", 6), Money("USD", 7)), (Money("EUR", 2),)
+    )

@@ -58,3 +58,18 @@ def test_a_file_of_a_later_version_is_refused(database):
     database.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     with pytest.raises(schema.SchemaTooNew):
         schema.migrate(database)
+
+
+def test_a_file_of_before_energy_was_known_keeps_its_records(database):
+    for statement in schema._MIGRATIONS[0]:
+        database.execute(statement)
+    database.execute("PRAGMA user_version = 1")
+    database.execute(
+        "INSERT INTO records (request_id, attempt, day, model, outcome, prompt_tokens,"
+        " completion_tokens, cached_tokens, body, key_id, signature)"
+        " VALUES ('r', 1, '2026-01-01', 'smol', 'complete', 1, 2, 0, '{}', 'k', 's')"
+    )
+    schema.migrate(database)
+    assert version(database) == schema.VERSION >= schema.ENERGY_VERSION
+    kept = database.execute("SELECT request_id, microjoules, earned_nano FROM records").fetchall()
+    assert kept == [("r", None, None)]
