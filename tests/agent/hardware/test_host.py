@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import getpass
+import os
 import platform
 import socket
+from types import SimpleNamespace
 
+import pytest
+
+from byoi_agent.hardware import host
 from byoi_agent.hardware.host import read_host
 
 
@@ -22,3 +27,46 @@ def test_the_disk_of_a_folder_that_is_not_made_yet_is_its_parents(tmp_path):
     missing = tmp_path / "a" / "b" / "c"
     assert read_host(missing).disk_free_bytes > 0
     assert not missing.exists()
+
+
+def test_a_process_has_a_name_until_it_is_gone():
+    assert host.process_name(os.getpid())
+    assert host.process_name(2**22 + 1) is None
+
+
+def test_battery_and_network_are_told_where_there_are_any(monkeypatch):
+    up = SimpleNamespace(isup=True, speed=2500)
+    down = SimpleNamespace(isup=False, speed=10_000)
+    monkeypatch.setattr(host.psutil, "net_if_stats", lambda: {"eth0": up, "eth1": down})
+    battery = SimpleNamespace(percent=71.5, power_plugged=False)
+    monkeypatch.setattr(host.psutil, "sensors_battery", lambda: battery)
+    assert host.read_surroundings() == host.Surroundings(71.5, False, 2500)
+
+
+def test_a_network_that_tells_no_speed_is_none_and_no_zero(monkeypatch):
+    unknown = SimpleNamespace(isup=True, speed=0)
+    monkeypatch.setattr(host.psutil, "net_if_stats", lambda: {"lo": unknown})
+    monkeypatch.setattr(host.psutil, "sensors_battery", lambda: None)
+    assert host.read_surroundings() == host.Surroundings()
+
+
+@pytest.mark.parametrize(
+    ("sensors", "found"),
+    [
+        ({}, (None, None)),
+        ({"nvme": [SimpleNamespace(current=40.0, high=80.0, critical=None)]}, (None, None)),
+        (
+            {
+                "coretemp": [
+                    SimpleNamespace(current=61.0, high=90.0, critical=100.0),
+                    SimpleNamespace(current=64.0, high=None, critical=100.0),
+                ]
+            },
+            (64.0, 100.0),
+        ),
+        ({"k10temp": [SimpleNamespace(current=0.0, high=None, critical=None)]}, (None, None)),
+    ],
+)
+def test_the_processors_temperature_is_that_of_its_hottest_place(monkeypatch, sensors, found):
+    monkeypatch.setattr(host.psutil, "sensors_temperatures", lambda: sensors, raising=False)
+    assert host.cpu_temperature_celsius() == found
