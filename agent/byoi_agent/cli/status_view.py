@@ -9,11 +9,14 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from byoi_agent.cli.money_words import money
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import RenderableType
 
+    from byoi_agent.control.money import Balance
     from byoi_agent.control.schema import DeviceStatus, LinkStatus, StatusReport
 
 _GIB: Final = 1024**3
@@ -56,6 +59,8 @@ def lines_of(report: StatusReport, now: float) -> Iterator[tuple[str, str]]:
             f"{_requests(today.requests)}, {today.prompt_tokens:,} tokens in, "
             f"{today.completion_tokens:,} out",
         )
+    if (balance := report.today_balance) is not None:
+        yield "money", _money(balance)
     yield "usage", f"{report.unacknowledged_records} records not yet booked"
     for device in report.devices:
         yield f"device {device.index}", _device(device)
@@ -74,6 +79,16 @@ def duration(seconds: float) -> str:
     if whole < _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def _money(balance: Balance) -> str:
+    """Today's, in UTC as all usage."""
+    costs = (balance.energy_cost, balance.left_cost, balance.idle_cost, balance.assumed_cost)
+    kinds = ("energy", "between looks", "idle", "assumed")
+    told = [f"earned {money(balance.earned)}"]
+    told += [f"{kind} {money(cost)}" for kind, cost in zip(kinds, costs, strict=True) if cost]
+    told.append(f"net {money(balance.net)}" if balance.net else balance.net_reason or "no net yet")
+    return ", ".join(told)
 
 
 def _requests(count: int) -> str:

@@ -1,4 +1,4 @@
-"""`byoi usage`: what this node has served."""
+"""`byoi usage`: what this node has served, what it took and what it earned."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 def usage(
     since: object, until: object, model: str | None, *, as_json: bool, **flags: object
 ) -> None:
-    """Show requests and tokens by day, model and outcome.
+    """Show requests and tokens, what they took and earned, by day and model.
 
-    Asks the running node, as `byoi status` does; where none runs, reads its file.
+    Asks the running node, as `byoi status` does; where none runs, reads its file. Money is at the
+    owner's own [prices] and [tariff], as they were when each request ran.
     """
     named = {"since": since, "until": until}
     days = {name: str(day)[:10] for name, day in named.items() if day is not None}
@@ -84,27 +85,8 @@ def _from_file(state_dir: Path, wanted: UsageFilter) -> UsageTable:
 
 def _show(table: UsageTable) -> None:
     from rich.console import Console  # noqa: PLC0415 programs ask for JSON and never pay for it
-    from rich.table import Table  # noqa: PLC0415
 
-    shown = Table("day", box=None, show_footer=True)
-    shown.add_column("model", overflow="fold")  # a name that is cut off names nothing
-    shown.add_column("outcome")
-    totals = table.totals
-    for name, total in (
-        ("requests", totals.requests),
-        ("prompt", totals.prompt_tokens),
-        ("cached", totals.cached_tokens),
-        ("completion", totals.completion_tokens),
-        ("total", totals.total_tokens),
-    ):
-        shown.add_column(name, f"{total:,}", justify="right")
-    for row in table.rows:
-        numbers = (
-            row.requests,
-            row.prompt_tokens,
-            row.cached_tokens,
-            row.completion_tokens,
-            row.total_tokens,
-        )
-        shown.add_row(row.day, row.model, row.outcome, *(f"{number:,}" for number in numbers))
-    Console(file=sys.stdout, highlight=False, width=width_of(sys.stdout)).print(shown)
+    from byoi_agent.cli.usage_view import usage_view  # noqa: PLC0415
+
+    console = Console(file=sys.stdout, highlight=False, width=width_of(sys.stdout))
+    console.print(usage_view(table))
