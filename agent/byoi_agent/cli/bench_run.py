@@ -13,6 +13,7 @@ from byoi_agent.bench.asker import EngineAsker
 from byoi_agent.bench.report import BenchReport, finished, measured_of
 from byoi_agent.bench.supervisor import Bench, Wish
 from byoi_agent.engine.client import EngineClient
+from byoi_agent.errors import AgentError
 from byoi_agent.hardware.probers import machine_probe
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Measuring:
         self._bench: Bench | None = None
         self._is_whole = False
         self._is_kept = False
+        self._fate: tuple[str, ...] = ()
 
     async def all(self) -> None:
         """Find or start the engine, measure it, keep what was found.
@@ -89,7 +91,7 @@ class Measuring:
             bench.levels.values(),
             bench.prefill,
             is_whole=self._is_whole,
-            notes=bench.notes,
+            notes=(*bench.notes, *self._fate),
         )
 
     def _bench_of(self, target: Target, client: EngineClient) -> Bench:
@@ -108,8 +110,13 @@ class Measuring:
     def _keep(self, found: Found) -> None:
         report = self.report()
         measured = None if report is None else measured_of(report)
-        if self._keeps and found.keep is not None and measured is not None:
+        if not self._keeps or found.keep is None or measured is None:
+            return
+        try:
             found.keep(measured)
+        except AgentError as error:  # the figures are worth telling all the same
+            self._fate = (f"not kept: {error}",)
+        else:
             self._is_kept = True
 
 
