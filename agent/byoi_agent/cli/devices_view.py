@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from byoi_agent.cli.status_view import printable
+from byoi_agent.cli.status_view import memory_of, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def devices_view(
 def _table(devices: Sequence[DeviceReading]) -> Table:
     table = Table("#", box=None, pad_edge=False)
     table.add_column("device", overflow="fold")  # a name that is cut off names nothing
-    for name in ("memory in use", "busy", "power", "heat", "clock"):
+    for name in ("memory", "busy", "power", "heat", "clock"):
         table.add_column(name, justify="right", no_wrap=True)
     for device in devices:
         name = device.name if device.problem is None else f"{device.name} ({device.problem})"
@@ -96,21 +96,13 @@ def lines_of(device: DeviceReading) -> Iterator[tuple[str, str]]:
         yield "used by", processes
 
 
-def memory_of(used: int | None, total: int | None) -> str:
-    """Bytes in use of all, in GiB; a figure that is not known is left out."""
-    if total is None:
-        return _UNKNOWN if used is None else f"{used / _GIB:.1f} GiB"
-    told = _UNKNOWN if used is None else f"{used / _GIB:.1f}"
-    return f"{told} / {total / _GIB:.1f} GiB"
-
-
 def power_of(device: DeviceReading) -> str:
     """Watts now of those that it may draw."""
     if device.power_watts is None:
         return _UNKNOWN
     if device.power_limit_watts is None:
         return f"{device.power_watts:.0f} W"
-    return f"{device.power_watts:.0f} / {device.power_limit_watts:.0f} W"
+    return f"{device.power_watts:.0f} of {device.power_limit_watts:.0f} W"
 
 
 def _figure(value: float | None, form: str) -> str:

@@ -105,16 +105,22 @@ def _link(link: LinkStatus, now: float) -> str:
     return text
 
 
+def memory_of(used: int | None, total: int | None) -> str:
+    """Bytes in use of all, in GiB; a figure that is not known is a dash, never zero."""
+    if total is None:
+        return "-" if used is None else f"{used / _GIB:.1f} GiB"
+    return f"{'-' if used is None else f'{used / _GIB:.1f}'} of {total / _GIB:.1f} GiB"
+
+
 def _device(device: DeviceStatus) -> str:
-    total = (device.memory_total_bytes or 0) / _GIB
-    used = (device.memory_used_bytes or 0) / _GIB
     figures = (
         (device.utilisation_percent, "{} % busy"),
         (device.power_watts, "{:.0f} W"),
         (device.temperature_celsius, "{:.0f} °C"),
     )
+    memory = memory_of(device.memory_used_bytes, device.memory_total_bytes)
     told = [form.format(value) for value, form in figures if value is not None]
-    return ", ".join([f"{device.name}  {used:.1f} of {total:.1f} GiB", *told])
+    return ", ".join([f"{device.name}  {memory}", *told])
 
 
 def _warnings(report: StatusReport) -> Iterator[RenderableType]:

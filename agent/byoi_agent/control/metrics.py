@@ -33,6 +33,27 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _DEVICE_LABELS: Final = ("device", "name")
 
+_DEVICE_FIGURES: Final = {
+    "byoi_device_memory_total_bytes": ("Memory of the device", "memory_total_bytes", 1.0),
+    "byoi_device_memory_used_bytes": ("Memory in use", "memory_used_bytes", 1.0),
+    "byoi_device_utilisation_ratio": ("Part of the time in use", "utilisation_percent", 0.01),
+    "byoi_device_power_watts": ("Power drawn now", "power_watts", 1.0),
+    "byoi_device_power_limit_watts": ("Power that it may draw", "power_limit_watts", 1.0),
+    "byoi_device_temperature_celsius": ("Temperature", "temperature_celsius", 1.0),
+    "byoi_device_memory_temperature_celsius": (
+        "Temperature of its memory",
+        "memory_temperature_celsius",
+        1.0,
+    ),
+    "byoi_device_clock_hertz": ("Clock of its computing units", "sm_clock_mhz", 1e6),
+    "byoi_device_uncorrected_ecc_errors": (
+        "Errors of its memory since the last reset that were not corrected",
+        "uncorrected_ecc_errors",
+        1.0,
+    ),
+}
+"""Gauge → what it says, the field of a device that it is made of, and by what it is multiplied."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -148,28 +169,27 @@ def _engine(engine: EngineView) -> Iterator[Metric]:
 
 
 def _devices(devices: tuple[DeviceReading, ...]) -> Iterator[Metric]:
-    figures = {
-        "byoi_device_memory_total_bytes": ("Memory of the device", "memory_total_bytes", 1.0),
-        "byoi_device_memory_used_bytes": ("Memory in use", "memory_used_bytes", 1.0),
-        "byoi_device_utilisation_ratio": ("Part of the time in use", "utilisation_percent", 0.01),
-        "byoi_device_power_watts": ("Power drawn now", "power_watts", 1.0),
-        "byoi_device_temperature_celsius": ("Temperature", "temperature_celsius", 1.0),
-    }
-    for name, (text, field, factor) in figures.items():
+    for name, (text, field, factor) in _DEVICE_FIGURES.items():
         family = GaugeMetricFamily(name, text, labels=_DEVICE_LABELS)
         for device in devices:
             if (value := getattr(device, field)) is not None:
                 family.add_metric([str(device.index), device.name], value * factor)
         if family.samples:
             yield family
+    slowed = GaugeMetricFamily(
+        "byoi_device_slowed",
+        "1 for each reason for which its clock is lower",
+        labels=(*_DEVICE_LABELS, "reason"),
+    )
     energy = CounterMetricFamily(
         "byoi_device_energy_joules", "Energy since the driver was loaded", labels=_DEVICE_LABELS
     )
     for device in devices:
+        for reason in device.throttled_by or ():
+            slowed.add_metric([str(device.index), device.name, reason], 1)
         if device.energy_joules is not None:
             energy.add_metric([str(device.index), device.name], device.energy_joules)
-    if energy.samples:
-        yield energy
+    yield from (family for family in (slowed, energy) if family.samples)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -187,7 +187,7 @@ def test_people_get_a_table_and_the_problem_beside_it(byoi, monkeypatch):
     monkeypatch.setattr(module, "machine_probe", lambda: _Probe(reading))
     code, out, err = byoi("devices")
     assert code == 69
-    assert "- / 48.0 GiB" in out
+    assert "- of 48.0 GiB" in out
     assert "W7900 (No such device)" in out
     assert err == "byoi: AMD GPU 1 cannot be read; restart\n"
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from byoi_agent.cli.devices_view import devices_view, lines_of, memory_of, power_of
+from byoi_agent.cli.devices_view import devices_view, lines_of, power_of
 from byoi_agent.hardware.devices import DeviceProcess, DeviceReading, MigInstance, NvLink
 from byoi_agent.hardware.host import Surroundings
 
@@ -44,7 +44,7 @@ def drawn(*devices, around=None, problem=None):
         ),
         (
             {"is_mig": True, "mig_instances": (MigInstance(3, None, None, 10 * GIB, None),)},
-            ("part 3", "instance 3, - / 10.0 GiB, no name"),
+            ("part 3", "instance 3, - of 10.0 GiB, no name"),
         ),
         (
             {"is_mig": True, "mig_instances": ()},
@@ -82,13 +82,9 @@ def test_many_processes_are_counted():
 
 
 def test_figures_that_are_not_known_are_no_zeros():
-    assert memory_of(None, None) == "-"
-    assert memory_of(GIB, None) == "1.0 GiB"
-    assert memory_of(None, GIB) == "- / 1.0 GiB"
-    assert memory_of(0, GIB) == "0.0 / 1.0 GiB"
     assert power_of(card()) == "-"
     assert power_of(card(power_watts=3.2)) == "3 W"
-    assert power_of(card(power_watts=3.2, power_limit_watts=70.0)) == "3 / 70 W"
+    assert power_of(card(power_watts=3.2, power_limit_watts=70.0)) == "3 of 70 W"
 
 
 def test_eight_cards_fit_80_columns_on_one_row_each():
@@ -109,7 +105,7 @@ def test_eight_cards_fit_80_columns_on_one_row_each():
         for index in range(8)
     ]
     lines = drawn(*cards, around=Surroundings(80.0, False, 1000)).splitlines()
-    assert sum("650 / 700 W" in line for line in lines) == 8
+    assert sum("650 of 700 W" in line for line in lines) == 8
     assert "NVLink   1 of 1 links of a card active, 26 GB/s each way" in map(str.rstrip, lines)
     assert "driver   575.51.03, CUDA up to 12.9" in map(str.rstrip, lines)
     assert "battery  80 %, discharging" in map(str.rstrip, lines)

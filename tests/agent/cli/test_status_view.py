@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from byoi_agent.cli.status_view import duration, lines_of, status_view
+from byoi_agent.cli.status_view import duration, lines_of, memory_of, status_view
 from byoi_agent.control.schema import (
     DeviceStatus,
     EngineStatus,
@@ -141,3 +141,11 @@ def test_what_a_console_says_does_not_steer_the_terminal():
     (line,) = (line for line in shown.getvalue().splitlines() if "waiting (" in line)
     assert "bye\N{REPLACEMENT CHARACTER}node" in line
     assert line.isprintable()
+
+
+def test_memory_that_is_not_told_is_a_dash_and_no_zero():
+    gib = 1024**3
+    assert memory_of(None, None) == "-"
+    assert memory_of(gib, None) == "1.0 GiB"
+    assert memory_of(None, gib) == "- of 1.0 GiB"
+    assert memory_of(0, gib) == "0.0 of 1.0 GiB"
