@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from byoi_agent.bench.asker import EngineAsker
+from byoi_agent.bench.parameters import active_parameters
 from byoi_agent.bench.report import BenchReport, finished, measured_of
 from byoi_agent.bench.supervisor import Bench, Wish
 from byoi_agent.engine.client import EngineClient
@@ -48,6 +49,7 @@ class Measuring:
         self._bench: Bench | None = None
         self._is_whole = False
         self._is_kept = False
+        self._active_parameters: int | None = None
         self._fate: tuple[str, ...] = ()
 
     async def all(self) -> None:
@@ -60,6 +62,11 @@ class Measuring:
             self._found = found
             target = found.target
             _say(f"{target.model} on {target.engine or 'an unknown engine'}: {target.words}")
+            if target.is_local:
+                chosen = self._place.chosen
+                self._active_parameters = await asyncio.to_thread(
+                    active_parameters, chosen.settings, chosen.paths, target.model
+                )
             client = EngineClient(target.address)
             self._bench = self._bench_of(target, client)
             async with asyncio.TaskGroup() as tasks:
@@ -83,6 +90,7 @@ class Measuring:
             prompt_tokens=bench.prompt_tokens,
             output_tokens=bench.output_tokens,
             seconds_per_level=self._seconds,
+            active_parameters=self._active_parameters,
             is_kept=self._is_kept,
             notes=self._found.notes,
         )
