@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import ascii_letters
 from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.hardware import sysfs
@@ -106,7 +107,7 @@ class AmdProbe:
 
     def _computing_node(self, device: Path) -> Path | None:
         """Where KFD tells of the same card: it names the card's render node by its number."""
-        minors = {path.name.removeprefix("renderD") for path in device.glob("drm/renderD*")}
+        minors = {path.name.lstrip(ascii_letters) for path in device.glob("drm/render*")}
         for node in sysfs.folders(self._root / "sys/class/kfd/kfd/topology/nodes", "*"):
             if sysfs.pairs(node / "properties", " ").get("drm_render_minor") in minors:
                 return node
@@ -213,5 +214,5 @@ def _errors(device: Path) -> dict[str, Any]:
     return {
         "is_ecc_enabled": True if known else None,
         "corrected_ecc_errors": known.get("ce"),
-        "uncorrected_ecc_errors": known.get("ue"),
+        "uncorrected_ecc_errors": known.get("ue"),  # codespell:ignore ue
     }

@@ -32,7 +32,7 @@ def workstation(tree):
             "max_link_width": 16,
             "pp_dpm_sclk": "0: 500Mhz *\n1: 2200Mhz \n2: 2495Mhz ",
             "pp_dpm_mclk": "0: 96Mhz \n1: 1124Mhz *",
-            "ras/umc_err_count": "ue: 0\nce: 4",
+            "ras/umc_err_count": "ue: 0\nce: 4",  # codespell:ignore ue
             "drm/renderD129/uevent": "",
             "hwmon/hwmon3/name": "amdgpu",
             "hwmon/hwmon3/power1_average": 21_000_000,
