@@ -40,6 +40,8 @@ class Catalogue:
 
 
 def _model(offer: ModelOffer) -> dict[str, Any]:
+    """In OpenAI's shape; an adapter names its base as servers of adapters do."""
+    lies_over = {} if offer.base is None else {"root": offer.base, "parent": offer.base}
     return {
         "id": offer.id,
         "object": "model",
@@ -47,4 +49,5 @@ def _model(offer: ModelOffer) -> dict[str, Any]:
         "owned_by": "byoi",
         "context_length": offer.context_tokens,
         "features": list(offer.features),
+        **lies_over,
     }

@@ -121,7 +121,7 @@ class UsageQueries:
         async with self._database.read() as connection:
             found = await connection.execute(query.order_by(*order))
             return [
-                UsageSum(of, name, *(int(n) for n in counts), joules=energy)
+                UsageSum(of, name, *(int(n) for n in counts))._replace(joules=energy)
                 for of, name, energy, *counts in found
             ]
 

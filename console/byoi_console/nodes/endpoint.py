@@ -17,6 +17,7 @@ from byoi_console.errors import LedgerUnavailable
 from byoi_console.ledger.entries import Claim
 from byoi_console.nodes.link import BUSY_CLOSE, Link
 from byoi_console.nodes.offers import Offers
+from byoi_console.nodes.plausible import TEXT_LIMIT, plausible_offer, plausible_status
 from byoi_wire import codec
 from byoi_wire.aio.connection import ABNORMAL_CLOSE, Closed, Connection
 from byoi_wire.aio.inbox import ChannelLost, Inbox
@@ -280,6 +281,7 @@ class AgentsDoor:
         """Its offer, within what a console can hold for each node."""
         if len(message.models) > MODELS_LIMIT:
             raise ProtocolViolation(f"{len(message.models)} models advertised", 1009)
+        message = plausible_offer(message)
         self._sessions.advertised(live, message)
         self._offers.heard(live.node_id, [offer.id for offer in message.models])
 
@@ -287,9 +289,9 @@ class AgentsDoor:
         """What routing should know."""
         match message:
             case Status():
-                self._registry.set_status(live.node_id, message)
+                self._registry.set_status(live.node_id, plausible_status(message))
             case Availability(serving=serving, reason=reason):
-                self._registry.set_serving(live.node_id, serving, reason)
+                self._registry.set_serving(live.node_id, serving, reason[:TEXT_LIMIT])
             case Draining():
                 self._registry.set_serving(live.node_id, False, "draining")
             case _:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
 from byoi_console.nodes.presence import presence
 from byoi_wire.version import LEASE_SECONDS
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from byoi_console.nodes.records import NodeRecord
     from byoi_console.routing.registry import LiveFacts
     from byoi_wire.ids import NodeId
-    from byoi_wire.offers import Device
+    from byoi_wire.messages import Status
+    from byoi_wire.offers import Device, Measured, ModelOffer, Prices
+
+Value = TypeVar("Value", int, float)
 
 State = Literal["online", "reconnecting", "unknown", "offline", "revoked"]
 
@@ -31,22 +34,33 @@ _MINUTE_MS: Final = 60_000
 
 @dataclass(frozen=True)
 class DeviceView:
-    """Devices of one kind in a node; memory in bytes, of all of them together."""
+    """Devices of one kind in a node; memory in bytes and power in watts, of all of them together.
+
+    The temperature is that of the hottest, in degrees Celsius.
+    """
 
     name: str
     count: int
     memory_total_bytes: int | None
     memory_used_bytes: int | None
     driver: str | None
+    power_watts: int | None = None
+    power_limit_watts: int | None = None
+    celsius: int | None = None
 
 
 @dataclass(frozen=True)
 class ModelView:
-    """A model that it serves now."""
+    """A model that it serves, now or once it has loaded it; `base` is what an adapter lies over."""
 
     id: str
     engine: str
     context_tokens: int | None
+    is_loaded: bool = True
+    load_seconds: float | None = None
+    base: str | None = None
+    prices: Prices | None = None
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True)
@@ -106,9 +120,7 @@ def view_of(
         minutes_away=None if seen is None else max(0, now_ms - seen) // _MINUTE_MS,
         seen_at_ms=seen,
         devices=() if offered is None else _devices(offered.devices, facts),
-        models=()
-        if offered is None
-        else tuple(ModelView(m.id, m.engine, m.context_tokens) for m in offered.models),
+        models=() if offered is None else tuple(map(_model, offered.models)),
         in_flight=0 if facts is None else facts.in_flight,
         slots=0 if offered is None else offered.slots,
         waiting=0 if status is None else status.waiting,
@@ -139,27 +151,69 @@ def _note(record: NodeRecord, facts: LiveFacts | None) -> str:
 
 def _devices(devices: Sequence[Device], facts: LiveFacts | None) -> tuple[DeviceView, ...]:
     """Equal devices in one line; memory in use is the newest that the node told."""
-    told = facts.status.memory_used_bytes if facts is not None and facts.status is not None else ()
-    used = [
-        told[at] if at < len(told) else device.memory_used_bytes
-        for at, device in enumerate(devices)
-    ]
-    kinds: dict[str, list[tuple[Device, int | None]]] = {}
-    for device, in_use in zip(devices, used, strict=True):
-        kinds.setdefault(device.name, []).append((device, in_use))
-    return tuple(
-        DeviceView(
-            name=name,
-            count=len(those),
-            memory_total_bytes=_sum(device.memory_total_bytes for device, _ in those),
-            memory_used_bytes=_sum(in_use for _, in_use in those),
-            driver=those[0][0].driver_version,
-        )
-        for name, those in kinds.items()
+    status = None if facts is None else facts.status
+    kinds: dict[str, list[_Reading]] = {}
+    for at, device in enumerate(devices):
+        kinds.setdefault(device.name, []).append(_reading(device, at, status))
+    return tuple(_kind(name, those) for name, those in kinds.items())
+
+
+class _Reading(NamedTuple):
+    device: Device
+    memory_used_bytes: int | None
+    power_watts: float | None
+    celsius: float | None
+
+
+def _reading(device: Device, at: int, status: Status | None) -> _Reading:
+    if status is None:
+        return _Reading(device, device.memory_used_bytes, None, None)
+    return _Reading(
+        device,
+        _at(status.memory_used_bytes, at, device.memory_used_bytes),
+        _at(status.power_watts, at),
+        _at(status.temperatures_celsius, at),
     )
 
 
-def _sum(values: Iterable[int | None]) -> int | None:
+def _kind(name: str, those: Sequence[_Reading]) -> DeviceView:
+    """Power and heat in whole numbers, so that a quiet device looks the same for a while."""
+    hottest = max((one.celsius for one in those if one.celsius is not None), default=None)
+    return DeviceView(
+        name=name,
+        count=len(those),
+        memory_total_bytes=_sum(one.device.memory_total_bytes for one in those),
+        memory_used_bytes=_sum(one.memory_used_bytes for one in those),
+        driver=those[0].device.driver_version,
+        power_watts=_whole(_sum(one.power_watts for one in those)),
+        power_limit_watts=_whole(_sum(one.device.power_limit_watts for one in those)),
+        celsius=_whole(hottest),
+    )
+
+
+def _model(offer: ModelOffer) -> ModelView:
+    return ModelView(
+        id=offer.id,
+        engine=offer.engine,
+        context_tokens=offer.context_tokens,
+        is_loaded=offer.is_loaded,
+        load_seconds=offer.load_seconds,
+        base=offer.base,
+        prices=offer.prices,
+        measured=offer.measured,
+    )
+
+
+def _at(values: Sequence[Value | None], at: int, otherwise: Value | None = None) -> Value | None:
+    return values[at] if at < len(values) else otherwise
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _sum(values: Iterable[Value | None]) -> Value | None:
     """None where one of them is not known."""
     found = list(values)
-    return None if None in found else sum(value for value in found if value is not None)
+    known = [value for value in found if value is not None]
+    return sum(known[1:], known[0]) if known and len(known) == len(found) else None

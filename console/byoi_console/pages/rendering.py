@@ -55,6 +55,9 @@ def environment() -> Environment:
         number=number,
         size=size,
         energy=energy,
+        figure=figure,
+        seconds=seconds,
+        milliseconds=milliseconds,
         spoken=spoken,
         plain_json=plain_json,
         browser=browser,
@@ -102,6 +105,27 @@ def energy(joules: float | None) -> str:
         if joules >= unit_joules:
             return f"{joules / unit_joules:,.1f} {unit}"
     return f"{joules:,.0f} J" if joules >= 10 else f"{joules:.1f} J"  # noqa: PLR2004 two digits
+
+
+def figure(value: float) -> str:
+    """A measured number or a price, with as many places as say something."""
+    if value >= 100:  # noqa: PLR2004 three digits
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def seconds(length: float) -> str:
+    """How long something takes."""
+    if length < 90:  # noqa: PLR2004 people count in seconds up to there
+        return f"{length:.0f} s" if length >= 10 else f"{length:.1f} s"  # noqa: PLR2004 two digits
+    return f"{length / 60:,.0f} min"
+
+
+def milliseconds(length: float | None) -> str:
+    """How long something took."""
+    if length is None:
+        return UNKNOWN
+    return f"{length:.0f} ms" if length < 1000 else f"{length / 1000:,.1f} s"  # noqa: PLR2004 a second
 
 
 def browser(user_agent: str) -> str:

@@ -43,3 +43,11 @@ def test_one_model_is_described_like_its_entry_in_the_list():
 
 def test_near_names_are_offered():
     assert catalogue().near(principal(), "smollm2") == ("SmolLM2-135M",)
+
+
+def test_an_adapter_names_its_base_and_others_name_none():
+    adapter = ModelOffer(id="pirate", engine="vllm", routes=(), base="Qwen3-8B", is_loaded=False)
+    found = Catalogue(SimpleNamespace(models=lambda _: (*OFFERS, adapter)))
+    plain, _, over_it = found.listed(principal())["data"]
+    assert (over_it["id"], over_it["parent"], over_it["root"]) == ("pirate", *["Qwen3-8B"] * 2)
+    assert not {"parent", "root"} & plain.keys()

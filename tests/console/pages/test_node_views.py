@@ -7,7 +7,7 @@ from byoi_console.pages.node_views import DeviceView, state_of, view_of
 from byoi_console.routing.registry import LiveFacts
 from byoi_wire.ids import ModelId, NodeId, OrgId
 from byoi_wire.messages import Advertise, Status
-from byoi_wire.offers import Device, Host, ModelOffer
+from byoi_wire.offers import Device, Host, Measured, ModelOffer, Prices
 from byoi_wire.version import LEASE_SECONDS
 
 NOW_MS = 1_000_000_000
@@ -130,3 +130,51 @@ def test_a_quiet_node_looks_the_same_for_a_minute():
     assert at[0] != at[60_000]
     assert at[60_000].minutes_away == 1
     assert view_of(a_record(last_seen_at_ms=None), None, 0.0, NOW_MS).minutes_away is None
+
+
+def test_power_and_heat_are_those_that_the_node_told_last():
+    devices = tuple(
+        Device(index=at, kind="nvidia", name="H200", power_limit_watts=700) for at in range(2)
+    )
+    facts = some_facts(
+        advertise=some_facts().advertise.model_copy(update={"devices": devices}),
+        status=Status(
+            running=0,
+            waiting=0,
+            power_watts=(100.4, 200.4),
+            temperatures_celsius=(41.2, 55.6),
+        ),
+    )
+    (device,) = view_of(a_record(), facts, 0.0, NOW_MS).devices
+    assert (device.power_watts, device.power_limit_watts, device.celsius) == (301, 1400, 56)
+    unknown = facts.status.model_copy(
+        update={"power_watts": (100.4, None), "temperatures_celsius": ()}
+    )
+    (device,) = view_of(a_record(), some_facts(status=unknown), 0.0, NOW_MS).devices
+    assert (device.power_watts, device.power_limit_watts, device.celsius) == (None, None, None)
+
+
+def test_a_model_is_shown_with_all_that_is_known_of_it():
+    measured = Measured(
+        at_ms=1,
+        engine="vllm 1",
+        first_token_ms=80,
+        decode_tokens_per_second=95,
+        knee_concurrency=16,
+        knee_tokens_per_second=1100,
+    )
+    prices = Prices(currency="EUR", input=0.1, output=0.4)
+    offer = ModelOffer(
+        id="pirate",
+        engine="vllm",
+        routes=(),
+        is_loaded=False,
+        load_seconds=9.0,
+        base="m",
+        prices=prices,
+        measured=measured,
+    )
+    facts = some_facts(advertise=some_facts().advertise.model_copy(update={"models": (offer,)}))
+    (model,) = view_of(a_record(), facts, 0.0, NOW_MS).models
+    assert (model.is_loaded, model.load_seconds, model.base) == (False, 9.0, "m")
+    assert (model.prices, model.measured) == (prices, measured)

@@ -8,8 +8,11 @@ from byoi_console.pages.rendering import (
     browser,
     energy,
     environment,
+    figure,
+    milliseconds,
     number,
     plain_json,
+    seconds,
     size,
     utc,
 )
@@ -76,5 +79,14 @@ def test_a_template_escapes_and_misses_nothing():
 
 def test_energy_is_told_in_the_unit_that_people_pay_for():
     told = [energy(joules) for joules in (None, 0, 3.25, 812, 3600, 900_000, 9e6, 1e12)]
-    assert told == ["–", "0.0 J", "3.2 J", "812 J", "1.0 Wh", "250.0 Wh", "2.5 kWh",
+    assert told == ["\N{EN DASH}", "0.0 J", "3.2 J", "812 J", "1.0 Wh", "250.0 Wh", "2.5 kWh",
                     "277,777.8 kWh"]  # fmt: skip
+
+
+def test_figures_have_the_places_that_say_something():
+    assert [figure(n) for n in (0, 0.4, 0.05, 12.345, 95.0, 1100.4, 1e18)] == [
+        "0", "0.4", "0.05", "12.3", "95", "1,100", "1,000,000,000,000,000,000",
+    ]  # fmt: skip
+    told = [seconds(n) for n in (0.44, 12.5, 100, 86_400)]
+    assert told == ["0.4 s", "12 s", "2 min", "1,440 min"]
+    assert [milliseconds(n) for n in (None, 80.2, 1234)] == ["\N{EN DASH}", "80 ms", "1.2 s"]

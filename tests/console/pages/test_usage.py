@@ -120,3 +120,16 @@ async def test_another_organisation_s_usage_is_not_shown(browser, booked):
     await booked(5, org_id="org_other")
     assert "Nothing was asked" in (await browser.get("/usage")).text
     assert len((await browser.get("/usage.csv")).text.splitlines()) == 1
+
+
+async def test_energy_is_shown_where_a_node_has_measured_it(browser, booked):
+    await booked(2)
+    assert "Energy" not in (await browser.get("/usage")).text
+    await booked(1, model="measured", joules=7200.0)
+    page = (await browser.get("/usage")).text
+    assert "as far as nodes measure it" in page
+    assert "2.0 Wh" in page
+    table = (await browser.get("/usage.csv")).text
+    head, *rows = csv.reader(io.StringIO(table))
+    energy = {row[head.index("model")]: row[head.index("joules") :] for row in rows}
+    assert energy == {"m": ["", "0"], "measured": ["7200.0", "1"]}
