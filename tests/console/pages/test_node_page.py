@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 from sqlalchemy import update
 
 from byoi_console.nodes.enrolment import JoinRequest
+from byoi_console.nodes.plausible import plausible_offer, plausible_status
 from byoi_console.nodes.records import NodeChanges
 from byoi_console.pages.node_page import ACTIONS
 from byoi_console.store.tables import nodes
+from byoi_wire.messages import Advertise, Status
+from byoi_wire.offers import Device, Host, Measured, ModelOffer, Prices
 
 
 @pytest.fixture
@@ -113,3 +119,77 @@ async def test_a_foreign_page_can_order_nothing(browser, node_id, records):
 
 async def test_a_stranger_is_led_to_the_door(stranger, node_id):
     assert (await stranger.get(f"/nodes/{node_id}")).location.startswith("/sign-in?next=")
+
+
+def offer_of(**model):
+    host = Host(os="linux", architecture="x86_64")
+    device = Device(index=0, kind="nvidia", name="H200", memory_total_bytes=2**37)
+    models = (
+        ModelOffer(id="m", engine="vllm", routes=(), context_tokens=4096),
+        ModelOffer(id="pirate", engine="vllm", routes=(), base="m", **model),
+    )
+    return Advertise(
+        version=1, agent_version="1", host=host, devices=(device,), models=models, slots=4
+    )
+
+
+MEASURED = Measured(
+    at_ms=1_700_000_000_000,
+    engine="vllm 0.32.0",
+    first_token_ms=80.4,
+    decode_tokens_per_second=95.25,
+    knee_concurrency=16,
+    knee_tokens_per_second=1100,
+    joules_per_token=0.4,
+)
+
+
+async def test_a_live_nodes_page_shows_its_power_and_what_its_models_can_do(
+    browser, node_id, rooms, person
+):
+    live = SimpleNamespace(
+        node_id=node_id, org_id=person.org_id, session=SimpleNamespace(connected=True)
+    )
+    prices = Prices(currency="EUR", input=0.1, output=0.4, cached=0.05)
+    told = offer_of(is_loaded=False, load_seconds=12.5, prices=prices, measured=MEASURED)
+    rooms.registry.add(live, told)
+    status = Status(running=0, waiting=0, power_watts=(412.4,), temperatures_celsius=(55.0,))
+    rooms.registry.set_status(node_id, status)
+    page = (await browser.get(f"/nodes/{node_id}")).text
+    for part in (
+        "412 W, 55 °C",
+        "adapter of m",
+        "not loaded",
+        "which takes about 12 s",
+        "95.2 tokens a second for one request, its first after 80 ms",
+        "1,100 for 16 at once; 0.4 J a token",
+        "0.1 EUR for a million tokens in (0.05 of them cached), 0.4 out",
+    ):
+        assert part in " ".join(page.split()), part
+
+
+async def test_no_number_and_no_text_of_a_node_breaks_its_page(browser, node_id, rooms, person):
+    live = SimpleNamespace(
+        node_id=node_id, org_id=person.org_id, session=SimpleNamespace(connected=True)
+    )
+    huge = sys.float_info.max
+    measured = MEASURED.model_copy(update={"knee_tokens_per_second": 1e18, "first_token_ms": 0.0})
+    told = offer_of(
+        is_loaded=False,
+        load_seconds=huge,
+        context_tokens=10**400,
+        measured=measured,
+        features=("<script>",),
+        prices=Prices(currency="EUR", input=1e9, output=0),
+    )
+    device = told.devices[0].model_copy(
+        update={"memory_total_bytes": 10**400, "name": "<script>" * 999}
+    )
+    told = told.model_copy(update={"devices": (device,) * 30})
+    rooms.registry.add(live, plausible_offer(told))
+    status = Status(running=0, waiting=2**53, power_watts=(huge,) * 30, memory_used_bytes=(-1,))
+    rooms.registry.set_status(node_id, plausible_status(status))
+    for page in (f"/nodes/{node_id}", "/nodes", "/"):
+        answer = await browser.get(page)
+        assert answer.status == 200
+        assert "<script><script>" not in answer.text
