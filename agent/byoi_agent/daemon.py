@@ -199,7 +199,7 @@ class Daemon:
             ControlServices(
                 status=answers.status,
                 offer=lambda: self._board.offer,
-                usage=self._outbox.report,
+                usage=answers.usage,
                 engine=self._engine,
                 reload=self._reload_settings,
                 metrics=answers.metrics,

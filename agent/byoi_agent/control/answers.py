@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from byoi_agent.telemetry.log_place import LogPlace
     from byoi_agent.usage.books import Books
     from byoi_agent.usage.outbox import Outbox
+    from byoi_agent.usage.report import UsageFilter, UsageReport
     from byoi_agent.usage.sampling import EnergySampler
     from byoi_agent.usage.tally import Tally
 
@@ -68,6 +69,11 @@ class Answers:
             log=self.log(),
             money=self.books.today(),
         )
+
+    async def usage(self, chosen: UsageFilter) -> UsageReport:
+        """What the file says, with all that is known by now in it."""
+        await self.books.write(self.outbox)
+        return await self.outbox.report(chosen)
 
     def metrics(self) -> bytes:
         """Its figures for Prometheus."""

@@ -56,6 +56,7 @@ class Attribution:
         self._settled: list[_Run] = []
         self._seen: dict[int, float] = {}
         self._rates: dict[int, float] = {}
+        self._idle_watts: dict[int, float] = {}
         self._left: defaultdict[ModelId, float] = defaultdict(float)
         self._last_run: dict[ModelId, float] = {}
         self._by_model: defaultdict[ModelId, float] = defaultdict(float)
@@ -120,14 +121,12 @@ class Attribution:
             for run, _ in runs:
                 run.is_torn = True
             return 0.0
+        idle = self._idle_part(spent, spent.joules, _covered(piece for _, piece in runs))
         total = sum(end - begin for _, (begin, end) in runs)
-        part = _covered(piece for _, piece in runs) / (spent.until - spent.since)
-        given = spent.joules * min(part, 1.0)
         if total:
-            self._rates[spent.device] = given / total
+            self._rates[spent.device] = (spent.joules - idle) / total
         for run, (begin, end) in runs:
-            self._give(run, given * (end - begin) / total)
-        idle = spent.joules - given
+            self._give(run, (spent.joules - idle) * (end - begin) / total)
         self._idle += idle
         return idle
 
@@ -165,10 +164,21 @@ class Attribution:
             if run.runs_on(spent.device) and (piece := run.overlap(spent.since, spent.until))
         ]
 
+    def _idle_part(self, spent: Spent, joules: float, busy_seconds: float) -> float:
+        """Of an interval in which something ran for a part: what idle looks took, or its time."""
+        seconds = spent.until - spent.since
+        if not busy_seconds:
+            self._idle_watts[spent.device] = joules / seconds
+            return joules
+        idle_seconds = max(0.0, seconds - busy_seconds)
+        watts = self._idle_watts.get(spent.device, joules / seconds)
+        return min(joules * idle_seconds / seconds, watts * idle_seconds)
+
     def _note(self, spent: Spent) -> None:
         if spent.is_gone:
             self._seen.pop(spent.device, None)
             self._rates.pop(spent.device, None)
+            self._idle_watts.pop(spent.device, None)
         else:
             self._seen[spent.device] = spent.until
 

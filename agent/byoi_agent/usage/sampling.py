@@ -30,8 +30,9 @@ FRESH_SECONDS: Final = 0.25
 """A look so new is good enough for a request's beginning or end: counters move in steps of 20 to
 100 ms, and many short requests must not each pay for a look."""
 
-WAIT_SECONDS: Final = 0.1
-"""Longest time that a request's end waits for a look."""
+WAIT_SECONDS: Final = 0.2
+"""Longest time that a request's end waits for a look; a request shorter than `FRESH_SECONDS`
+waits for none, since its beginning was looked at."""
 
 WRITE_SECONDS: Final = 60.0
 """Energy that is on no record is written so often: a killed agent loses no more than that."""
@@ -132,7 +133,7 @@ class EnergySampler:
     async def end(self, record_id: RecordId) -> float | None:
         """What the request took, in joules; None where it was not measured.
 
-        Waits for a look where the last one is old, for a tenth of a second at most.
+        Waits for a look where the last one is old, for a fifth of a second at most.
         """
         if not self._shares.knows(record_id):
             return None

@@ -52,6 +52,15 @@ def test_of_an_interval_in_which_something_ran_for_a_while_the_rest_is_idle(shar
     assert shares.settle(A, 4.0) == pytest.approx(100.0)
 
 
+def test_the_idle_rest_is_no_more_than_the_device_takes_when_idle(shares):
+    shares.spend(spent(0.0, 10.0, 500.0))  # 50 W
+    shares.begin(A, "smol", 13.0)
+    assert shares.spend(spent(10.0, 14.0, 500.0)) == pytest.approx(150.0)
+    shares.stop(A, 15.0)
+    assert shares.spend(spent(14.0, 18.0, 100.0)) == pytest.approx(75.0)  # it takes less by now
+    assert shares.settle(A, 18.0) == pytest.approx(350.0 + 25.0)
+
+
 def test_a_stopped_request_takes_no_more_while_it_is_written_down(shares):
     shares.begin(A, "smol", 0.0)
     shares.stop(A, 1.0)
@@ -70,7 +79,7 @@ def test_models_on_different_gpus_take_of_their_own_only(shares):
 
 
 def test_a_request_shorter_than_the_looks_was_not_measured_and_leaves_its_part(shares):
-    shares.spend(spent(0.0, 1.0, 10.0))
+    shares.spend(spent(0.0, 1.0, 100.0))
     shares.begin(A, "smol", 1.2)
     assert shares.settle(A, 1.4) is None
     shares.spend(spent(1.0, 2.0, 100.0))
@@ -79,7 +88,7 @@ def test_a_request_shorter_than_the_looks_was_not_measured_and_leaves_its_part(s
 
 
 def test_short_requests_take_what_those_before_them_left_and_no_more(shares):
-    shares.spend(spent(0.0, 1.0, 10.0))
+    shares.spend(spent(0.0, 1.0, 100.0))
     shares.begin(A, "smol", 1.0)
     shares.settle(A, 1.5)
     shares.spend(spent(1.0, 2.0, 100.0))  # half a second at 100 joules each
@@ -126,7 +135,7 @@ def test_where_no_device_measures_nothing_is_told(shares):
 
 
 def test_what_is_left_to_a_model_that_nobody_asks_is_taken_off_its_hands(shares):
-    shares.spend(spent(0.0, 1.0, 10.0))
+    shares.spend(spent(0.0, 1.0, 100.0))
     shares.begin(A, "smol", 1.0)
     shares.settle(A, 1.5)
     shares.spend(spent(1.0, 2.0, 100.0))
@@ -140,7 +149,7 @@ def test_what_is_left_to_a_model_that_nobody_asks_is_taken_off_its_hands(shares)
 
 
 def test_at_the_end_all_that_is_left_is_taken(shares):
-    shares.spend(spent(0.0, 1.0, 10.0))
+    shares.spend(spent(0.0, 1.0, 100.0))
     shares.begin(A, "smol", 1.0)
     shares.settle(A, 1.5)
     shares.spend(spent(1.0, 2.0, 100.0))
