@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-PLANS: Final = {"train": "plan_train"}
+PLANS: Final = {"models": "plan_models", "serve": "plan_serve", "train": "plan_train"}
 """Each command with the file that holds it, imported when it is typed."""
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.engine.kinds.choice import is_vllm, model_of, vllm_release
+from byoi_agent.engine.kinds.choice import is_managed, is_vllm, model_of, vllm_release
 from byoi_agent.engine.kinds.vllm_arguments import default_kv_gib
 from byoi_agent.engine.model_facts import facts_at
 from byoi_agent.errors import ConfigError, EngineError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from byoi_agent.config.settings import Settings
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.planning.facts import ModelFacts
+    from byoi_wire.ids import ModelId
 
 # The kinds' own choices where the owner made none; a test holds them against theirs.
 LLAMACPP_SLOTS: Final = 4
@@ -35,20 +37,56 @@ VLLM_CONTEXT_TOKENS: Final = {"cpu": 2048, "cuda": 16_384}
 _HOST: Final = PlanDevice(0, "cpu", "host memory", 0)
 
 
+@dataclass(frozen=True)
+class Reckoning:
+    """One load before it happens: its bytes on all devices together, and what they rest on.
+
+    `is_on_devices` tells memory of accelerators from the machine's own.
+    """
+
+    model: str
+    quantisation: str
+    context_tokens: int
+    concurrency: int
+    memory_bytes: int
+    is_on_devices: bool
+
+
 def estimate(settings: Settings, paths: Paths, devices: Sequence[DeviceReading] = ()) -> int | None:
-    """Bytes of all its devices together; None where it cannot be told before the load.
+    """The bytes alone; see `reckon`."""
+    found = reckon(settings, paths, devices)
+    return None if found is None else found.memory_bytes
+
+
+def reckon(
+    settings: Settings, paths: Paths, devices: Sequence[DeviceReading] = ()
+) -> Reckoning | None:
+    """What the engine of these settings will take; None where it cannot be told before the load.
 
     `settings` are those of the one model. It reads the heads of the model's files: call it in a
-    thread.
-    vLLM on a GPU takes the share it may have, whatever the model needs, unless `kv_cache_gib` says
-    how much context to hold.
+    thread. vLLM on a GPU takes the share it may have, whatever the model needs, unless
+    `kv_cache_gib` says how much context to hold.
     """
     try:
-        if settings.engine == "llamacpp":
-            return _llamacpp(settings, paths)
-        return _vllm(settings, paths, devices) if is_vllm(settings.engine) else None
+        if not is_managed(settings.engine) or (found := _place(settings, paths)) is None:
+            return None
+        name, place = found
+        facts = facts_at(place, name)
+        if is_vllm(settings.engine):
+            return _vllm(settings, facts, place, devices)
+        return _llamacpp(settings, facts)
     except (ConfigError, EngineError):
         return None  # whoever loads it will be told why it cannot be
+
+
+def facts_of(settings: Settings, paths: Paths) -> ModelFacts | None:
+    """What the files of the model of these settings say of it; None while they are not here.
+
+    Raises:
+        ConfigError: they mean no model, or its files are damaged.
+    """
+    found = _place(settings, paths)
+    return None if found is None else facts_at(found[1], found[0])
 
 
 def plan_devices(readings: Sequence[DeviceReading], host_bytes: int | None) -> list[PlanDevice]:
@@ -73,53 +111,70 @@ def _free(total: int, used: int | None) -> int | None:
     return None if used is None else max(0, total - used)
 
 
-def _llamacpp(settings: Settings, paths: Paths) -> int | None:
-    if (found := _facts(settings, paths, converted=False)) is None:
-        return None
-    context = _context(found, settings.context_tokens or LLAMACPP_CONTEXT_TOKENS)
+def _place(settings: Settings, paths: Paths) -> tuple[ModelId, Path] | None:
+    """The model's name, and where what the engine loads lies; None while it is not here."""
+    model = model_of(settings, paths)
+    if not isinstance(model, ModelEntry):
+        place = model.path
+    elif is_vllm(settings.engine):
+        place = converted_folder(model, paths.models_folder)
+    else:
+        place = ModelStore(paths.models_folder).path_of(model)
+    return (model.id, place) if place.exists() else None
+
+
+def _llamacpp(settings: Settings, facts: ModelFacts) -> Reckoning:
+    context = _context(facts, settings.context_tokens or LLAMACPP_CONTEXT_TOKENS)
     slots = settings.slots or LLAMACPP_SLOTS
-    return memory_bytes(found, Layout((_HOST,)), Wish("llamacpp"), context, slots)
+    size = memory_bytes(facts, Layout((_HOST,)), Wish("llamacpp"), context, slots)
+    return Reckoning(facts.name, facts.quantisation, context, slots, size, is_on_devices=False)
 
 
-def _vllm(settings: Settings, paths: Paths, devices: Sequence[DeviceReading]) -> int | None:
+def _vllm(
+    settings: Settings, facts: ModelFacts, folder: Path, devices: Sequence[DeviceReading]
+) -> Reckoning | None:
     build = vllm_release(settings.engine).build
-    if (found := _facts(settings, paths, converted=True)) is None:
-        return None
-    context = _context(found, settings.context_tokens or VLLM_CONTEXT_TOKENS[build])
+    context = _context(facts, settings.context_tokens or VLLM_CONTEXT_TOKENS[build])
     slots = settings.slots or VLLM_SLOTS[build]
-    gib = settings.kv_cache_gib
-    if build == "cpu":
-        fixed = need_of(found, Layout((_HOST,)), Wish("vllm"), context, slots).fixed
-        folder = _place(settings, paths, converted=True)
-        config = (config_in(folder) if folder else None) or {}
-        return fixed + math.ceil(gib or default_kv_gib(config, context, slots)) * GIB
+    is_on_devices = build != "cpu"
+    if is_on_devices:
+        size = _on_cards(settings, devices, facts, context, slots)
+    else:
+        config = config_in(folder) or {}
+        gib = math.ceil(settings.kv_cache_gib or default_kv_gib(config, context, slots))
+        size = _fixed(facts, (_HOST,), context, slots) + gib * GIB
+    if size is None:
+        return None
+    return Reckoning(
+        facts.name, facts.quantisation, context, slots, size, is_on_devices=is_on_devices
+    )
+
+
+def _on_cards(
+    settings: Settings,
+    devices: Sequence[DeviceReading],
+    facts: ModelFacts,
+    context_tokens: int,
+    slots: int,
+) -> int | None:
     count = settings.tensor_parallel
     cards = [one for one in plan_devices(devices, None) if one.kind == "nvidia"][:count]
     if len(cards) < count:
         return None
-    if gib is None:
+    if settings.kv_cache_gib is None:
         share = settings.gpu_memory_share or VLLM_SHARE
         return round(sum(card.memory_bytes for card in cards) * share)
-    layout = Layout(tuple(cards), tensor_parallel=count)
-    return count * (need_of(found, layout, Wish("vllm"), context, slots).fixed + round(gib * GIB))
+    each = _fixed(facts, tuple(cards), context_tokens, slots)
+    return count * (each + round(settings.kv_cache_gib * GIB))
+
+
+def _fixed(
+    facts: ModelFacts, devices: tuple[PlanDevice, ...], context_tokens: int, slots: int
+) -> int:
+    """On each device, without any context."""
+    layout = Layout(devices, tensor_parallel=len(devices))
+    return need_of(facts, layout, Wish("vllm"), context_tokens, slots).fixed
 
 
 def _context(facts: ModelFacts, wanted: int) -> int:
     return min(wanted, facts.context_tokens or wanted)
-
-
-def _facts(settings: Settings, paths: Paths, *, converted: bool) -> ModelFacts | None:
-    place = _place(settings, paths, converted=converted)
-    return None if place is None else facts_at(place)
-
-
-def _place(settings: Settings, paths: Paths, *, converted: bool) -> Path | None:
-    """Where the model's files lie; None while they are not here."""
-    model = model_of(settings, paths)
-    if not isinstance(model, ModelEntry):
-        return model.path
-    if converted:
-        place = converted_folder(model, paths.models_folder)
-    else:
-        place = ModelStore(paths.models_folder).path_of(model)
-    return place if place.exists() else None

@@ -67,6 +67,9 @@ def _share(plan: Plan) -> float | None:
         return None
     if plan.wish.gpu_share is not None:
         return plan.wish.gpu_share
-    shares = [device.usable_bytes("vllm") / device.memory_bytes for device in plan.layout.devices]
-    share = math.floor(min(shares) * 100) / 100
-    return share if share < VLLM_SHARE else None
+    taken = [
+        device.usable_bytes("vllm") / device.memory_bytes
+        for device in plan.layout.devices
+        if device.usable_bytes("vllm") < round(device.memory_bytes * VLLM_SHARE)
+    ]
+    return math.floor(min(taken) * 100) / 100 if taken else None
