@@ -144,6 +144,13 @@ class DeviceReading:
             return (self,)
         return tuple(self._part(instance) for instance in self.mig_instances or ())
 
+    def for_engine(self) -> DeviceReading | None:
+        """What one engine can be given of it: all, or the largest part, as CUDA takes one of them.
+
+        None for a card in MIG mode that was not split yet.
+        """
+        return max(self.usable(), key=lambda one: one.memory_total_bytes or 0, default=None)
+
     def _part(self, instance: MigInstance) -> DeviceReading:
         total, used = instance.memory_total_bytes, instance.memory_used_bytes
         return DeviceReading(

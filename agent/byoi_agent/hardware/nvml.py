@@ -35,6 +35,7 @@ class NvmlProbe:
         self._library = library or _import_pynvml
         self._name_of = name_of
         self._nvml: Foreign = None
+        self._keeps_open = True
         self._known: dict[int, DeviceReading] = {}
         self._looking = Looking("the NVIDIA driver", self._look, mend=RELOAD)
 
@@ -44,6 +45,14 @@ class NvmlProbe:
 
     def now(self) -> ProbeReading:
         """The same, waited for: to choose by what is here before anything runs."""
+        return self._looking.now()
+
+    def once(self) -> ProbeReading:
+        """The same for who asks only once: the library is closed again.
+
+        NVML counts who has it open, and is begun anew only when nobody has.
+        """
+        self._keeps_open = False
         return self._looking.now()
 
     def _look(self) -> ProbeReading:
@@ -58,7 +67,7 @@ class NvmlProbe:
             return self._driver_lost(error)
         seen = {one.index: one for one in reading.devices}
         self._known = self._known | seen if reading.lost else seen
-        if reading.lost:
+        if reading.lost or not self._keeps_open:
             self._close()  # a card that was reset is seen only by who begins anew
         return reading
 

@@ -74,6 +74,14 @@ def test_each_part_of_a_split_card_is_a_device_of_its_own():
 
 def test_a_split_card_without_parts_can_be_given_to_nobody():
     assert split(mig_instances=()).usable() == ()
+    assert split(mig_instances=()).for_engine() is None
+
+
+def test_an_engine_is_given_the_whole_card_or_its_largest_part():
+    whole = DeviceReading(index=0, kind="nvidia", name="H100")
+    assert whole.for_engine() is whole
+    parts = (MigInstance(0, "MIG-a", None, 10), MigInstance(1, "MIG-b", None, 40))
+    assert split(mig_instances=parts).for_engine().uuid == "MIG-b"
 
 
 def test_kinds_in_one_machine_share_the_numbers():

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 
+import pynvml
 import pytest
 
 from byoi_agent.hardware import looking
@@ -28,8 +29,6 @@ class Libraries:
         self.threads = set()
 
     def __call__(self):
-        import pynvml
-
         self.asked += 1
         self.threads.add(threading.current_thread())
         return pynvml
@@ -67,6 +66,26 @@ async def test_after_a_lost_card_the_library_is_begun_anew(nvml, in_process):
     await probe.read()
     await probe.read()
     assert libraries.asked == 3
+
+
+def test_who_asks_once_leaves_the_library_closed_for_who_watches(nvml, in_process):
+    in_process.shows(nvml.server(2))
+    opened = []
+
+    class Counting:
+        def __getattr__(self, name):
+            return getattr(pynvml, name)
+
+        def nvmlInit(self):  # noqa: N802
+            opened.append(+1)
+            pynvml.nvmlInit()
+
+        def nvmlShutdown(self):  # noqa: N802
+            opened.append(-1)
+            pynvml.nvmlShutdown()
+
+    assert len(NvmlProbe(Counting).once().devices) == 2
+    assert opened == [+1, -1]
 
 
 async def test_two_lost_cards_are_both_told_with_both_mends(nvml, in_process):

@@ -94,15 +94,15 @@ RELEASES: Final = (  # the newest first
 
 @cache
 def cuda_devices() -> int:
-    """How many NVIDIA GPUs the driver shows, asked once.
+    """How many NVIDIA GPUs an engine can be given, asked once.
 
     Raises:
-        EngineError: the driver is there and does not answer.
+        EngineError: the driver is there and none of its cards answers.
     """
-    reading = NvmlProbe().now()
-    if reading.problem is not None:
+    reading = NvmlProbe().once()
+    if reading.problem is not None and not reading.devices:
         raise EngineError(f"{reading.problem}; {reading.mend}")
-    return len(reading.usable())
+    return sum(card.for_engine() is not None for card in reading.devices)
 
 
 def build_here() -> Build:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from byoi_agent.engine.kinds import vllm_releases as module
 from byoi_agent.engine.kinds.vllm_releases import RELEASES, build_here, obstacle, release
 from byoi_agent.errors import ConfigError, EngineError
-from byoi_agent.hardware.devices import ProbeReading
+from byoi_agent.hardware.devices import DeviceReading, ProbeReading
 
 CUDA, CPU = RELEASES
 PIN = re.compile(r"[a-z0-9][a-z0-9._-]*==\S+( --hash=sha256:[0-9a-f]{64})+")
@@ -85,11 +86,19 @@ def test_why_one_cannot_run_here_is_said(gpus, monkeypatch):
     assert "for Linux on x86_64" in obstacle(CPU)
 
 
+def test_a_lost_card_leaves_the_others_to_the_engine(monkeypatch):
+    card = DeviceReading(index=1, kind="nvidia", name="H100")
+    split = DeviceReading(index=2, kind="nvidia", name="H100", is_mig=True, mig_instances=())
+    found = ProbeReading((card, split), problem="GPU 0 is lost", mend="restart the machine")
+    monkeypatch.setattr(module, "NvmlProbe", lambda: SimpleNamespace(once=lambda: found))
+    assert module.cuda_devices.__wrapped__() == 1
+
+
 def test_a_driver_that_does_not_answer_is_no_machine_without_a_gpu(monkeypatch):
     broken = ProbeReading(problem="the NVIDIA driver hangs", mend="restart the machine")
 
     class Probe:
-        def now(self):
+        def once(self):
             return broken
 
     monkeypatch.setattr(module, "NvmlProbe", Probe)
