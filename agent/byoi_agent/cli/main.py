@@ -43,6 +43,7 @@ COMMANDS: Final = (
     "help",
     "keys",
     "logs",
+    "models",
     "plan",
     "reload",
     "run",

@@ -1,4 +1,4 @@
-"""Changes one setting in the owner's file and leaves all else there as it was written."""
+"""Changes settings in the owner's file and leaves all else there as it was written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AoT
 
 from byoi_agent.config.check import problems_in
 from byoi_agent.config.files import make_private_folder, rewrite
@@ -14,7 +15,11 @@ from byoi_agent.config.toml_file import BYTE_ORDER_MARK, UnfitFile, table_of, te
 from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from tomlkit import TOMLDocument
+    from tomlkit.items import InlineTable, Table
 
 
 def set_value(file: Path, name: str, value: str | float | None) -> None:
@@ -29,28 +34,103 @@ def set_value(file: Path, name: str, value: str | float | None) -> None:
     """
     if name not in Settings.model_fields:
         raise ConfigError(f"there is no setting {name!r}{nearest(name, Settings.model_fields)}")
+    _edit(file, lambda document: _put(document, name, value))
+
+
+def serve_model(file: Path, model: str, choices: Mapping[str, str | float | None]) -> bool:
+    """Have `model` served, with these settings of its own; the answer says whether that is new.
+
+    The only model is the setting `model`; a second one makes a [[models]] of each. What an entry
+    holds already stays, but for what is chosen now; None takes a choice out. Raises as `set_value`.
+    """
+    added: list[bool] = []
+
+    def edit(document: TOMLDocument) -> None:
+        tables = document.get("models")
+        only = document.get("model")
+        if tables is None and only in {None, model}:
+            added.append(only is None)
+            for name, value in {"model": model, **choices}.items():
+                _put(document, name, value)
+            return
+        if tables is None:
+            document["models"] = tables = tomlkit.aot()
+            tables.append(_table(tables, {"model": only}))
+            document.pop("model")
+        found = next((one for one in tables if one.get("model") == model), None)
+        added.append(found is None)
+        if found is None:
+            tables.append(_table(tables, {"model": model}))
+            found = tables[-1]
+        for name, value in choices.items():
+            _put(found, name, value)
+
+    _must_fit(file)
+    _edit(file, edit)
+    return added[-1]
+
+
+def unserve_model(file: Path, model: str) -> bool:
+    """Have `model` served no more; the answer says whether it was. Raises as `set_value`."""
+    removed: list[bool] = [False]
+
+    def edit(document: TOMLDocument) -> None:
+        if document.get("model") == model:
+            document.pop("model")
+            removed.append(True)
+        tables = document.get("models") or []
+        for at in reversed([n for n, one in enumerate(tables) if one.get("model") == model]):
+            del tables[at]
+            removed.append(True)
+        if not tables:
+            document.pop("models", None)
+
+    if file.exists():
+        _must_fit(file)
+        _edit(file, edit)
+    return removed[-1]
+
+
+def _must_fit(file: Path) -> None:
+    """Tables are changed only where they are tables."""
+    if problems := problems_in(_read(file)):
+        raise ConfigError(problems[0].told(file))
+
+
+def _edit(file: Path, edit: Callable[[TOMLDocument], None]) -> None:
     before = _read(file)
-    after = _changed(before, name, value, file)
+    after = _changed(before, edit, file)
     if problems := problems_in(after):
         raise ConfigError(problems[0].told(file))
     if after != before:
         _write(file, after)
 
 
-def _changed(text: str, name: str, value: str | float | None, file: Path) -> str:
+def _changed(text: str, edit: Callable[[TOMLDocument], None], file: Path) -> str:
     mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
     try:
         table_of(text)
         document = tomlkit.parse(text.removeprefix(mark))
+        edit(document)
     except UnfitFile as unfit:
         raise ConfigError(f"{file} {unfit}") from unfit
     except TOMLKitError as error:
         raise ConfigError(f"{file} is not valid TOML: {error}") from error
-    if value is None:
-        document.pop(name, None)
-    else:
-        document[name] = value
     return mark + tomlkit.dumps(document)
+
+
+def _put(table: TOMLDocument | Table | InlineTable, name: str, value: str | float | None) -> None:
+    if value is None:
+        table.pop(name, None)
+    else:
+        table[name] = value
+
+
+def _table(tables: object, content: Mapping[str, object]) -> Table | InlineTable:
+    """As the others are written: `[[models]]` each, or within one pair of brackets."""
+    table = tomlkit.table() if isinstance(tables, AoT) else tomlkit.inline_table()
+    table.update(content)
+    return table
 
 
 def _read(file: Path) -> str:

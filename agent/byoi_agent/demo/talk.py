@@ -89,7 +89,10 @@ class TerminalTalk:
         """A bar with bytes, speed and time left."""
         bars = self._bars = self._bars or _new_bars()
         if progress.phase not in self._rows:
-            self._rows[progress.phase] = bars.add_task(progress.phase, total=progress.total_bytes)
+            # What was there before is no speed.
+            self._rows[progress.phase] = bars.add_task(
+                progress.phase, total=progress.total_bytes, completed=progress.done_bytes
+            )
         bars.update(
             self._rows[progress.phase],
             completed=progress.done_bytes,
@@ -97,11 +100,16 @@ class TerminalTalk:
         )
 
     def settle(self) -> None:
-        """Leave the bars as they are and go on below them."""
+        """All of it is done: the bars say so, and lines go on below them."""
         if self._bars is not None:
             for row in self._rows.values():
                 total = self._bars.tasks[row].total
                 self._bars.update(row, completed=total)
+        self.leave()
+
+    def leave(self) -> None:
+        """Go on below the bars, which stay as they are."""
+        if self._bars is not None:
             self._bars.stop()
             self._bars, self._rows = None, {}
 

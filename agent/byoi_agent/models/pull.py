@@ -20,7 +20,7 @@ from byoi_agent.models.names import folder_key
 from byoi_agent.models.selection import index_of, narrowed, select
 from byoi_agent.models.store import FILES, PARTIAL, Manifest, PulledFile, finish
 from byoi_agent.models.transfer import DiskFull, Patience, Transfer
-from byoi_agent.models.wheels import Progress, locked
+from byoi_agent.models.wheels import Progress, bytes_in, locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,8 +212,7 @@ class _Pull:
             for one in doomed:
                 self._store.remove_key(one)
                 self._removed.append(one)
-        here = sum(file.stat().st_size for file in files.rglob("*") if file.is_file())
-        needed = max(0, size - here) + self._terms.margin_bytes
+        needed = max(0, size - bytes_in(files)) + self._terms.margin_bytes
         free = shutil.disk_usage(files).free
         if free < needed:
             raise DiskFull(

@@ -26,6 +26,7 @@ from byoi_agent.models.names import (
     reference_of,
     stem_of,
 )
+from byoi_agent.models.wheels import bytes_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -254,6 +255,23 @@ class Store:
         else:
             _discard(folder)
 
+    def unfinished(self) -> list[tuple[str, int]]:
+        """Models of which a part came, with its bytes; `owner/name`, as a pull of it goes on."""
+        return [(_repo_of(folder), bytes_in(folder)) for folder in self._partials()]
+
+    def remove_unfinished(self, repo: str) -> int:
+        """Take what came of a model from the disk; the answer is how many parts there were.
+
+        Raises:
+            ModelInUse: it is being pulled now.
+        """
+        doomed = [one for one in self._partials() if _repo_of(one).lower() == repo.lower()]
+        for folder in doomed:
+            if _is_locked(_lock_file(folder)):
+                raise ModelInUse(f"{repo} is being pulled now; stop that first")
+            _discard(folder)
+        return len(doomed)
+
     def pin(self, pulled: Pulled, *, is_pinned: bool) -> None:
         """Keep it from being removed to make room, or let it."""
         manifest = pulled.manifest.model_copy(update={"is_pinned": is_pinned})
@@ -270,11 +288,14 @@ class Store:
             )
             for one in self.all()
         ]
-        for folder in self.folder.glob(f"*{PARTIAL}") if self.folder.is_dir() else ():
-            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-            is_pulled = _is_locked(folder.with_name(folder.name.removesuffix(PARTIAL) + ".lock"))
-            rows.append(Kept(folder.name, size, folder.stat().st_mtime, is_pulled))
+        rows += [
+            Kept(one.name, bytes_in(one), one.stat().st_mtime, _is_locked(_lock_file(one)))
+            for one in self._partials()
+        ]
         return rows
+
+    def _partials(self) -> list[Path]:
+        return sorted(self.folder.glob(f"*{PARTIAL}"))
 
     def _folders(self) -> Iterator[Path]:
         for folder in self.folder.iterdir() if self.folder.is_dir() else ():
@@ -320,6 +341,15 @@ def _read(folder: Path) -> Pulled | None:
     with suppress(OSError):
         used_at = max(used_at, _use_file(folder).stat().st_mtime)
     return Pulled(folder.name, folder, manifest, used_at)
+
+
+def _lock_file(partial: Path) -> Path:
+    """Held by whoever pulls it."""
+    return partial.with_name(partial.name.removesuffix(PARTIAL) + ".lock")
+
+
+def _repo_of(folder: Path) -> str:
+    return "/".join(folder.name.split("--")[:2])
 
 
 def _use_file(folder: Path) -> Path:

@@ -5,8 +5,9 @@ import stat
 
 import pytest
 
-from byoi_agent.config.edit import set_value
+from byoi_agent.config.edit import serve_model, set_value, unserve_model
 from byoi_agent.config.settings import load
+from byoi_agent.config.toml_file import table_of
 from byoi_agent.errors import ConfigError
 
 TEXT = """\
@@ -110,3 +111,75 @@ def test_a_file_as_a_windows_editor_left_it_is_left_so(file):
     file.write_bytes(b"\xef\xbb\xbfslots = 2\r\nqueue = 1\r\n")
     set_value(file, "slots", 4)
     assert file.read_bytes() == b"\xef\xbb\xbfslots = 4\r\nqueue = 1\r\n"
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    return tmp_path / "fresh.toml"
+
+
+def test_the_only_model_is_one_setting(fresh):
+    assert serve_model(fresh, "o/n", {"engine": "vllm", "context_tokens": None})
+    assert table_of(fresh.read_text()) == {"model": "o/n", "engine": "vllm"}
+    assert not serve_model(fresh, "o/n", {"engine": "llamacpp"})
+    assert table_of(fresh.read_text()) == {"model": "o/n", "engine": "llamacpp"}
+    assert unserve_model(fresh, "o/n")
+    assert table_of(fresh.read_text()) == {"engine": "llamacpp"}
+    assert not unserve_model(fresh, "o/n")
+
+
+def test_a_second_model_makes_tables_of_both_and_keeps_what_the_owner_wrote(fresh):
+    fresh.write_text('# mine\nmodel = "a"  # the first\nslots = 3\n\n[tariff]\n'
+                    'currency = "EUR"\nprice_per_kwh = 0.3\n')  # fmt: skip
+    assert serve_model(fresh, "o/n", {"engine": "vllm", "priority": 70})
+    text = fresh.read_text()
+    assert text.startswith("# mine\n")
+    assert table_of(text) == {
+        "slots": 3,
+        "tariff": {"currency": "EUR", "price_per_kwh": 0.3},
+        "models": [{"model": "a"}, {"model": "o/n", "engine": "vllm", "priority": 70}],
+    }
+    assert not serve_model(fresh, "a", {"context_tokens": 512})
+    assert unserve_model(fresh, "o/n")
+    assert table_of(fresh.read_text())["models"] == [{"model": "a", "context_tokens": 512}]
+    assert unserve_model(fresh, "a")
+    assert "models" not in table_of(fresh.read_text())
+
+
+def test_an_entry_keeps_what_was_not_chosen_now(fresh):
+    fresh.write_text('[[models]]\nmodel = "a"\nslots = 2 # few\n\n[[models]]\nmodel = "b"\n')
+    serve_model(fresh, "a", {"load": "start"})
+    assert fresh.read_text() == (
+        '[[models]]\nmodel = "a"\nslots = 2 # few\nload = "start"\n\n[[models]]\nmodel = "b"\n'
+    )
+    serve_model(fresh, "c", {})
+    assert [one["model"] for one in table_of(fresh.read_text())["models"]] == ["a", "b", "c"]
+
+
+def test_models_in_one_pair_of_brackets_stay_there(fresh):
+    fresh.write_text('models = [{ model = "a" }]\n')
+    serve_model(fresh, "b", {"slots": 2})
+    assert table_of(fresh.read_text())["models"] == [{"model": "a"}, {"model": "b", "slots": 2}]
+    assert unserve_model(fresh, "a")
+    assert "[[" not in fresh.read_text()
+
+
+def test_a_setting_put_in_later_does_not_fall_into_a_table(fresh):
+    fresh.write_text('[[models]]\nmodel = "a"\n')
+    set_value(fresh, "slots", 2)
+    assert table_of(fresh.read_text()) == {"models": [{"model": "a"}], "slots": 2}
+
+
+def test_a_choice_that_does_not_fit_changes_nothing(fresh):
+    fresh.write_text('[[models]]\nmodel = "a"\n')
+    with pytest.raises(ConfigError, match="priority"):
+        serve_model(fresh, "a", {"priority": 1000})
+    assert fresh.read_text() == '[[models]]\nmodel = "a"\n'
+
+
+def test_a_file_whose_models_are_none_is_not_touched(fresh):
+    fresh.write_text('models = "a"\n')
+    for change in (lambda: serve_model(fresh, "b", {}), lambda: unserve_model(fresh, "a")):
+        with pytest.raises(ConfigError, match="models"):
+            change()
+    assert fresh.read_text() == 'models = "a"\n'

@@ -1,0 +1,183 @@
+"""`byoi models serve`: a model into the settings, or out of them, and the running node told."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from byoi_agent.cli.options import choose, debug_option, json_option, setting_options
+from byoi_agent.config.edit import serve_model, unserve_model
+from byoi_agent.config.paths import config_file
+from byoi_agent.config.settings import ENGINES, variable_of
+from byoi_agent.control.instances import find
+from byoi_agent.engine.inventory import Inventory
+from byoi_agent.engine.kinds.choice import engine_kind, is_managed, is_vllm
+from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.models.catalogue import ModelEntry
+from byoi_agent.models.folders import ModelFolder
+from byoi_agent.models.names import reference_of
+from byoi_agent.models.resolve import resolve
+from byoi_agent.models.store import Store
+
+if TYPE_CHECKING:
+    from byoi_agent.cli.options import Chosen
+    from byoi_agent.control.schema import ReloadReport
+    from byoi_agent.models.resolve import Model
+
+_GB: Final = 1e9
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  byoi models serve Qwen/Qwen3-0.6B
+  byoi models serve owner/name-GGUF:Q4_K_M --context-tokens 8192 --priority 80
+  byoi models serve ./my-model.gguf
+  byoi models serve --stop Qwen/Qwen3-0.6B
+"""
+)
+@click.argument("model")
+@click.option("--stop", is_flag=True, help="Serve it no more.")
+@click.option("--engine", help="The engine; what fits the model's files if unset.")
+@click.option("--priority", type=click.IntRange(0, 100), help="Who stays loaded: higher.")
+@click.option(
+    "--load", type=click.Choice(["start", "demand"]), help="When, beside others.  [default: demand]"
+)
+@click.option("--context-tokens", type=click.IntRange(128, 10_000_000), help="Longest context.")
+@click.option("--slots", type=click.IntRange(1, 4096), help="Requests run at once.")
+@click.option("--no-reload", is_flag=True, help="Leave a running node as it is.")
+@setting_options("data_dir", "cache_dir")
+@json_option
+@debug_option
+def serve(
+    model: str,
+    *,
+    stop: bool,
+    engine: str | None,
+    priority: int | None,
+    load: str | None,
+    context_tokens: int | None,
+    slots: int | None,
+    no_reload: bool,
+    as_json: bool,
+    **flags: object,
+) -> None:
+    """Serve MODEL, beside those that are served already, and tell a running node.
+
+    MODEL is one that was pulled, one of the catalogue, a folder of safetensors, or a GGUF file. It
+    is written into the configuration file; the first one as `model`, several as [[models]].
+    """
+    chosen = choose(flags)
+    file = _file(flags)
+    if stop:
+        if not unserve_model(file, _named(model)):
+            raise ConfigError(f"{file} does not name {model}; see: byoi config show")
+        said = f"{file}: {model} is not served any more"
+        _end(chosen, file, said, {"model": model, "served": False}, no_reload, as_json=as_json)
+        return
+    name = _named(model)
+    found = resolve(name, Store(chosen.paths.models_folder), chosen.settings.remote_code)
+    engine = engine or _engine_for(found, chosen.settings.engine)
+    if not is_managed(engine):
+        raise click.UsageError(
+            f"{engine!r} is no engine that is given models; use {ENGINES[0]} or "
+            f"{ENGINES[1]}, or have a server attached: byoi engines use URL"
+        )
+    _check(chosen, name, engine)
+    if not _has_others(chosen, name) and (priority is not None or load is not None):
+        raise click.UsageError("--priority and --load mean something beside other models only")
+    choices: dict[str, str | float | None] = {
+        "context_tokens": context_tokens,
+        "slots": slots,
+        "priority": priority,
+        "load": load,
+        "engine": engine if engine != chosen.settings.engine else None,
+    }
+    serve_model(file, name, {key: value for key, value in choices.items() if value is not None})
+    said = f"{file}: {found.id} is served by {engine}" + _how_long(found)
+    answer = {"model": name, "id": found.id, "engine": engine, "served": True}
+    _end(chosen, file, said, answer, no_reload, as_json=as_json)
+
+
+def _named(model: str) -> str:
+    """As it is written down: a path means the same wherever the node is started."""
+    is_path = model.startswith((".", "~")) or Path(model).exists()
+    if is_path and reference_of(model) is None:
+        return str(Path(model).expanduser().absolute())
+    return model
+
+
+def _engine_for(model: Model, current: str) -> str:
+    if isinstance(model, ModelEntry):
+        return current if is_managed(current) else "llamacpp"
+    if isinstance(model, ModelFolder):
+        return current if is_vllm(current) else "vllm"
+    return "llamacpp"
+
+
+def _check(chosen: Chosen, name: str, engine: str) -> None:
+    """What a start with it would say, before anything is written.
+
+    Raises:
+        ConfigError: this machine cannot.
+        AgentError: the engine is not installed.
+    """
+    settings = chosen.settings.model_copy(update={"model": name, "engine": engine, "models": ()})
+    engine_kind(settings, chosen.paths)
+    if is_vllm(engine):
+        inventory = Inventory(chosen.paths.engines_folder, in_settings=engine)
+        if not inventory.is_installed(inventory.offer(engine)):
+            raise AgentError(f"{engine} is not installed; first: byoi engines install {engine}")
+
+
+def _has_others(chosen: Chosen, name: str) -> bool:
+    settings = chosen.settings
+    return bool(settings.models) or settings.model not in {None, name}
+
+
+def _how_long(model: Model) -> str:
+    if isinstance(model, ModelEntry):
+        return ", and fetched first if it is not here"
+    return f"; {model.weight_bytes / _GB:.1f} GB are to be loaded"
+
+
+def _end(
+    chosen: Chosen,
+    file: Path,
+    said: str,
+    answer: dict[str, object],
+    no_reload: bool,
+    *,
+    as_json: bool,
+) -> None:
+    reports = [] if no_reload else _reload(chosen)
+    if as_json:
+        click.echo(json.dumps({**answer, "file": str(file), "reloaded": bool(reports)}))
+        return
+    click.echo(said)
+    if reports:
+        click.echo("The running node takes it over now; to see when it is ready: byoi status")
+    elif no_reload:
+        click.echo("A running node takes it over by: byoi reload")
+    else:
+        click.echo("No node runs here; it serves when it is started: byoi run")
+    for name in ("model", "engine"):
+        if chosen.loaded.sources[name] in {"environment", "flag"}:
+            click.echo(f"byoi: {variable_of(name)} is set and wins over the file", err=True)
+
+
+def _reload(chosen: Chosen) -> list[ReloadReport]:
+    """The node of this configuration file, if one runs; a demo has its own."""
+    found = find(chosen.paths, os.environ, is_named=chosen.is_data_dir_named)
+    if found.found_by == "demo":
+        return []
+    return [node.client.reload() for node in found.nodes]
+
+
+def _file(flags: dict[str, object]) -> Path:
+    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
+    return config_file(Path(str(data_dir)) if data_dir else None, os.environ).absolute()
