@@ -1,7 +1,9 @@
-"""Sends the benchmark's requests by the same client that serves a node's guests."""
+"""Sends the benchmark's requests to an engine, no more at once than a node would."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.errors import EngineError
@@ -15,13 +17,23 @@ _HEADERS: Final = {"content-type": "application/json", "accept": "text/event-str
 
 
 class EngineAsker:
-    """One engine, asked through its client; see `supervisor.Asker`."""
+    """One engine, asked through its client; see `supervisor.Asker`.
 
-    def __init__(self, client: EngineClient) -> None:
+    Where its `slots` are known, more requests wait here, first come first served, as they wait at
+    a node: an engine that had to queue them itself might have no connection left to be looked at
+    by, and be taken for dead. The time to their first token holds that wait.
+    """
+
+    def __init__(self, client: EngineClient, slots: int | None = None) -> None:
         self._client = client
+        self._slot = nullcontext() if slots is None else asyncio.Semaphore(slots)
 
     async def __call__(self, request: bytes, reader: AnswerReader) -> None:
         """Until the answer is over; what fails is in the answer."""
+        async with self._slot:
+            await self._ask(request, reader)
+
+    async def _ask(self, request: bytes, reader: AnswerReader) -> None:
         try:
             exchange = await self._client.send("POST", _PATH, _HEADERS, request, reader)
         except EngineError as error:

@@ -51,7 +51,8 @@ def next_concurrency(plan: Plan, measured: Mapping[int, float | None]) -> int | 
     """What to measure now; None when all is known.
 
     First what was asked, then beyond it while that still pays, then between the knee and the
-    next smaller one. A level that failed is neither repeated nor passed.
+    next smaller one. A level that failed is neither repeated nor passed, and one between the
+    others that failed ends the search: the engine is in trouble.
     """
     for concurrency in plan.first:
         if concurrency not in measured:
@@ -76,8 +77,9 @@ def _beyond(plan: Plan, measured: Mapping[int, float | None]) -> int | None:
 def _between(plan: Plan, measured: Mapping[int, float | None]) -> int | None:
     """The geometric middle between the knee and the next smaller one; first the engine's slots."""
     now = knee(measured)
-    refinements = len(set(measured).difference(plan.first, _doublings(plan)))
-    if now is None or refinements >= MOST_REFINEMENTS:
+    refined = set(measured).difference(plan.first, _doublings(plan))
+    has_failed = any(measured[concurrency] is None for concurrency in refined)
+    if now is None or has_failed or len(refined) >= MOST_REFINEMENTS:
         return None
     below = max((concurrency for concurrency in measured if concurrency < now), default=now)
     if now - below <= 1 or now <= below * _FINE:

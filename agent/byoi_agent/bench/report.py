@@ -52,7 +52,7 @@ class BenchReport(_Part):
 
     `is_whole` says that it ran to its end, `is_kept` that the node here knows and advertises it.
 
-    `slots` is what the engine runs at once: beyond it requests wait in its queue, and the time to
+    `slots` is what the engine runs at once: beyond it requests wait in a queue, and the time to
     their first token holds that wait. `flops_per_second` is twice the active parameters for each
     token of a prompt that was read.
     """

@@ -159,6 +159,8 @@ class Bench:
             level = await self._level(concurrency)
             self.levels[concurrency] = level
             self._note_of(level)
+            if level.tokens_per_second is not None:
+                self._tell(f"  {level.tokens_per_second:,.1f} tokens a second together")
 
     async def _level(self, concurrency: int) -> Level:
         course = Course(concurrency, self._wish.seconds, self._clock.monotonic())

@@ -37,6 +37,7 @@ class Target:
 
     `engine` names it with its version, None where that is not known; `engine_id` is what it calls
     the model. `slots` are the requests that it runs at once, None where that is not known.
+    `client` is that of an engine of our own: bytes that come by it tell that it is alive.
     """
 
     model: ModelId
@@ -46,6 +47,7 @@ class Target:
     engine: str | None = None
     slots: int | None = None
     context_tokens: int | None = None
+    client: EngineClient | None = None
 
     @property
     def is_local(self) -> bool:
@@ -125,16 +127,17 @@ async def own_engine(
         running = tasks.create_task(supervisor.run(), name="engine")
         try:
             view = await _until_ready(supervisor, changed, tell)
-            yield _target_of(kind.address, view, view.models[0])
+            yield _target_of(supervisor, view, view.models[0])
         finally:
             running.cancel()
 
 
-def _target_of(address: EngineAddress, view: EngineView, model: ServedModel) -> Target:
+def _target_of(supervisor: EngineSupervisor, view: EngineView, model: ServedModel) -> Target:
     return Target(
         model=model.id,
         engine_id=model.engine_id,
-        address=address,
+        address=supervisor.kind.address,
+        client=supervisor.client,
         words="an engine of its own",
         engine=engine_name(view.kind, view.version),
         slots=view.slots,

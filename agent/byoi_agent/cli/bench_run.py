@@ -67,14 +67,20 @@ class Measuring:
                 self._active_parameters = await asyncio.to_thread(
                     active_parameters, chosen.settings, chosen.paths, target.model
                 )
-            client = EngineClient(target.address)
-            self._bench = self._bench_of(target, client)
-            async with asyncio.TaskGroup() as tasks:
-                serving = tasks.create_task(client.run(), name="engine client")
-                await self._bench.run()
-                serving.cancel()
+            if target.client is not None:
+                await self._measure(target, target.client)
+            else:
+                async with asyncio.TaskGroup() as tasks:
+                    client = EngineClient(target.address)
+                    connections = tasks.create_task(client.run(), name="engine client")
+                    await self._measure(target, client)
+                    connections.cancel()
             self._is_whole = True
             await asyncio.to_thread(self._keep, found)
+
+    async def _measure(self, target: Target, client: EngineClient) -> None:
+        self._bench = self._bench_of(target, client)
+        await self._bench.run()
 
     def report(self) -> BenchReport | None:
         """What is known by now; None where no engine was found."""
@@ -113,7 +119,9 @@ class Measuring:
             context_tokens=target.context_tokens,
         )
         probe = machine_probe() if target.is_local else None
-        return Bench(wish, EngineAsker(client), self._place.clock, probe=probe, tell=_say)
+        return Bench(
+            wish, EngineAsker(client, target.slots), self._place.clock, probe=probe, tell=_say
+        )
 
     def _keep(self, found: Found) -> None:
         report = self.report()

@@ -120,7 +120,7 @@ class Place:
             address=address,
             words=f"the engine of {report.node_id}",
             engine=engine_name(engine.kind, engine.version),
-            slots=engine.slots,
+            slots=min(engine.slots, report.slots) or None,
             context_tokens=offer.context_tokens,
         )
         return Found(

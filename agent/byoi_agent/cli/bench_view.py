@@ -86,7 +86,7 @@ def _fate(report: BenchReport) -> list[str]:
     lines = []
     if report.slots is not None and any(lv.concurrency > report.slots for lv in report.levels):
         lines.append(
-            f"queue     the engine runs {report.slots} at once: beyond it the first token waits"
+            f"queue     {report.slots} requests run at once: beyond, the first token waits its turn"
         )
     if report.is_kept:
         lines.append(f"kept      for {report.model} on {report.engine}; the node advertises it")

@@ -57,3 +57,17 @@ async def test_giving_up_ends_the_request_at_the_engine(reader):
         await asyncio.sleep(0)
         asking.cancel()
     assert client.is_aborted
+
+
+async def test_beyond_its_slots_requests_wait_in_the_order_in_which_they_came():
+    client = Client()
+    ask = EngineAsker(client, slots=2)
+    readers = [AnswerReader(lambda: 1.0) for _ in range(4)]
+    async with asyncio.TaskGroup() as tasks:
+        for reader in readers:
+            tasks.create_task(ask(b"{}", reader))
+        for ended in range(4):
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert [request[4] for request in client.sent] == readers[: ended + 2]
+            readers[ended].failed(EngineError("lost"))

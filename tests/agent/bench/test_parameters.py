@@ -30,7 +30,7 @@ def files(monkeypatch, tmp_path):
         return SimpleNamespace(id=name, path=tmp_path / name)
 
     def facts_at(path):
-        active = {name: active for name, active in known.values()}
+        active = dict(known.values())
         return SimpleNamespace(active_parameters=active[path.name])
 
     monkeypatch.setattr(parameters, "model_of", model_of)

@@ -67,6 +67,11 @@ def test_a_level_that_failed_is_neither_repeated_nor_passed():
     assert searched(Plan((1, 8)), lambda _: None) == {1: None, 8: None}
 
 
+def test_a_failure_between_two_levels_that_worked_ends_the_search():
+    measured = searched(Plan((1, 8, 32)), lambda c: 10.0 * c if c in {1, 8, 32} else None)
+    assert list(measured) == [1, 8, 32, 64, 16]
+
+
 @given(
     asked=st.lists(st.integers(1, 64), min_size=1, max_size=4).map(tuple),
     full=st.integers(1, 400),

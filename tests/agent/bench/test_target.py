@@ -64,6 +64,7 @@ class Supervisor:
     has_ended = False
 
     def __init__(self, kind, *, publish, **_):
+        self.kind, self.client = kind, object()
         self.publish = publish
         self.view = EngineView("stopped", "llamacpp", version="7")
 
@@ -108,6 +109,7 @@ async def test_an_engine_of_our_own_is_ready_and_gone_afterwards(own):
             "llamacpp 7",
         )
         assert (target.slots, target.context_tokens) == (4, 2048)
+        assert target.client is not None, "by it the supervisor sees that the engine works"
         assert not Supervisor.has_ended
     assert Supervisor.has_ended
     assert said == ["the engine waits: busy"]

@@ -92,7 +92,7 @@ class Node:
         engine = EngineStatus(
             state=state, kind="llamacpp", version="7", url=self.url, slots=4, reason="why"
         )
-        facts = {"node_id": "n1", "running": self.running, "waiting": 0}
+        facts = {"node_id": "n1", "running": self.running, "waiting": 0, "slots": 4}
         return type("Report", (), {**facts, "engine": None if state == "none" else engine})
 
     def offer(self):
