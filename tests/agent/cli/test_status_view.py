@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from byoi_agent.cli.status_view import duration, lines_of, memory_of, status_view
+from byoi_agent.control.money import Balance
 from byoi_agent.control.schema import (
     DeviceStatus,
     EngineStatus,
@@ -149,3 +150,24 @@ def test_memory_that_is_not_told_is_a_dash_and_no_zero():
     assert memory_of(gib, None) == "1.0 GiB"
     assert memory_of(None, gib) == "- of 1.0 GiB"
     assert memory_of(0, gib) == "0.0 of 1.0 GiB"
+
+
+BALANCE = Balance(
+    earned={"EUR": 1.5}, energy_cost={"EUR": 0.5}, idle_cost={"EUR": 0.25}, net={"EUR": 0.75}
+)
+
+
+@pytest.mark.parametrize(
+    ("balance", "text"),
+    [
+        (BALANCE, "earned 1.50 EUR, energy 0.50 EUR, idle 0.25 EUR, net 0.75 EUR"),
+        (Balance(), "earned nothing, no net yet"),
+        (
+            Balance(earned={"EUR": 1.5}, net_reason="no net: no energy was measured"),
+            "earned 1.50 EUR, no net: no energy was measured",
+        ),
+    ],
+)
+def test_todays_money_is_a_line_where_there_is_any(balance, text):
+    assert lines(today_balance=balance)["money"] == text
+    assert "money" not in lines()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -39,3 +41,26 @@ def test_days_are_forgotten_with_the_records(tmp_path):
     storage.prune(1_800_057_600.0)  # 2027-01-16, midnight
     assert [line.key for line in storage.report(EVERYTHING).energy] == [LEFT]
     storage.close()
+
+
+AGENT = """
+import sys, time
+from pathlib import Path
+from byoi_agent.usage.energy_lines import EnergyKey, EnergyLine
+from byoi_agent.usage.storage import Storage
+storage = Storage(Path(sys.argv[1]))
+storage.open()
+key = EnergyKey("2027-01-15", "", "idle", "counter", "EUR")
+for minute in range(3):
+    storage.add_energy([EnergyLine(key, 10, 1)])
+print("written", flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_was_written_outlives_an_agent_that_is_killed(tmp_path):
+    path = tmp_path / "usage.db"
+    with subprocess.Popen([sys.executable, "-c", AGENT, path], stdout=subprocess.PIPE) as agent:
+        assert agent.stdout.readline() == b"written\n"
+        agent.kill()
+    assert read_report(path).energy == (EnergyLine(IDLE, 30, 3),)
