@@ -78,9 +78,16 @@ def samples(reading):
     return found
 
 
+def test_where_nothing_measures_energy_there_is_none():
+    told = samples(replace(READING, energy=EnergyView({}, 0.0, {0: None})))
+    assert not [key for key in told if "energy" in key[0] and "device" not in key[0]]
+
+
 @pytest.mark.parametrize(
     ("name", "labels", "value"),
     [
+        ("byoi_energy_joules_total", {"model": "smol"}, 12.5),
+        ("byoi_idle_energy_joules_total", {}, 3.5),
         ("byoi_build_info", {"version": "0.1.0", "protocol": "byoi/1"}, 1),
         ("byoi_serving", {}, 1),
         ("byoi_link_state", {"state": "online"}, 1),

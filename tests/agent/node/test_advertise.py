@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byoi_agent.engine.view import EngineState, EngineView
+from byoi_agent.config.tables import Prices
 from byoi_agent.node.advertise import (
     build,
     engine_name,
@@ -17,8 +18,10 @@ from byoi_agent.node.advertise import (
     unoffered,
 )
 from byoi_agent.node.view import Load
+from byoi_agent.usage.prices import PriceList
 from byoi_wire.codec import encode_control
 from byoi_wire.offers import Measured
+from byoi_wire.offers import Prices as OfferedPrices
 from byoi_wire.version import MESSAGE_LIMIT_BYTES, MODELS_LIMIT
 
 GIB = 1024**3
@@ -93,6 +96,14 @@ def test_a_measurement_is_news(ready_view):
     before = replace(ready_view, engine=engine)
     after = replace(before, measured={("smol", "llamacpp 7"): MEASURED})
     assert is_news(build(before), build(after))
+
+
+def test_prices_are_offered_and_are_news(ready_view):
+    asked = Prices(currency="EUR", input=0.1, output=0.2)
+    priced = replace(ready_view, prices=PriceList(asked))
+    (model,) = build(priced).models
+    assert model.prices == OfferedPrices(currency="EUR", input=0.1, output=0.2)
+    assert is_news(build(ready_view), build(priced))
 
 
 def test_before_anything_is_known_an_offer_can_be_made(ready_view):
