@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from byoi_agent.clock import Clock
     from byoi_agent.engine.kept_loads import KeptLoads
+    from byoi_agent.engine.prediction import Prediction
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
-    from byoi_agent.planning.calibration import Key
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +26,6 @@ INTERVAL_SECONDS: Final = 5.0
 
 GROWTH: Final = 1.005
 """A peak that grew by less is not worth a write to the disk."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the arithmetic says of an engine that runs now, before any correction."""
-
-    key: Key
-    predicted_bytes: int
-    is_on_devices: bool
 
 
 @dataclass
@@ -54,7 +45,7 @@ class LoadWatch:
     A load is written down as soon as its engine has answered, and again when its peak has grown:
     whatever ends the node, the last peak is on the disk. Less than was reckoned proves nothing
     until the engine has worked: much of what it took is touched by the first long prompt only.
-    `predict` is None for what cannot be reckoned; then nothing is learnt of it.
+    `predict` is called in a thread, and is None for what cannot be reckoned.
     """
 
     def __init__(
@@ -96,7 +87,7 @@ class LoadWatch:
             if pid not in self._loads:
                 if engine.state != "ready":
                     continue  # while it loads it may hold things twice; the peak remembers that
-                self._loads[pid] = self._begun(engine)
+                self._loads[pid] = await self._begun(engine)
             if (load := self._loads[pid]) is not None:
                 size = await self._size_of(pid, load.prediction) or 0
                 load.peak_bytes = max(load.peak_bytes, size)
@@ -108,10 +99,10 @@ class LoadWatch:
             return await asyncio.to_thread(self._measure, pid)
         return device_bytes(self._devices, await asyncio.to_thread(tree_of, pid))
 
-    def _begun(self, engine: EngineView) -> _Load | None:
-        if (prediction := self._predict(engine)) is None:
+    async def _begun(self, engine: EngineView) -> _Load | None:
+        if (prediction := await asyncio.to_thread(self._predict, engine)) is None:
             return None
-        said = self._kept.corrections.of(prediction.key, prediction.predicted_bytes)
+        said = prediction.corrected(self._kept.corrections)
         expected = said.applied(prediction.predicted_bytes)
         return _Load(prediction, expected, self._clock.wall())
 

@@ -7,7 +7,8 @@ import pytest
 
 from byoi_agent.engine import load_watch
 from byoi_agent.engine.kept_loads import KeptLoads
-from byoi_agent.engine.load_watch import LoadWatch, Prediction
+from byoi_agent.engine.load_watch import LoadWatch
+from byoi_agent.engine.prediction import Prediction
 from byoi_agent.engine.view import EngineLoad, EngineView
 from byoi_agent.hardware.devices import DeviceProcess, DeviceReading
 from byoi_agent.planning.calibration import Key

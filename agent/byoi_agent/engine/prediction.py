@@ -1,0 +1,83 @@
+"""What a load is reckoned to take, under the name by which other loads teach it and learn of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from byoi_agent.engine.estimate import reckon
+from byoi_agent.engine.kinds import llamacpp
+from byoi_agent.engine.kinds.choice import is_vllm, vllm_release
+from byoi_agent.errors import AgentError
+from byoi_agent.planning.calibration import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from byoi_agent.config.paths import Paths
+    from byoi_agent.config.settings import Settings
+    from byoi_agent.hardware.devices import DeviceReading
+    from byoi_agent.planning.calibration import Correction, Corrections
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the arithmetic says of a load, before any correction.
+
+    `is_on_devices` says whose memory is meant: the accelerators' or the machine's own.
+    """
+
+    key: Key
+    predicted_bytes: int
+    is_on_devices: bool
+
+    def corrected(self, corrections: Corrections) -> Correction:
+        """What earlier loads say to it."""
+        return corrections.of(self.key, self.predicted_bytes)
+
+
+def predict(
+    settings: Settings, paths: Paths, devices: Sequence[DeviceReading] = ()
+) -> Prediction | None:
+    """Of the settings of one model; None for what cannot be reckoned, such as a server of others.
+
+    It reads the heads of the model's files: call it in a thread.
+    """
+    try:
+        found = reckon(settings, paths, devices)
+        if found is None or found.memory_bytes <= 0:
+            return None
+        engine, version = running_version(settings.engine)
+    except AgentError:
+        return None  # whoever loads it is told why it cannot be
+    key = Key(
+        engine=engine,
+        version=version,
+        model=found.model,
+        quantisation=found.quantisation,
+        context_tokens=found.context_tokens,
+        concurrency=found.concurrency,
+    )
+    return Prediction(key, found.memory_bytes, found.is_on_devices)
+
+
+def expected_bytes(
+    settings: Settings, paths: Paths, devices: Sequence[DeviceReading], corrections: Corrections
+) -> int | None:
+    """What to count with: as `predict`, corrected by what earlier loads took."""
+    if (found := predict(settings, paths, devices)) is None:
+        return None
+    return found.corrected(corrections).applied(found.predicted_bytes)
+
+
+def running_version(engine: str) -> tuple[str, str]:
+    """The engine that a setting means here, and its version with its build.
+
+    Raises:
+        ConfigError: there is none, or it cannot run here.
+        EngineError: the GPU's driver does not answer.
+    """
+    if is_vllm(engine):
+        release = vllm_release(engine)
+        return "vllm", f"{release.version} {release.build}"
+    return "llamacpp", llamacpp.RUNTIME.version

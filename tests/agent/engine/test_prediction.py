@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from byoi_agent.config.paths import Paths
+from byoi_agent.config.settings import Settings
+from byoi_agent.engine import prediction as module
+from byoi_agent.engine.estimate import Reckoning
+from byoi_agent.engine.kinds import llamacpp
+from byoi_agent.engine.prediction import Prediction, expected_bytes, predict, running_version
+from byoi_agent.errors import ConfigError
+from byoi_agent.planning.calibration import Corrections, Key, Observation
+
+RECKONED = Reckoning("smol", "q4_1", 2048, 4, 1000, is_on_devices=False)
+KEY = Key("llamacpp", llamacpp.RUNTIME.version, "smol", "q4_1", 2048, 4)
+SETTINGS = Settings(engine="llamacpp")
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return Paths(tmp_path, tmp_path, tmp_path)
+
+
+@pytest.fixture
+def reckoned(monkeypatch):
+    def run(answer):
+        monkeypatch.setattr(module, "reckon", lambda *_: answer)
+
+    return run
+
+
+def test_a_load_has_the_name_of_its_engine_version_model_and_sizes(reckoned, paths):
+    reckoned(RECKONED)
+    assert predict(SETTINGS, paths) == Prediction(KEY, 1000, is_on_devices=False)
+
+
+def test_what_cannot_be_reckoned_is_not_predicted(reckoned, paths, monkeypatch):
+    reckoned(None)
+    assert predict(SETTINGS, paths) is None
+    reckoned(replace(RECKONED, memory_bytes=0))
+    assert predict(SETTINGS, paths) is None
+    assert expected_bytes(SETTINGS, paths, (), Corrections()) is None
+
+    def refuse(*_):
+        raise ConfigError("no such model")
+
+    monkeypatch.setattr(module, "reckon", refuse)
+    assert predict(SETTINGS, paths) is None
+
+
+def test_what_earlier_loads_took_is_counted_with(reckoned, paths):
+    reckoned(RECKONED)
+    assert expected_bytes(SETTINGS, paths, (), Corrections()) == 1000
+    taught = Corrections({KEY: tuple(Observation(1000, 1500, float(at)) for at in range(5))})
+    assert 1450 < expected_bytes(SETTINGS, paths, (), taught) <= 1500
+
+
+def test_builds_for_different_hardware_do_not_teach_each_other(monkeypatch):
+    release = SimpleNamespace(version="0.32.0", build="cuda")
+    monkeypatch.setattr(module, "vllm_release", lambda engine: release)
+    assert running_version("vllm@0.32.0") == ("vllm", "0.32.0 cuda")
+    assert running_version("llamacpp") == ("llamacpp", llamacpp.RUNTIME.version)
