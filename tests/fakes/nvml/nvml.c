@@ -1,6 +1,6 @@
 /* A stand-in for libnvidia-ml.so.1: the calls that nvidia-ml-py makes, answered from a file.
  *
- * BYOI_FAKE_NVML names the file; it is read at each call, so that a test changes a card while it is
+ * FAKE_NVML names the file; it is read at each call, so that a test changes a card while it is
  * being watched. A line is "KEY VALUE". A card's key is "INDEX.name", or "*.name" for all cards; a
  * MIG instance's "INDEX.mig.INDEX.name". "!CODE" as a value is an NVML error; what is not in the
  * file is not supported. "INDEX.! CODE" has every call about that card fail. "hang FUNCTION" lets
@@ -31,7 +31,7 @@ static int opened;
 
 /* The value of a key, copied into `value`; 0 where the file does not have it. */
 static int look(const char *key, char *value) {
-    const char *path = getenv("BYOI_FAKE_NVML");
+    const char *path = getenv("FAKE_NVML");
     FILE *file = path ? fopen(path, "r") : NULL;
     char line[LINE];
     int found = 0;

@@ -9,7 +9,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).with_name("nvml.c")
 SONAME = "libnvidia-ml.so.1"
-VARIABLE = "BYOI_FAKE_NVML"
+VARIABLE = "FAKE_NVML"
+"""Not one of byoi's own, which tests take away."""
 DRIVER = "575.51.03"
 GIB = 1024**3
 
@@ -65,7 +66,10 @@ class Machine:
 
     def environment(self, library: Path) -> dict[str, str]:
         """For a program that is to see this machine."""
-        return {**os.environ, "LD_LIBRARY_PATH": str(library), VARIABLE: str(self.file)}
+        return {**os.environ, **self.variables(library)}
+
+    def variables(self, library: Path) -> dict[str, str]:
+        return {"LD_LIBRARY_PATH": str(library), VARIABLE: str(self.file)}
 
     def _write(self) -> Machine:
         beside = self.file.with_suffix(".new")
