@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byoi_agent.engine.view import EngineState, EngineView
 from byoi_agent.config.tables import Prices
+from byoi_agent.engine.view import EngineState, EngineView
 from byoi_agent.node.advertise import (
     build,
     engine_name,
