@@ -106,7 +106,7 @@ def with_what_was_learnt(
     corrections = read_loads(paths.loads_file)
     key = Key(
         engine=wish.engine,
-        version=_version(wish.engine),
+        version=_version(wish.engine, devices),
         model=facts.name,
         quantisation=facts.quantisation,
         context_tokens=found.context_tokens,
@@ -116,8 +116,12 @@ def with_what_was_learnt(
     return plan(facts, devices, wish, correction) if correction.observations else found
 
 
-def _version(engine: Engine) -> str:
-    return llamacpp.RUNTIME.version if engine == "llamacpp" else RELEASES[0].version
+def _version(engine: Engine, devices: Sequence[PlanDevice]) -> str:
+    """As `prediction.running_version` names what runs: a build for each kind of hardware."""
+    if engine == "llamacpp":
+        return llamacpp.RUNTIME.version
+    build = "cpu" if all(device.is_cpu for device in devices) else "cuda"
+    return f"{RELEASES[0].version} {build}"
 
 
 def _engine_for(facts: ModelFacts, quantisation: str | None) -> Engine:

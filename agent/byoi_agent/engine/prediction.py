@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from byoi_agent.engine.estimate import reckon
 from byoi_agent.engine.kinds import llamacpp
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from byoi_agent.config.settings import Settings
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.planning.calibration import Correction, Corrections
+
+_TELLING: Final = (
+    *("engine", "model", "context_tokens", "kv_cache_gib", "gpu_memory_share"),
+    *("tensor_parallel", "slots", "remote_code"),
+)
+"""Settings by which loads differ."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +67,35 @@ def predict(
     return Prediction(key, found.memory_bytes, found.is_on_devices)
 
 
-def expected_bytes(
-    settings: Settings, paths: Paths, devices: Sequence[DeviceReading], corrections: Corrections
-) -> int | None:
-    """What to count with: as `predict`, corrected by what earlier loads took."""
-    if (found := predict(settings, paths, devices)) is None:
-        return None
-    return found.corrected(corrections).applied(found.predicted_bytes)
+class Predictions:
+    """Sole owner of what was reckoned in this process: reading heads takes a third of a second.
+
+    What could not be reckoned is tried again, as a model's files may have come since.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._known: dict[str, Prediction] = {}
+
+    def of(self, settings: Settings, devices: Sequence[DeviceReading]) -> Prediction | None:
+        """As `predict`; call it in a thread."""
+        name = _name_of(settings)
+        if (known := self._known.get(name)) is not None:
+            return known
+        if (found := predict(settings, self._paths, devices)) is not None:
+            self._known[name] = found
+        return found
+
+    def expected_bytes(self, settings: Settings, corrections: Corrections) -> int | None:
+        """What to count with: corrected by what earlier loads took; None before `of` has known."""
+        if (known := self._known.get(_name_of(settings))) is None:
+            return None
+        return known.corrected(corrections).applied(known.predicted_bytes)
+
+
+def _name_of(settings: Settings) -> str:
+    """Equal where the same load is meant."""
+    return repr([getattr(settings, name) for name in _TELLING])
 
 
 def running_version(engine: str) -> tuple[str, str]:

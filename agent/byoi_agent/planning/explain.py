@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from byoi_agent.planning.arguments import engine_arguments, settings
 from byoi_agent.planning.cache import Attention, Latent, Memory, State
@@ -150,6 +150,8 @@ def _layers(memory: Memory, count: int, plan: Plan) -> str:
             return f"{count} layers x {memory.size} x {width}, one vector for all heads"
         case State():
             return f"{count} layers keep a state of {memory.elements:,} numbers, however long"
+        case _:
+            assert_never(memory)
 
 
 def _devices(plan: Plan) -> str:
@@ -176,10 +178,12 @@ def _sum(plan: Plan) -> str:
 
 
 def _learnt(plan: Plan) -> str:
-    error = plan.correction.error or 0.0
+    known = plan.correction
+    error = known.error or 0.0
+    loads = "the last load" if known.observations == 1 else f"the last {known.observations} loads"
     return (
-        f"{plan.correction.observations} earlier loads took {error:+.1%} of what was reckoned: "
-        f"x {plan.correction.factor:.3f} = {size(plan.memory_bytes)}"
+        f"{loads} like it took {abs(error):.1%} {'less' if error < 0 else 'more'} than reckoned; "
+        f"corrected: x {known.factor:.3f} = {size(plan.memory_bytes)}"
     )
 
 

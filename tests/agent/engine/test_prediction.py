@@ -10,7 +10,7 @@ from byoi_agent.config.settings import Settings
 from byoi_agent.engine import prediction as module
 from byoi_agent.engine.estimate import Reckoning
 from byoi_agent.engine.kinds import llamacpp
-from byoi_agent.engine.prediction import Prediction, expected_bytes, predict, running_version
+from byoi_agent.engine.prediction import Prediction, Predictions, predict, running_version
 from byoi_agent.errors import ConfigError
 from byoi_agent.planning.calibration import Corrections, Key, Observation
 
@@ -42,7 +42,6 @@ def test_what_cannot_be_reckoned_is_not_predicted(reckoned, paths, monkeypatch):
     assert predict(SETTINGS, paths) is None
     reckoned(replace(RECKONED, memory_bytes=0))
     assert predict(SETTINGS, paths) is None
-    assert expected_bytes(SETTINGS, paths, (), Corrections()) is None
 
     def refuse(*_):
         raise ConfigError("no such model")
@@ -52,10 +51,24 @@ def test_what_cannot_be_reckoned_is_not_predicted(reckoned, paths, monkeypatch):
 
 
 def test_what_earlier_loads_took_is_counted_with(reckoned, paths):
+    predictions = Predictions(paths)
     reckoned(RECKONED)
-    assert expected_bytes(SETTINGS, paths, (), Corrections()) == 1000
+    assert predictions.expected_bytes(SETTINGS, Corrections()) is None  # nobody has read it yet
+    assert predictions.of(SETTINGS, ()).predicted_bytes == 1000
+    assert predictions.expected_bytes(SETTINGS, Corrections()) == 1000
     taught = Corrections({KEY: tuple(Observation(1000, 1500, float(at)) for at in range(5))})
-    assert 1450 < expected_bytes(SETTINGS, paths, (), taught) <= 1500
+    assert 1450 < predictions.expected_bytes(SETTINGS, taught) <= 1500
+
+
+def test_heads_are_read_once_for_each_load(reckoned, paths):
+    predictions = Predictions(paths)
+    reckoned(None)
+    assert predictions.of(SETTINGS, ()) is None
+    reckoned(RECKONED)
+    assert predictions.of(SETTINGS, ()).predicted_bytes == 1000  # its files have come
+    reckoned(replace(RECKONED, memory_bytes=7))
+    assert predictions.of(SETTINGS, ()).predicted_bytes == 1000
+    assert predictions.of(SETTINGS.model_copy(update={"slots": 2}), ()).predicted_bytes == 7
 
 
 def test_builds_for_different_hardware_do_not_teach_each_other(monkeypatch):
