@@ -21,6 +21,7 @@ from byoi_wire.messages import ResetCode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from byoi_agent.engine.view import EngineView
     from byoi_agent.node.board import Board
     from byoi_agent.node.view import NodeView
     from byoi_agent.serving.admission import Room
@@ -128,7 +129,7 @@ class Dispatcher:
             raise RequestRefused("no_such_model")
         if (reason := self._around.energy.refusal(head.model)) is not None:
             raise RequestRefused(reason)
-        model_for(head, engine.view)
+        model_for(head, self._view_of(engine.key))
         self._resize()
         now = self._around.clock.monotonic()
         record_id = RecordId(head.request_id, head.attempt)
@@ -144,6 +145,10 @@ class Dispatcher:
         self._busy.set()
         self._publish()
         return relay
+
+    def _view_of(self, key: str) -> EngineView | None:
+        """The engine as the pool shows it, which tells of models that it is yet to load."""
+        return next((view for view in self._around.engine.views if view.key == key), None)
 
     async def _see_through(self, relay: Relay) -> None:
         try:

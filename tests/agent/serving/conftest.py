@@ -202,6 +202,7 @@ class FakePool:
 
     def __init__(self, log, **slots) -> None:
         self.engines = {key: FakeEngine(log, key) for key in slots}
+        self.faces = {}
         self.demands = []
         for key, count in slots.items():
             self.show(key, "ready", count)
@@ -210,17 +211,20 @@ class FakePool:
         """`ready`, or on its way there, or not to be had at all."""
         is_ready = state == "ready"
         model = ServedModel(ModelId(key), key, tuple(ROUTES), is_loaded=is_ready, slots=slots)
-        self.engines[key].view = EngineView(
+        self.faces[key] = EngineView(
             state=state,
             kind="fake",
             models=(model,) if is_offered else (),
             slots=slots if is_ready else 0,
             key=key,
         )
+        # An engine itself knows its models once it serves.
+        models = (model,) if is_ready else ()
+        self.engines[key].view = dataclasses.replace(self.faces[key], models=models)
 
     @property
     def views(self):
-        return tuple(engine.view for engine in self.engines.values())
+        return tuple(self.faces.values())
 
     @property
     def view(self):

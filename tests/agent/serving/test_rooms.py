@@ -88,7 +88,7 @@ async def test_an_engine_that_is_taken_from_the_settings_gives_back_who_waited(s
     node.show("big", "starting")
     ask(node, say, "big")
     await say.turns()
-    del node.engine.engines["big"]
+    del node.engine.engines["big"], node.engine.faces["big"]
     node.board.update(engine=node.engine.view)
     await say.turns()
     assert node.resets == [("REFUSED", "engine_not_ready")]
