@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from byoi_agent.hardware import host
 from byoi_agent.hardware.devices import DeviceReading, ProbeReading
 from byoi_agent.hardware.nvml_card import CardLost, Foreign, NvmlCard, as_text, optional
 from byoi_agent.hardware.nvml_parts import read_instances, read_memory, read_nvlinks, read_processes
@@ -12,6 +13,9 @@ from byoi_agent.hardware.nvml_words import throttled_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+_UNIFIED: Final = ("GB10", "Orin", "Xavier", "Thor")
+"""Chips whose GPU computes in the machine's memory (DGX Spark, Jetson)."""
 
 _EDGES: Final = 2
 _BITS_IN_A_BYTE: Final = 8
@@ -61,7 +65,7 @@ def _read(
         **_identity(card),
         **system,
         **_pcie(card),
-        **read_memory(card),
+        **_memory(card),
         **_computing(card),
         **_power(card),
         **_heat(card),
@@ -112,6 +116,21 @@ def _identity(card: NvmlCard) -> dict[str, Any]:
         "name": card.text("nvmlDeviceGetName") or "NVIDIA GPU",
         "uuid": card.text("nvmlDeviceGetUUID"),
         "pci_bus": None if pci is None else as_text(pci.busId),
+    }
+
+
+def _memory(card: NvmlCard) -> dict[str, Any]:
+    """The card's own; the machine's where the chip shares it, of which NVML tells nothing."""
+    told = read_memory(card)
+    name = card.text("nvmlDeviceGetName") or ""
+    if told["memory_total_bytes"] is not None or not any(chip in name for chip in _UNIFIED):
+        return told
+    shared = host.read_memory()
+    return {
+        "memory_total_bytes": shared.total_bytes,
+        "memory_used_bytes": shared.used_bytes,
+        "memory_free_bytes": shared.free_bytes,
+        "is_memory_unified": True,
     }
 
 

@@ -114,6 +114,14 @@ def test_a_driver_that_is_another_than_its_library(nvml, machine, listed):
     assert "was updated while running: restart the machine" in said
 
 
+@pytest.mark.slow  # it waits as long as a look may take
+def test_a_driver_that_hangs_holds_nothing_up_for_longer(nvml, machine, listed):
+    machine.shows(nvml.server(2), {"hang": "nvmlDeviceGetPowerUsage"})
+    devices, said = listed(code=69)
+    assert devices == []
+    assert said.startswith("byoi: the NVIDIA driver has not answered for 10 s; restart")
+
+
 def test_a_machine_without_an_accelerator_lists_its_processor(machine, listed):
     machine.shows({})
     devices, said = listed()

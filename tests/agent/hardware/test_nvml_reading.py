@@ -6,6 +6,7 @@ import ctypes
 import os
 from dataclasses import asdict
 
+import psutil
 import pynvml
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -113,6 +114,16 @@ def test_a_laptop_is_read_without_what_it_lacks(nvml, in_process):
         "throttle_reasons",
         "throttled_by",
     }
+
+
+def test_a_chip_that_shares_the_machines_memory_has_that(nvml, in_process):
+    in_process.shows(nvml.unified())
+    (chip,) = devices()
+    assert chip.is_memory_unified is True
+    assert chip.memory_total_bytes == psutil.virtual_memory().total
+    in_process.set({"0.name": "NVIDIA Something Else"})
+    (card,) = devices()
+    assert (card.is_memory_unified, card.memory_total_bytes) == (None, None)
 
 
 def test_a_split_card_tells_its_parts(nvml, in_process):

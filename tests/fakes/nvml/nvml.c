@@ -1,7 +1,7 @@
 /* A stand-in for libnvidia-ml.so.1: the calls that nvidia-ml-py makes, answered from a file.
  *
- * FAKE_NVML names the file; it is read at each call, so that a test changes a card while it is
- * being watched. A line is "KEY VALUE". A card's key is "INDEX.name", or "*.name" for all cards; a
+ * FAKE_NVML names the file; each call sees what it says then, so that a test changes a card while
+ * it is being watched. A line is "KEY VALUE". A card's key is "INDEX.name", or "*.name" for all cards; a
  * MIG instance's "INDEX.mig.INDEX.name". "!CODE" as a value is an NVML error; what is not in the
  * file is not supported. "INDEX.! CODE" has every call about that card fail. "hang FUNCTION" lets
  * that call wait until the line is gone.
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef VERSION
@@ -29,22 +30,35 @@ typedef unsigned long long ull;
 static handle_t cards[CARDS], parts[CARDS][PARTS];
 static int opened;
 
+/* The file's lines; read again when it was replaced. Calls come from one thread at a time. */
+static const char *lines(void) {
+    static char content[1 << 16];
+    static struct stat before;
+    struct stat now;
+    const char *path = getenv("FAKE_NVML");
+    FILE *file;
+    if (!path || stat(path, &now)) return "";
+    if (now.st_ino == before.st_ino && now.st_size == before.st_size &&
+        now.st_mtim.tv_sec == before.st_mtim.tv_sec && now.st_mtim.tv_nsec == before.st_mtim.tv_nsec)
+        return content;
+    if (!(file = fopen(path, "r"))) return "";
+    content[fread(content, 1, sizeof content - 1, file)] = 0;
+    fclose(file);
+    before = now;
+    return content;
+}
+
 /* The value of a key, copied into `value`; 0 where the file does not have it. */
 static int look(const char *key, char *value) {
-    const char *path = getenv("FAKE_NVML");
-    FILE *file = path ? fopen(path, "r") : NULL;
-    char line[LINE];
-    int found = 0;
     size_t length = strlen(key);
-    while (file && !found && fgets(line, LINE, file)) {
-        line[strcspn(line, "\n")] = 0;
-        if (!strncmp(line, key, length) && line[length] == ' ') {
-            strcpy(value, line + length + 1);
-            found = 1;
+    for (const char *line = lines(), *end; *line; line = end + (*end == '\n')) {
+        end = line + strcspn(line, "\n");
+        if (!strncmp(line, key, length) && line[length] == ' ' && end - line < LINE) {
+            snprintf(value, LINE, "%.*s", (int)(end - line - length - 1), line + length + 1);
+            return 1;
         }
     }
-    if (file) fclose(file);
-    return found;
+    return 0;
 }
 
 static int failure(const char *value) { return value[0] == '!' ? atoi(value + 1) : OK; }
