@@ -47,6 +47,20 @@ def knee(measured: Mapping[int, float | None]) -> int | None:
     return min(concurrency for concurrency, rate in sums.items() if rate >= enough)
 
 
+def is_open(measured: Mapping[int, float | None], slots: int | None = None) -> bool:
+    """Whether the knee may lie further up: nothing above it gave figures, though it was tried.
+
+    Above the engine's `slots` it cannot: there requests only wait.
+    """
+    now = knee(measured)
+    if now is None:
+        return True
+    if slots is not None and now >= slots:
+        return False
+    above = [rate for concurrency, rate in measured.items() if concurrency > now]
+    return bool(above) and not any(above)
+
+
 def next_concurrency(plan: Plan, measured: Mapping[int, float | None]) -> int | None:
     """What to measure now; None when all is known.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from byoi_agent.bench.policy import knee
+from byoi_agent.bench.policy import is_open, knee
 from byoi_wire.offers import Measured
 
 if TYPE_CHECKING:
@@ -118,9 +118,12 @@ def finished(
 ) -> BenchReport:
     """The draft, which says what was asked, with what came and what follows from it."""
     told = tuple(sorted(map(level_report, levels), key=lambda level: level.concurrency))
-    at_knee = knee({level.concurrency: level.tokens_per_second for level in told})
+    sums = {level.concurrency: level.tokens_per_second for level in told}
+    at_knee = None if is_open(sums, draft.slots) else knee(sums)
     best = next((level for level in told if level.concurrency == at_knee), None)
     rate = None if prefill is None else prefill.tokens_per_second
+    if told and at_knee is None:
+        notes = (*notes, "where the knee is was not found: the levels above gave no figures")
     whole = draft.model_copy(
         update={
             "is_whole": is_whole,

@@ -66,8 +66,8 @@ Examples:
 @click.option(
     "--concurrency",
     type=_Concurrencies(),
-    default=(1, 8, 32),
-    show_default="1,8,32",
+    default="1,8,32",
+    show_default=True,
     help="Requests at once, one level for each number.",
 )
 @click.option(

@@ -83,7 +83,7 @@ def _conclusions(report: BenchReport) -> list[str]:
 def _fate(report: BenchReport) -> list[str]:
     if not report.is_whole:
         return ["stopped early: nothing is kept or advertised"]
-    lines = []
+    lines = [] if report.knee_concurrency is not None else ["kept      nothing: no knee was found"]
     if report.slots is not None and any(lv.concurrency > report.slots for lv in report.levels):
         lines.append(
             f"queue     {report.slots} requests run at once: beyond, the first token waits its turn"

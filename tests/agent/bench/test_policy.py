@@ -10,6 +10,7 @@ from byoi_agent.bench.policy import (
     MOST_EXTENSIONS,
     MOST_REFINEMENTS,
     Plan,
+    is_open,
     knee,
     next_concurrency,
 )
@@ -31,6 +32,15 @@ def test_the_knee_is_the_smallest_that_is_as_good_as_any():
     assert knee({1: 50.0, 8: None}) == 1
     assert knee({1: None}) is None
     assert knee({}) is None
+
+
+def test_a_knee_below_levels_that_all_failed_may_lie_higher():
+    assert is_open({1: 10.0, 8: None, 32: None})
+    assert is_open({1: None})
+    assert not is_open({1: 10.0, 8: 20.0, 32: None, 4: 19.0})
+    assert not is_open({1: 10.0})
+    assert is_open({1: 10.0, 8: 20.0, 32: None}, slots=16)
+    assert not is_open({1: 10.0, 8: 20.0, 32: None}, slots=4)
 
 
 def test_what_was_asked_comes_first_and_one_alone_in_any_case():

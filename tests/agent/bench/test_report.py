@@ -82,6 +82,7 @@ def test_what_was_not_measured_is_advertised_as_unknown():
         report([]),
         report([a_level(8, 200.0)]),
         report([Level(1, 10.0, 1, problem="too few")]),
+        report([a_level(1, 48.0), Level(8, 10.0, 0, problem="too few")]),
         report(engine=None),
         report([Level(1, 10.0, 9, tokens_per_second=50.0, first_token_ms_p50=9.0)]),
     ],
@@ -96,6 +97,13 @@ def test_a_program_reads_every_figure_with_its_unit():
     assert read["prefill"]["tokens_per_second"] == 4000.0
     assert read["notes"] == ["a"]
     assert BenchReport.model_validate(read) == report(notes=("a",))
+
+
+def test_levels_above_that_failed_leave_the_knee_unknown():
+    told = report([a_level(1, 48.0), Level(8, 10.0, 0, problem="too few")])
+    assert told.knee_concurrency is None
+    assert "knee" in told.notes[-1]
+    assert told.alone is not None
 
 
 def test_without_any_figure_there_is_no_knee():
