@@ -100,8 +100,8 @@ def plan_devices(readings: Sequence[DeviceReading], host_bytes: int | None) -> l
             free_bytes=_free(one.memory_total_bytes, one.memory_used_bytes),
             compute_capability=one.compute_capability,
         )
-        for one in readings
-        if one.memory_total_bytes and one.kind != "cpu"
+        for card in readings
+        if (one := card.for_engine()) and one.memory_total_bytes and one.kind != "cpu"
     ]
     name = next((one.name for one in readings if one.kind == "cpu"), "processor")
     return found or ([PlanDevice(0, "cpu", name, host_bytes)] if host_bytes else [])
