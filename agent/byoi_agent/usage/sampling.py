@@ -26,6 +26,10 @@ that at this pace the integral misses nothing."""
 IDLE_SECONDS: Final = 5.0
 """The same while nothing runs."""
 
+SETTLE_SECONDS: Final = 10.0
+"""A card cools its clocks down only some seconds after its last request; so long it is looked at
+as often as before, since a straight line would cut the corner."""
+
 FRESH_SECONDS: Final = 0.25
 """A look so new is good enough for a request's beginning or end: counters move in steps of 20 to
 100 ms, and many short requests must not each pay for a look."""
@@ -76,6 +80,7 @@ class EnergySampler:
         self._busy = asyncio.Event()
         self._looked = asyncio.Event()
         self._looked_at: float | None = None
+        self._ended_at = 0.0
         self._is_measurable = False
         self._methods: dict[int, Method | None] = {}
 
@@ -147,10 +152,8 @@ class EnergySampler:
 
     def forget(self, record_id: RecordId) -> float | None:
         """The same without waiting."""
-        joules = self._shares.settle(record_id, self._clock.monotonic())
-        if not self._shares.is_busy:
-            self._busy.clear()
-        return joules
+        self._ended_at = self._clock.monotonic()
+        return self._shares.settle(record_id, self._ended_at)
 
     # Inside
 
@@ -212,6 +215,9 @@ class EnergySampler:
             await self._clock.sleep_until(self._clock.monotonic() + BUSY_SECONDS)
             if self._is_measurable:
                 self._wanted.set()
+            settled_at = self._ended_at + SETTLE_SECONDS
+            if not self._shares.is_busy and self._clock.monotonic() >= settled_at:
+                self._busy.clear()
 
     async def _write_often(self) -> None:
         while True:

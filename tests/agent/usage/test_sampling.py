@@ -9,7 +9,13 @@ from byoi_agent.hardware.devices import DeviceReading, ProbeReading
 from byoi_agent.usage.books import Books
 from byoi_agent.usage.energy_lines import EnergyKey
 from byoi_agent.usage.prices import PriceList
-from byoi_agent.usage.sampling import BUSY_SECONDS, FRESH_SECONDS, WRITE_SECONDS, EnergySampler
+from byoi_agent.usage.sampling import (
+    BUSY_SECONDS,
+    FRESH_SECONDS,
+    SETTLE_SECONDS,
+    WRITE_SECONDS,
+    EnergySampler,
+)
 from byoi_wire.ids import ModelId, RecordId
 
 A, B = RecordId("a", 1), RecordId("b", 1)
@@ -154,6 +160,18 @@ async def test_while_requests_run_it_looks_each_second(start):
     looks = bench.card.looks
     await run_one(bench, 10 * BUSY_SECONDS)
     assert bench.card.looks - looks >= 10
+
+
+async def test_it_goes_on_to_look_closely_until_the_card_has_cooled_down(start):
+    bench = await start()
+    await run_one(bench, 2.0)
+    looks = bench.card.looks
+    await bench.pass_time(SETTLE_SECONDS)
+    assert bench.card.looks - looks >= SETTLE_SECONDS - 1
+    await bench.pass_time(5.0)
+    looks = bench.card.looks
+    await bench.pass_time(10.0)
+    assert bench.card.looks - looks == 2
 
 
 async def test_nothing_is_looked_for_where_nothing_measures(start):
