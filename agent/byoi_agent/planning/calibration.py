@@ -209,7 +209,8 @@ def _difference(error: float) -> str:
 def _on_line(near: Sequence[Observation], predicted_bytes: int) -> float | None:
     """Measured over predicted at this size, by Theil and Sen's line; None without one.
 
-    Its slope is the median of the slopes between all pairs, so that one wild load moves nothing.
+    Its slope is the median of the slopes between all pairs, so that one wild load moves nothing. It
+    is never below one: a larger load takes at least what it has more of, whatever smaller ones say.
     """
     if len(near) < _LINE_OBSERVATIONS:
         return None
@@ -221,7 +222,7 @@ def _on_line(near: Sequence[Observation], predicted_bytes: int) -> float | None:
     ]
     if not slopes:
         return None
-    slope = median(slopes)
+    slope = max(1.0, median(slopes))
     starts = [one.measured_bytes - slope * one.predicted_bytes for one in near]
     usual, most = (
         (start + slope * predicted_bytes) / predicted_bytes

@@ -111,6 +111,14 @@ def test_an_engines_own_part_is_the_same_in_every_size():
     assert loads.of(wanted).applied(8 * GIB) > 9 * GIB
 
 
+def test_a_larger_load_is_never_said_to_take_less_more_than_it_has_more():
+    """Small loads had reserves that they did not use: nothing follows for a large one."""
+    sizes = {size: replace(KEY, context_tokens=1024 * size) for size in (1, 2, 4)}
+    loads = seen(*[(key, size, 0.8 + size / 4) for size, key in sizes.items()])
+    wanted = replace(KEY, context_tokens=16_384)
+    assert loads.of(wanted, 16 * GIB).factor > 0.98
+
+
 def test_loads_of_one_size_make_no_line():
     other = replace(KEY, context_tokens=512)
     loads = seen(*[(other, 1, 1.5)] * 3)
