@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from byoi_agent.planning import mixers as mixing
 from byoi_agent.planning.attention import attention, heads_of, hidden_of, latent_attention
@@ -212,6 +212,8 @@ def _mixer(
             return parts, [state]
         case "none":
             return [], []
+        case _:
+            assert_never(kind)
 
 
 def _feed(fields: Fields, family: Family, feed: Feed) -> list[Part]:
@@ -224,6 +226,8 @@ def _feed(fields: Fields, family: Family, feed: Feed) -> list[Part]:
             return dense(fields, family)
         case "none":
             return []
+        case _:
+            assert_never(feed)
 
 
 def _norm(hidden: int, family: Family, fields: Fields) -> list[Part]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from byoi_agent.planning.cache import Attention, Latent
 from byoi_agent.planning.fields import UnfitModel
@@ -113,3 +113,5 @@ def _norms(fields: Fields, family: Family, heads: Heads) -> list[Part]:
             return vector(2 * heads.size)
         case "all" | "each":
             return vector((heads.queries + heads.kv) * heads.size)
+        case _:
+            assert_never(family.qk_norm)

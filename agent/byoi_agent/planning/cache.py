@@ -8,7 +8,7 @@ the newest tokens; a state-space layer a state of one size, however long the tex
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,3 +101,5 @@ def _vector_elements(memory: Memory, tensor_parallel: int) -> int:
             return memory.size
         case State():
             return 0
+        case _:
+            assert_never(memory)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 
 from byoi_agent.planning.feed_forward import has_experts
 from byoi_agent.planning.fields import UnfitModel
@@ -133,6 +133,8 @@ def _by_family(fields: Fields, family: Family, layers: int, size: int) -> list[i
             first = fields.count("max_window_layers", default=layers)
             is_used = fields.flag("use_sliding_window")
             return [size if is_used and i >= first else None for i in range(layers)]
+        case _:
+            assert_never(family.windows)
 
 
 def _feed(fields: Fields, index: int) -> Feed:

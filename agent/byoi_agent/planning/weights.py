@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
 
 from byoi_agent.planning.fields import Fields, UnfitModel
 
@@ -156,6 +156,8 @@ def _groups(part: Part, quantisation: Quantisation) -> int:
             return -(-part.inputs // size) * part.outputs
         case "block":
             return -(-part.inputs // size) * -(-part.outputs // size)
+        case _:
+            assert_never(quantisation.grouping)
 
 
 def _grouped(fields: Fields, name: str) -> Quantisation:
