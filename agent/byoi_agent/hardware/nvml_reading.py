@@ -173,8 +173,11 @@ def _power(card: NvmlCard) -> dict[str, Any]:
 def _heat(card: NvmlCard) -> dict[str, Any]:
     limit = "nvmlDeviceGetTemperatureThreshold"
     (memory,) = card.fields("NVML_FI_DEV_MEMORY_TEMP")
+    now = card.number("nvmlDeviceGetTemperature", "NVML_TEMPERATURE_GPU")
+    if now is None:  # drivers for CUDA 14 do without the older call
+        now = card.number("nvmlDeviceGetTemperatureV", "NVML_TEMPERATURE_GPU")
     return {
-        "temperature_celsius": card.number("nvmlDeviceGetTemperature", "NVML_TEMPERATURE_GPU"),
+        "temperature_celsius": now,
         # Cards without the sensor are known to answer with success and 0.
         "memory_temperature_celsius": memory or None,
         "slowdown_celsius": card.number(limit, "NVML_TEMPERATURE_THRESHOLD_SLOWDOWN"),

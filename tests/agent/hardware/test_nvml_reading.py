@@ -126,6 +126,13 @@ def test_a_chip_that_shares_the_machines_memory_has_that(nvml, in_process):
     assert (card.is_memory_unified, card.memory_total_bytes) == (None, None)
 
 
+def test_a_newer_drivers_call_for_the_temperature_is_asked_too(nvml, in_process):
+    in_process.shows(nvml.server(1), {"0.temperature_new.0": 61})
+    assert devices()[0].temperature_celsius == 33
+    in_process.set({"*.temperature.0": None})
+    assert devices()[0].temperature_celsius == 61
+
+
 def test_a_split_card_tells_its_parts(nvml, in_process):
     in_process.shows(nvml.split())
     (card,) = devices()

@@ -6,7 +6,7 @@
  * file is not supported. "INDEX.! CODE" has every call about that card fail. "hang FUNCTION" lets
  * that call wait until the line is gone.
  *
- * -DOLD leaves out what drivers before 450 lack; -DVERSION is the driver this library belongs to,
+ * -DOLD leaves out what older drivers lack (NVML 11 and before); -DVERSION is the driver this library belongs to,
  * compared with "kernel" in the file.
  */
 #include <stdint.h>
@@ -270,6 +270,14 @@ int nvmlDeviceGetMemoryInfo_v2(handle_t *handle, memory_v2_t *out) {
     if (!error) error = number(handle, "memory_reserved", &out->reserved);
     if (!error) out->free = out->total - out->used - out->reserved;
     return error;
+}
+
+typedef struct { uint version, sensor; int celsius; } temperature_t;
+
+int nvmlDeviceGetTemperatureV(handle_t *handle, temperature_t *out) {
+    char key[LINE];
+    snprintf(key, LINE, "temperature_new.%u", out->sensor);
+    return small(handle, "nvmlDeviceGetTemperatureV", key, (uint *)&out->celsius);
 }
 
 LARGE(nvmlDeviceGetTotalEnergyConsumption, "energy")
