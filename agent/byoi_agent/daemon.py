@@ -34,6 +34,7 @@ from byoi_agent.hardware.watch import HardwareView, HardwareWatch
 from byoi_agent.identity.console_http import ConsoleHttp
 from byoi_agent.identity.rotation import KeyRotation
 from byoi_agent.identity.stores import stores_for
+from byoi_agent.lifecycle.costs import Costs
 from byoi_agent.lifecycle.log_file import usable_place
 from byoi_agent.lifecycle.progress import ProgressLog
 from byoi_agent.lifecycle.reload import Reload
@@ -53,7 +54,6 @@ from byoi_agent.telemetry.logs import configure
 from byoi_agent.telemetry.service_manager import ServiceManager
 from byoi_agent.usage.books import Books
 from byoi_agent.usage.outbox import Outbox
-from byoi_agent.usage.prices import devices_by_model, price_list
 from byoi_agent.usage.reporter import Reporter
 from byoi_agent.usage.sampling import EnergySampler
 from byoi_agent.usage.storage import StorageUnavailable
@@ -142,7 +142,7 @@ class Daemon:
             value=self._books.value,
         )
         self._energy = EnergySampler(machine_probe(), self._books, self._outbox, self._clock)
-        self._price(settings)
+        self._costs = Costs(settings, self._engine, self._books, self._energy, self._board)
         self._tally = Tally(self._outbox, self._clock)
         self._reporter = Reporter(self._outbox, self._clock)
         self._dispatcher = Dispatcher(
@@ -291,7 +291,7 @@ class Daemon:
 
     def _engine_changed(self, view: EngineView) -> None:
         self._board.update(engine=view)
-        self._price(self._reload.settings)
+        self._costs.look()
         if count := unoffered(self._board.view, self._board.offer):
             self._health.warn(
                 "models-left-out",
@@ -303,6 +303,7 @@ class Daemon:
 
     def _hardware_read(self, view: HardwareView) -> None:
         self._board.update(host=view.host, devices=view.devices)
+        self._costs.look()
 
     async def _tell_ready(self) -> None:
         view = await self._board.wait_until(lambda view: view.is_serving)
@@ -336,18 +337,6 @@ class Daemon:
     async def _requests_ended(self, _key: str) -> None:
         await self._dispatcher.idle()
 
-    def _price(self, settings: Settings) -> None:
-        """What is served costs and earns by these settings; the engines stand in their order."""
-        served = [
-            (setting, tuple(model.id for model in view.models))
-            for setting, view in zip(settings.models, self._engine.views, strict=False)
-        ]
-        prices = price_list(settings.prices, served)
-        names = tuple(model.id for model in self._engine.view.models)
-        self._books.take(settings.tariff, prices, has_stop_loss=settings.stop_loss == "on")
-        self._energy.know(names, devices_by_model(served))
-        self._board.update(prices=prices)
-
     def _hung_up(self) -> None:
         with suppress(ConfigError):  # its warning says what is wrong
             self._reload_settings()
@@ -369,7 +358,7 @@ class Daemon:
         kind = self._other_engine(settings, change)
         self._log = usable_place(settings.log_file, self._paths.log_file, os.environ)
         self._board.update(slots=settings.slots, queue=settings.queue)
-        self._price(settings)
+        self._costs.take(settings)
         self._hardware.every(settings.probe_seconds)
         configure(settings.log_format, settings.log_level, file=self._log.file)
         if kind is not None:

@@ -72,6 +72,14 @@ def read_memory() -> MemoryUse:
     return MemoryUse(memory.total, memory.total - memory.available, memory.available)
 
 
+def ancestors(pid: int) -> frozenset[int]:
+    """A process and all that started it, as far as they can be seen."""
+    try:
+        return frozenset({pid, *(parent.pid for parent in psutil.Process(pid).parents())})
+    except psutil.Error:
+        return frozenset({pid})
+
+
 def process_name(pid: int) -> str | None:
     """What a process is called; None for one that has gone or is hidden from us."""
     try:

@@ -1,0 +1,93 @@
+"""Joins what is served with what its owner said of it: prices, and the devices that it uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from byoi_agent.hardware.host import ancestors
+from byoi_agent.usage.prices import devices_by_model, price_list
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from byoi_agent.config.settings import Settings
+    from byoi_agent.engine.view import EngineView
+    from byoi_agent.hardware.devices import DeviceReading
+    from byoi_agent.node.board import Board
+    from byoi_agent.usage.books import Books
+    from byoi_agent.usage.sampling import EnergySampler
+
+
+class Engines(Protocol):
+    """All engines of this node; the pool has them."""
+
+    @property
+    def views(self) -> tuple[EngineView, ...]: ...  # noqa: D102
+
+
+class Costs:
+    """Tells the books, the sampler of energy and the board, at each change of either side."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engines: Engines,
+        books: Books,
+        energy: EnergySampler,
+        board: Board,
+    ) -> None:
+        self._settings = settings
+        self._engines = engines
+        self._books = books
+        self._energy = energy
+        self._board = board
+        self.look()
+
+    def take(self, settings: Settings) -> None:
+        """These settings hold from now on."""
+        self._settings = settings
+        self.look()
+
+    def look(self) -> None:
+        """Engines or devices have changed."""
+        settings, views = self._settings, self._engines.views
+        served = [
+            (setting, _names(view))
+            for setting, view in zip(settings.models, views, strict=False)  # in the same order
+        ]
+        prices = price_list(settings.prices, served)
+        self._books.take(settings.tariff, prices, has_stop_loss=settings.stop_loss == "on")
+        self._board.update(prices=prices)
+        found = devices_of_engines(views, self._board.view.devices, ancestors)
+        self._energy.know(
+            tuple(model.id for view in views for model in view.models),
+            found | devices_by_model(served),
+        )
+
+
+def devices_of_engines(
+    views: Iterable[EngineView],
+    devices: Sequence[DeviceReading],
+    ancestors: Callable[[int], frozenset[int]],
+) -> dict[str, frozenset[int]]:
+    """By model, the devices on which the driver shows its engine; none where it shows it on none.
+
+    The driver names the processes that compute, which are children of the one that was started. In
+    a container it may name them by numbers of the host, and then says nothing.
+    """
+    users: dict[int, set[int]] = {}
+    if len(devices) > 1:  # else there is nothing to choose
+        for device in devices:
+            for process in device.processes or ():
+                for pid in ancestors(process.pid):
+                    users.setdefault(pid, set()).add(device.index)
+    return {
+        name: frozenset(users[view.pid])
+        for view in views
+        if view.pid in users
+        for name in _names(view)
+    }
+
+
+def _names(view: EngineView) -> tuple[str, ...]:
+    return tuple(str(model.id) for model in view.models)

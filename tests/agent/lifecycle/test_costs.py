@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from byoi_agent.config.settings import Settings
+from byoi_agent.config.tables import ModelSetting, Prices, Tariff
+from byoi_agent.engine.view import EngineView, ServedModel
+from byoi_agent.hardware.devices import DeviceProcess, DeviceReading
+from byoi_agent.hardware.host import ancestors
+from byoi_agent.lifecycle.costs import Costs, devices_of_engines
+from byoi_agent.node.board import Board
+from byoi_agent.node.view import NodeView
+from byoi_agent.usage.prices import PriceList
+from byoi_wire.ids import ModelId, NodeId
+
+EUR = Prices(currency="EUR", input=1, output=2)
+USD = Prices(currency="USD", input=3, output=4)
+
+
+def engine(*names, pid=None):
+    models = tuple(ServedModel(ModelId(name), name, ()) for name in names)
+    return EngineView("ready", "vllm", models=models, pid=pid)
+
+
+def card(index, *pids):
+    processes = tuple(DeviceProcess(pid, "compute") for pid in pids)
+    return DeviceReading(index=index, kind="nvidia", name="card", processes=processes)
+
+
+class Pool:
+    def __init__(self, *views):
+        self.views = views
+
+
+class Listener:
+    """Books and sampler in one."""
+
+    def __init__(self):
+        self.took = None
+        self.known = None
+
+    def take(self, tariff, prices, *, has_stop_loss):
+        self.took = (tariff, prices, has_stop_loss)
+
+    def know(self, models, devices):
+        self.known = (models, devices)
+
+
+@pytest.fixture
+def board():
+    return Board(NodeView(node_id=NodeId("node"), agent_version="1"))
+
+
+def test_prices_and_devices_of_a_models_own_settings_go_before_what_is_seen(board):
+    listener = Listener()
+    settings = Settings(
+        prices=EUR, models=(ModelSetting(model="/srv/large", prices=USD, gpus=(2,)),)
+    )
+    pool = Pool(engine("large", "large-adapter", pid=5), engine("smol"))
+    board.update(devices=(card(0, 5), card(1)))
+    Costs(settings, pool, listener, listener, board)
+    prices = PriceList(EUR, {"large": USD, "large-adapter": USD})
+    assert listener.took == (None, prices, False)
+    gpus = frozenset({2})
+    assert listener.known == (
+        ("large", "large-adapter", "smol"),
+        {"large": gpus, "large-adapter": gpus},
+    )
+    assert board.view.prices == prices
+
+
+def test_changed_settings_and_engines_are_told_at_once(board):
+    listener, pool = Listener(), Pool()
+    costs = Costs(Settings(), pool, listener, listener, board)
+    assert listener.known == ((), {})
+    tariff = Tariff(currency="EUR", price_per_kwh=0.3)
+    costs.take(Settings(tariff=tariff, prices=EUR, stop_loss="on"))
+    assert listener.took == (tariff, PriceList(EUR), True)
+    pool.views = (engine("smol", pid=5),)
+    board.update(devices=(card(0), card(1, 5)))
+    costs.look()
+    assert listener.known == (("smol",), {"smol": frozenset({1})})
+
+
+def family(pid):
+    """The pool's engine 5 started 50, which started 500."""
+    return frozenset({500: {500, 50, 5}, 7: {7}}.get(pid, {pid}))
+
+
+def test_an_engine_is_where_the_driver_shows_one_of_its_children():
+    devices = (card(0, 500), card(1, 500, 7), card(2), card(3, 7))
+    views = (engine("large", pid=5), engine("smol", pid=7), engine("attached"))
+    assert devices_of_engines(views, devices, family) == {
+        "large": frozenset({0, 1}),
+        "smol": frozenset({1, 3}),
+    }
+
+
+def test_an_engine_that_the_driver_does_not_show_may_be_anywhere():
+    assert devices_of_engines((engine("smol", pid=5),), (card(0), card(1, 99)), family) == {}
+
+
+def test_with_a_single_device_there_is_nothing_to_choose():
+    assert devices_of_engines((engine("smol", pid=5),), (card(0, 5),), family) == {}
+
+
+def test_ancestors_are_all_that_started_a_process():
+    command = [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as child:
+        child.stdout.readline()
+        assert ancestors(child.pid) >= {child.pid, os.getpid()}
+        child.stdin.close()
+    assert ancestors(child.pid) == {child.pid}
