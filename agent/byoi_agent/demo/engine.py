@@ -11,14 +11,13 @@ from byoi_agent.demo.shared_engine import SharedEngine
 from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.client import EngineClient
 from byoi_agent.engine.kinds import probes
-from byoi_agent.engine.kinds.choice import engine_kind, is_vllm, vllm_release
+from byoi_agent.engine.kinds.choice import engine_kind, is_vllm, model_of, vllm_release
 from byoi_agent.engine.kinds.llamacpp import RUNTIME
 from byoi_agent.engine.kinds.vllm import Vllm
 from byoi_agent.engine.runtimes import Runtimes
 from byoi_agent.errors import AgentError, EngineError
-from byoi_agent.models.catalogue import DEFAULT_MODEL, find
+from byoi_agent.models.catalogue import ModelEntry
 from byoi_agent.models.hub import ModelStore
-from byoi_wire.ids import ModelId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,9 +73,10 @@ async def fetch_engine(
     if isinstance(kind, Vllm):
         await kind.fetch(report)
         return
-    entry = find(ModelId(model) if model else DEFAULT_MODEL)
+    chosen = model_of(Settings(engine=engine, model=model), paths)
     await Runtimes(paths.engines_folder).ensure(RUNTIME, report)
-    await ModelStore(paths.models_folder).ensure(entry, report)
+    if isinstance(chosen, ModelEntry):  # others are here: they were pulled, or are the owner's
+        await ModelStore(paths.models_folder).ensure(chosen, report)
 
 
 def shared_engine(choices: Choices, folder: DemoFolder, paths: Paths, talk: Talk) -> SharedEngine:
