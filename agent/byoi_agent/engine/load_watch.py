@@ -45,7 +45,8 @@ class LoadWatch:
     A load is written down as soon as its engine has answered, and again when its peak has grown:
     whatever ends the node, the last peak is on the disk. Less than was reckoned proves nothing
     until the engine has worked: much of what it took is touched by the first long prompt only.
-    `predict` is called in a thread, and is None for what cannot be reckoned.
+    `predict` is called in a thread, and is None for what cannot be reckoned; `on_known` hears when
+    something is known better than before, of engines that run or shall.
     """
 
     def __init__(
@@ -54,12 +55,15 @@ class LoadWatch:
         *,
         predict: Callable[[EngineView], Prediction | None],
         clock: Clock,
+        on_known: Callable[[], None] = lambda: None,
         measure: Callable[[int], int | None] | None = None,
     ) -> None:
         self._kept = kept
         self._predict = predict
         self._clock = clock
+        self._on_known = on_known
         self._measure = measure or _on_host
+        self._predictions: dict[str, Prediction | None] = {}
         self._loads: dict[int, _Load | None] = {}
         self._engines: tuple[EngineView, ...] = ()
         self._devices: tuple[DeviceReading, ...] = ()
@@ -81,34 +85,40 @@ class LoadWatch:
 
     async def measure(self) -> None:
         """One look at every engine that has answered."""
+        known = {one.key: await asyncio.to_thread(self._predict, one) for one in self._engines}
+        is_news = known != self._predictions
+        self._predictions = known
         running = {one.pid: one for one in self._engines if one.pid is not None}
         self._loads = {pid: load for pid, load in self._loads.items() if pid in running}
         for pid, engine in running.items():
             if pid not in self._loads:
                 if engine.state != "ready":
                     continue  # while it loads it may hold things twice; the peak remembers that
-                self._loads[pid] = await self._begun(engine)
+                self._loads[pid] = self._begun(known[engine.key])
             if (load := self._loads[pid]) is not None:
                 size = await self._size_of(pid, load.prediction) or 0
                 load.peak_bytes = max(load.peak_bytes, size)
                 if load.peak_bytes > load.prediction.predicted_bytes or _has_worked(engine, load):
-                    self._learn(load)
+                    is_news |= self._learn(load)
+        if is_news:
+            self._on_known()
 
     async def _size_of(self, pid: int, prediction: Prediction) -> int | None:
         if not prediction.is_on_devices:
             return await asyncio.to_thread(self._measure, pid)
         return device_bytes(self._devices, await asyncio.to_thread(tree_of, pid))
 
-    async def _begun(self, engine: EngineView) -> _Load | None:
-        if (prediction := await asyncio.to_thread(self._predict, engine)) is None:
+    def _begun(self, prediction: Prediction | None) -> _Load | None:
+        if prediction is None:
             return None
         said = prediction.corrected(self._kept.corrections)
         expected = said.applied(prediction.predicted_bytes)
         return _Load(prediction, expected, self._clock.wall())
 
-    def _learn(self, load: _Load) -> None:
+    def _learn(self, load: _Load) -> bool:
+        """Whether there was something to learn."""
         if load.peak_bytes <= load.told_bytes * GROWTH:
-            return
+            return False
         is_first, load.told_bytes = load.told_bytes == 0, load.peak_bytes
         key, predicted = load.prediction.key, load.prediction.predicted_bytes
         self._kept.learn(key, Observation(predicted, load.peak_bytes, load.at, load.expected_bytes))
@@ -122,6 +132,7 @@ class LoadWatch:
                     "measured_bytes": load.peak_bytes,
                 },
             )
+        return True
 
 
 def _has_worked(engine: EngineView, load: _Load) -> bool:

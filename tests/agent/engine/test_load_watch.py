@@ -53,9 +53,15 @@ def watched(kept):
         def predict(view):
             return Prediction(KEY, 100 * MIB, is_on_devices) if prediction else None
 
-        return LoadWatch(kept, predict=predict, clock=Clock(), measure=sizes.get)
+        return LoadWatch(
+            kept,
+            predict=predict,
+            clock=Clock(),
+            on_known=lambda: make.news.append(len(seen(kept))),
+            measure=sizes.get,
+        )
 
-    make.sizes = sizes
+    make.sizes, make.news = sizes, []
     return make
 
 
@@ -133,6 +139,19 @@ async def test_what_nobody_can_measure_is_not_learnt_as_nothing(watched, kept):
     watch.look([READY], ())
     await watch.measure()
     assert seen(kept) == []
+
+
+async def test_whoever_counts_with_it_hears_when_something_is_known_better(watched, kept):
+    watch = watched()
+    watch.look([replace(READY, state="asleep", pid=None)], ())
+    await watch.measure()
+    assert watched.news == [0]  # what it will take is reckoned before it runs
+    await watch.measure()
+    watched.sizes[10] = 120 * MIB
+    watch.look([READY], ())
+    await watch.measure()
+    await watch.measure()
+    assert watched.news == [0, 1]
 
 
 async def test_on_a_gpu_the_driver_s_numbers_count(watched, kept, monkeypatch):
