@@ -115,7 +115,6 @@ async def test_a_pulled_gguf_is_served_by_the_running_node_and_answers(hub, depl
     answer = await deployment.chat("What is the capital of France?", model=name, max_tokens=24)
     assert answer.is_complete
     assert len(answer.text) > 20
-    assert answer.usage["completion_tokens"] > 3
     listed = await deployment.program("byoi", "models", "list", "--json", "--data-dir", data)
     row = json.loads(listed)["models"][0]
     assert (row["id"], row["is_in_use"], row["is_chosen"]) == (name, True, True)

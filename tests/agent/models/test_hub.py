@@ -53,3 +53,11 @@ async def test_a_file_with_another_digest_is_not_kept(entry, tmp_path, heard):
 def test_a_digest_that_is_none_makes_no_path(entry, tmp_path, digest):
     with pytest.raises(ConfigError, match="digest"):
         ModelStore(tmp_path).path_of(replace(entry, sha256=digest))
+
+
+async def test_nothing_is_fetched_where_downloads_are_not_allowed(entry, tmp_path, heard):
+    with pytest.raises(ConfigError, match=r'is not here, and the settings say downloads = "never"'):
+        await ModelStore(tmp_path / "m", may_download=False).ensure(entry, heard.append)
+    assert not (tmp_path / "m").exists()
+    await ModelStore(tmp_path / "m").ensure(entry, heard.append)
+    assert await ModelStore(tmp_path / "m", may_download=False).ensure(entry, heard.append)

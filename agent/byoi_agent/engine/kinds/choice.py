@@ -19,6 +19,8 @@ from byoi_agent.models.store import Store
 from byoi_wire.ids import ModelId
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from byoi_agent.config.paths import Paths
     from byoi_agent.config.settings import Settings
     from byoi_agent.config.tables import AdapterSetting
@@ -70,6 +72,16 @@ def is_vllm(engine: str) -> bool:
 def is_managed(engine: str) -> bool:
     """Whether a setting means an engine that we start ourselves."""
     return engine == "llamacpp" or is_vllm(engine)
+
+
+def with_own_code(kinds: Iterable[EngineKind]) -> list[ModelId]:
+    """The models whose own code runs here, as the owner has allowed by name."""
+    return [
+        offered.id
+        for kind in kinds
+        if isinstance(kind, Vllm) and kind.runs_own_code
+        for offered in kind.offers
+    ]
 
 
 def vllm_release(engine: str) -> Release:

@@ -30,6 +30,7 @@ from byoi_agent.models.catalogue import ModelEntry
 from byoi_agent.models.conversion import ensure_safetensors
 from byoi_agent.models.folders import ModelFolder
 from byoi_agent.models.resolve import again
+from byoi_wire.ids import ModelId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -121,15 +122,22 @@ class Vllm:
             if isinstance(model, ModelEntry)
             else parsers_of(model.id, model.architectures)
         )
-        is_entry = isinstance(model, ModelEntry)
-        self.weight_bytes = model.unpacked_bytes if is_entry else model.weight_bytes
         self.uses_gpus = sizes.gpus if release.build == "cuda" else 0
+        is_entry = isinstance(model, ModelEntry)
+        self.weight_bytes = (
+            model.unpacked_bytes if isinstance(model, ModelEntry) else model.weight_bytes
+        )
         slowly = 0 if is_entry else self.weight_bytes // _LOAD_BYTES_PER_SECOND
         self.limits = Limits(
             startup_seconds=_START_SECONDS + slowly,
             drain_seconds=STOP_SECONDS,
             sleep_seconds=_SLEEP_SECONDS,
         )
+
+    @property
+    def runs_own_code(self) -> bool:
+        """Whether the owner has allowed this model, at its commit, to bring code of its own."""
+        return isinstance(self._model, ModelFolder) and self._model.runs_own_code
 
     async def prepare(self, report: Callable[[Progress], None]) -> LaunchSpec:
         """Environment and model, fetched and converted if they are not here.
@@ -203,7 +211,7 @@ class Vllm:
             parsers=self._parsers,
             adapters=self._adapters.at_once,
             adapter_rank=self._adapters.rank,
-            runs_own_code=isinstance(self._model, ModelFolder) and self._model.runs_own_code,
+            runs_own_code=self.runs_own_code,
         )
 
     async def discover(self, client: EngineClient) -> tuple[ServedModel, ...]:

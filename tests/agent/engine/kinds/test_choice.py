@@ -10,10 +10,11 @@ from byoi_agent.config.settings import Settings
 from byoi_agent.config.tables import AdapterSetting
 from byoi_agent.engine.kinds import choice as module
 from byoi_agent.engine.kinds.attached import Attached
-from byoi_agent.engine.kinds.choice import engine_kind, is_managed, is_vllm
+from byoi_agent.engine.kinds.choice import engine_kind, is_managed, is_vllm, with_own_code
 from byoi_agent.engine.kinds.llamacpp import LlamaCpp
 from byoi_agent.engine.kinds.vllm import Vllm
 from byoi_agent.errors import ConfigError
+from byoi_agent.models.store import Manifest, PulledFile, finish
 
 
 @pytest.fixture
@@ -85,3 +86,48 @@ def test_adapters_are_for_vllm(choose, tmp_path):
     for engine in ("llamacpp", "http://127.0.0.1:9/v1"):
         with pytest.raises(ConfigError, match="takes no adapters; use the engine vllm"):
             choose(engine=engine, adapters=(pirate,))
+
+
+def test_a_gguf_file_is_for_llamacpp_and_safetensors_are_for_vllm(choose, hubs, tmp_path):
+    file = tmp_path / "own.gguf"
+    file.write_bytes(hubs.gguf())
+    ours = choose(model=str(file))
+    assert isinstance(ours, LlamaCpp)
+    assert ours.serve_options(file)["model_id"] == "own"
+    assert ours.serve_options(file)["chat_template"] is None
+    with pytest.raises(
+        ConfigError, match="vLLM is given safetensors here; use the engine llamacpp"
+    ):
+        choose(engine="vllm", model=str(file))
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 64}))
+    (folder / "model.safetensors").write_bytes(hubs.safetensors())
+    with pytest.raises(ConfigError, match=r"llama.cpp reads GGUF; use the engine vllm"):
+        choose(model=str(folder))
+    with pytest.raises(ConfigError, match="first: byoi models pull owner/name"):
+        choose(model="owner/name")
+
+
+def test_the_models_whose_own_code_runs_are_known(choose, hubs, tmp_path, monkeypatch):
+    commit = "c" * 40
+    key = f"owner--name--{commit[:12]}--safetensors"
+    partial = tmp_path / "c" / "models" / "hub" / f"{key}.partial"
+    (partial / "files").mkdir(parents=True)
+    config = {"max_position_embeddings": 64, "auto_map": {"AutoModel": "modeling.X"}}
+    files = {"config.json": json.dumps(config).encode(), "modeling.py": b""}
+    files["model.safetensors"] = hubs.safetensors()
+    rows = []
+    for name, raw in files.items():
+        (partial / "files" / name).write_bytes(raw)
+        row = {"name": name, "size_bytes": len(raw), "algorithm": "sha256", "digest": "0"}
+        rows.append(PulledFile(**row, modified_ns=0))
+    manifest = Manifest(
+        repo="owner/name", commit=commit, hub="h", kind="safetensors", entry="config.json",
+        files=tuple(rows), pulled_at=1,
+    )  # fmt: skip
+    finish(partial, partial.with_name(key), manifest)
+    with pytest.raises(ConfigError, match="asks for code"):
+        choose(engine="vllm", model="owner/name")
+    allowed = choose(engine="vllm", model="owner/name", remote_code=(f"owner/name@{commit}",))
+    assert with_own_code([allowed, choose()]) == ["name"]

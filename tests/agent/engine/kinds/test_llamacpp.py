@@ -13,6 +13,7 @@ from byoi_agent.engine.kinds.probes import CHAT, COMPLETIONS, EMBEDDINGS, RESPON
 from byoi_agent.engine.process import Ended
 from byoi_agent.errors import ConfigError, EngineError
 from byoi_agent.models.catalogue import DEFAULT_MODEL, find
+from byoi_agent.models.resolve import look_into
 
 OK = (200, {"choices": [{"index": 0}]})
 
@@ -136,3 +137,24 @@ def test_the_script_needs_nothing_of_ours():
     script = Path(sys.modules[LlamaCpp.__module__].__file__).with_name("serve_llamacpp.py")
     assert "byoi" not in script.read_text()
     assert signal.SIGTERM.name in script.read_text()
+
+
+async def test_a_gguf_of_the_owners_is_looked_at_again_before_each_load(
+    hubs, socket_folder, tmp_path
+):
+    file = tmp_path / "own.gguf"
+    file.write_bytes(hubs.gguf())
+    it = LlamaCpp(
+        look_into(file),
+        runtimes=Ready("/env/bin/python"),
+        store=Ready("/never"),
+        socket_path=socket_folder / "e.sock",
+        context_tokens=9000,
+    )
+    given = json.loads((await it.prepare(lambda _: None)).argv[-1])
+    assert given["model_path"] == str(file)
+    assert given["context_tokens"] == 4096
+    assert (given["chat_template"], given["sampling"]) == (None, {})
+    file.write_bytes(b"GGUF but not for long")
+    with pytest.raises(ConfigError, match="no sound GGUF"):
+        await it.prepare(lambda _: None)

@@ -156,3 +156,7 @@ def test_adapters_take_room_only_where_there_are_some():
     assert value(argv_of(some), "--max-loras") == "3"
     assert value(argv_of(some), "--max-lora-rank") == "64"
     assert environment_of(some)["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
+
+
+def test_a_models_own_code_runs_only_where_its_owner_said_so():
+    assert "--trust-remote-code" in argv_of(replace(CPU, runs_own_code=True))
