@@ -8,7 +8,7 @@ from sqlalchemy import insert
 from byoi_console.accounts.keys import KeyRequest
 from byoi_console.store.tables import organisations
 from byoi_wire.messages import Advertise, Status
-from byoi_wire.offers import Device, Host, ModelOffer
+from byoi_wire.offers import Device, Host, ModelOffer, Prices
 
 
 @pytest.fixture
@@ -29,7 +29,19 @@ def go_live(rooms, node_id, org_id):
         agent_version="0.1.0",
         host=Host(os="linux", architecture="x86_64"),
         devices=(Device(index=0, kind="nvidia", name="H200"),),
-        models=(ModelOffer(id="m", engine="vllm", routes=("/v1/completions",)),),
+        models=(
+            ModelOffer(id="m", engine="vllm", routes=("/v1/completions",)),
+            ModelOffer(
+                id="pirate",
+                engine="vllm",
+                routes=("/v1/completions",),
+                is_loaded=False,
+                load_seconds=12.5,
+                slots=4,
+                base="m",
+                prices=Prices(currency="EUR", input=0.1, output=0.4),
+            ),
+        ),
         slots=8,
     )
     rooms.services.registry.add(node, advertise)
@@ -48,12 +60,18 @@ async def test_a_live_node_is_shown_as_it_is_now(api, rooms, enrolled, org_id):
     await rooms.services.records.begin_session(node_id, enrolled["key_id"])
     live = go_live(rooms, node_id, org_id)
     rooms.services.registry.reserve(node_id, "m")
-    rooms.services.registry.set_status(node_id, Status(running=1, waiting=0))
+    status = Status(running=1, waiting=0, power_watts=(412.5,), temperatures_celsius=(55.0,))
+    rooms.services.registry.set_status(node_id, status)
     (node,) = (await api("GET", "/api/nodes")).json["data"]
     assert (node["state"], node["epoch"], node["in_flight"]) == ("online", 1, 1)
     assert node["devices"][0]["name"] == "H200"
     assert node["models"][0]["id"] == "m"
     assert node["load"]["running"] == 1
+    assert (node["load"]["power_watts"], node["load"]["temperatures_celsius"]) == ([412.5], [55.0])
+    plain, over_it = node["models"]
+    assert (plain["is_loaded"], plain["base"], plain["measured"]) == (True, None, None)
+    assert (over_it["is_loaded"], over_it["load_seconds"], over_it["slots"]) == (False, 12.5, 4)
+    assert (over_it["base"], over_it["prices"]["output"]) == ("m", 0.4)
     live.session.connected = False
     (node,) = (await api("GET", "/api/nodes")).json["data"]
     assert node["state"] in {"reconnecting", "unknown"}
