@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.usage.tariff import JOULES_PER_KWH
+from byoi_agent.usage.units import JOULES_PER_KWH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from byoi_agent.usage.earnings import net
 from byoi_agent.usage.money import NANO, in_units
-from byoi_agent.usage.value import MICRO
+from byoi_agent.usage.units import MICRO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from byoi_agent.hardware.host import ancestors
-from byoi_agent.usage.prices import devices_by_model, price_list
+from byoi_agent.usage.prices import PriceList
+from byoi_wire.offers import Prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from byoi_agent.config import tables
     from byoi_agent.config.settings import Settings
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
@@ -55,13 +57,13 @@ class Costs:
             (setting, _names(view))
             for setting, view in zip(settings.models, views, strict=False)  # in the same order
         ]
-        prices = price_list(settings.prices, served)
+        prices = _price_list(settings.prices, served)
         self._books.take(settings.tariff, prices, has_stop_loss=settings.stop_loss == "on")
         self._board.update(prices=prices)
         found = devices_of_engines(views, self._board.view.devices, ancestors)
         self._energy.know(
             tuple(model.id for view in views for model in view.models),
-            found | devices_by_model(served),
+            found | _named_devices(served),
         )
 
 
@@ -86,6 +88,31 @@ def devices_of_engines(
         for view in views
         if view.pid in users
         for name in _names(view)
+    }
+
+
+def _price_list(
+    general: tables.Prices | None, served: Iterable[tuple[tables.ModelSetting, tuple[str, ...]]]
+) -> PriceList:
+    """In the words of an offer."""
+    own = {
+        name: Prices.model_validate(setting.prices.model_dump())
+        for setting, names in served
+        if setting.prices is not None
+        for name in names
+    }
+    return PriceList(None if general is None else Prices.model_validate(general.model_dump()), own)
+
+
+def _named_devices(
+    served: Iterable[tuple[tables.ModelSetting, tuple[str, ...]]],
+) -> dict[str, frozenset[int]]:
+    """The GPUs of the models whose `[[models]]` name them."""
+    return {
+        name: frozenset(setting.gpus)
+        for setting, names in served
+        if setting.gpus is not None
+        for name in names
     }
 
 

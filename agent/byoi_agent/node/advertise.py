@@ -115,7 +115,7 @@ def _offers(
             load_seconds=model.load_seconds,
             slots=model.slots,
             base=model.base,
-            prices=prices.offered(model.id),
+            prices=prices.of(model.id),
             measured=measured.get((model.id, name)),
         )
         left_bytes -= len(offer.model_dump_json())

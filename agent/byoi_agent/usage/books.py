@@ -17,7 +17,8 @@ from byoi_agent.usage.prices import PriceList
 from byoi_agent.usage.report import UsageReport, UsageTotals
 from byoi_agent.usage.storage import StorageUnavailable
 from byoi_agent.usage.today import Today
-from byoi_agent.usage.value import MICRO, Value, value_of
+from byoi_agent.usage.units import MICRO
+from byoi_agent.usage.value import Value, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from byoi_agent.usage.money import Money, exact, whole_nano
+from byoi_agent.usage.units import MILLION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from byoi_agent.config.tables import Prices
+    from byoi_wire.offers import Prices
     from byoi_wire.usage import Usage, UsageRecord
-
-_MILLION: Final = 1_000_000
 
 
 class Net(NamedTuple):
@@ -31,7 +30,7 @@ def price_of(usage: Usage, prices: Prices) -> Money:
         + exact(cached) * exact(cached_price)
         + exact(usage.completion_tokens) * exact(prices.output)
     )
-    return Money(prices.currency, whole_nano(millions / _MILLION))
+    return Money(prices.currency, whole_nano(millions / MILLION))
 
 
 def earned(record: UsageRecord, prices: Prices) -> Money:

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from byoi_agent.usage.policy import Experience
-from byoi_agent.usage.value import MICRO
+from byoi_agent.usage.units import MICRO
 from byoi_wire.usage import Usage
 
 if TYPE_CHECKING:

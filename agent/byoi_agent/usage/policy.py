@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from byoi_agent.usage.earnings import price_of
 from byoi_agent.usage.money import NANO
-from byoi_agent.usage.tariff import JOULES_PER_KWH
+from byoi_agent.usage.units import JOULES_PER_KWH, MILLION
 from byoi_wire.usage import Usage
 
 if TYPE_CHECKING:
-    from byoi_agent.config.tables import Prices
+    from byoi_wire.offers import Prices
 
 REFUSAL: Final = "below_marginal_cost"
 """What a request's refusal says to the console."""
 
 LEAST_REQUESTS: Final = 5
 """A model is not judged by fewer: the first ones warm the engine up."""
-
-_MILLION: Final = 1_000_000
 
 Verdict = Literal["serve", "refuse", "cannot_judge"]
 
@@ -72,8 +70,8 @@ def judge(
         return Judgement("cannot_judge", obstacle)
     assert prices is not None, "an obstacle by then"
     tokens = experience.tokens
-    cost = experience.joules / JOULES_PER_KWH * price_per_kwh / tokens * _MILLION
-    gain = price_of(experience.usage, prices).nano / NANO / tokens * _MILLION
+    cost = experience.joules / JOULES_PER_KWH * price_per_kwh / tokens * MILLION
+    gain = price_of(experience.usage, prices).nano / NANO / tokens * MILLION
     words = (
         f"a million of its tokens take energy for {cost:.4g} {currency} now "
         f"and earn {gain:.4g} {currency}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from byoi_agent.config.tables import WEEKDAYS
 from byoi_agent.usage.money import Money, exact, whole_nano
+from byoi_agent.usage.units import JOULES_PER_KWH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from byoi_agent.config.tables import Tariff, TariffWindow
 
-JOULES_PER_KWH: Final = 3_600_000
 _MINUTE: Final = 60
 _DAY: Final = timedelta(days=1)
 

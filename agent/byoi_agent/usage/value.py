@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from byoi_agent.usage import tariff as tariffs
 from byoi_agent.usage.earnings import earned
+from byoi_agent.usage.units import MICRO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from byoi_agent.config.tables import Prices, Tariff
+    from byoi_agent.config.tables import Tariff
     from byoi_agent.usage.money import Money
+    from byoi_wire.offers import Prices
     from byoi_wire.usage import UsageRecord
 
-MICRO: Final = 1_000_000
 _MILLISECONDS: Final = 1000
 
 

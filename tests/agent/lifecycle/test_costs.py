@@ -16,9 +16,12 @@ from byoi_agent.node.board import Board
 from byoi_agent.node.view import NodeView
 from byoi_agent.usage.prices import PriceList
 from byoi_wire.ids import ModelId, NodeId
+from byoi_wire.offers import Prices as OfferedPrices
 
 EUR = Prices(currency="EUR", input=1, output=2)
-USD = Prices(currency="USD", input=3, output=4)
+USD = Prices(currency="USD", input=3, output=4, cached=1)
+OFFERED_EUR = OfferedPrices(currency="EUR", input=1, output=2)
+OFFERED_USD = OfferedPrices(currency="USD", input=3, output=4, cached=1)
 
 
 def engine(*names, pid=None):
@@ -63,7 +66,7 @@ def test_prices_and_devices_of_a_models_own_settings_go_before_what_is_seen(boar
     pool = Pool(engine("large", "large-adapter", pid=5), engine("smol"))
     board.update(devices=(card(0, 5), card(1)))
     Costs(settings, pool, listener, listener, board)
-    prices = PriceList(EUR, {"large": USD, "large-adapter": USD})
+    prices = PriceList(OFFERED_EUR, {"large": OFFERED_USD, "large-adapter": OFFERED_USD})
     assert listener.took == (None, prices, False)
     gpus = frozenset({2})
     assert listener.known == (
@@ -79,7 +82,7 @@ def test_changed_settings_and_engines_are_told_at_once(board):
     assert listener.known == ((), {})
     tariff = Tariff(currency="EUR", price_per_kwh=0.3)
     costs.take(Settings(tariff=tariff, prices=EUR, stop_loss="on"))
-    assert listener.took == (tariff, PriceList(EUR), True)
+    assert listener.took == (tariff, PriceList(OFFERED_EUR), True)
     pool.views = (engine("smol", pid=5),)
     board.update(devices=(card(0), card(1, 5)))
     costs.look()

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byoi_agent.config.tables import Prices
 from byoi_agent.engine.view import EngineState, EngineView
 from byoi_agent.node.advertise import (
     build,
@@ -20,8 +19,7 @@ from byoi_agent.node.advertise import (
 from byoi_agent.node.view import Load
 from byoi_agent.usage.prices import PriceList
 from byoi_wire.codec import encode_control
-from byoi_wire.offers import Measured
-from byoi_wire.offers import Prices as OfferedPrices
+from byoi_wire.offers import Measured, Prices
 from byoi_wire.version import MESSAGE_LIMIT_BYTES, MODELS_LIMIT
 
 GIB = 1024**3
@@ -102,7 +100,7 @@ def test_prices_are_offered_and_are_news(ready_view):
     asked = Prices(currency="EUR", input=0.1, output=0.2)
     priced = replace(ready_view, prices=PriceList(asked))
     (model,) = build(priced).models
-    assert model.prices == OfferedPrices(currency="EUR", input=0.1, output=0.2)
+    assert model.prices == asked
     assert is_news(build(ready_view), build(priced))
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from byoi_agent.config.tables import Prices, Tariff, TariffWindow
+from byoi_agent.config.tables import Tariff, TariffWindow
 from byoi_agent.usage.books import Books
 from byoi_agent.usage.energy_lines import EnergyKey, EnergyLine
 from byoi_agent.usage.evidence import Measurement
@@ -14,6 +14,7 @@ from byoi_agent.usage.prices import PriceList
 from byoi_agent.usage.report import UsageReport, UsageRow, UsageTotals, Worth
 from byoi_agent.usage.storage import StorageUnavailable
 from byoi_agent.usage.value import Value
+from byoi_wire.offers import Prices
 from byoi_wire.usage import Usage
 
 START = 1_800_000_000.0 + 1000.0  # 2027-01-15, 08:16 UTC

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from byoi_agent.config.tables import Prices
 from byoi_agent.usage.earnings import Net, earned, net, price_of
 from byoi_agent.usage.money import Money
+from byoi_wire.offers import Prices
 from byoi_wire.usage import Usage
 
 PRICES = Prices(currency="EUR", input=0.15, output=0.60)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from byoi_agent.config.tables import Prices
 from byoi_agent.usage.policy import LEAST_REQUESTS, Experience, judge
+from byoi_wire.offers import Prices
 from byoi_wire.usage import Usage
 
 PRICES = Prices(currency="EUR", input=0.1, output=0.1)

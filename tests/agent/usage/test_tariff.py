@@ -7,7 +7,8 @@ import pytest
 
 from byoi_agent.config.tables import Tariff, TariffWindow
 from byoi_agent.usage.money import Money
-from byoi_agent.usage.tariff import JOULES_PER_KWH, cost, price_at
+from byoi_agent.usage.tariff import cost, price_at
+from byoi_agent.usage.units import JOULES_PER_KWH
 
 BERLIN = ZoneInfo("Europe/Berlin")
 BANGKOK = ZoneInfo("Asia/Bangkok")

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from byoi_agent.config.tables import Prices, Tariff, TariffWindow
+from byoi_agent.config.tables import Tariff, TariffWindow
 from byoi_agent.usage.money import Money
 from byoi_agent.usage.value import Value, value_of
+from byoi_wire.offers import Prices
 
 PRICES = Prices(currency="USD", input=0.1, output=0.2)
 NIGHT = TariffWindow(since="08:00", until="09:00", price_per_kwh=0.1)
