@@ -23,7 +23,10 @@ from byoi_agent.control.schema import ReloadReport
 from byoi_agent.control.server import ControlServer, ControlServices
 from byoi_agent.control.status import engine_place
 from byoi_agent.control.word import Word
-from byoi_agent.engine.kinds.choice import engine_kind
+from byoi_agent.engine.entries import entries_of
+from byoi_agent.engine.gpus import visible_gpus
+from byoi_agent.engine.kinds.choice import with_own_code
+from byoi_agent.engine.learning import Learning
 from byoi_agent.engine.leftovers import clear_leftovers
 from byoi_agent.engine.pool import EnginePool
 from byoi_agent.engine.supervisor import EngineSupervisor
@@ -67,7 +70,7 @@ if TYPE_CHECKING:
     from byoi_agent.config.paths import Paths
     from byoi_agent.config.settings import Settings
     from byoi_agent.control.schema import MeasuredOrder, NodePlace
-    from byoi_agent.engine.kinds.base import EngineKind
+    from byoi_agent.engine.entries import Entry
     from byoi_agent.engine.view import EngineView
     from byoi_agent.identity.keys import Identity
     from byoi_agent.lifecycle.change import Change
@@ -78,6 +81,9 @@ FLUSH_SECONDS: Final = 3.0
 """How long the last usage records may take to be acknowledged; the next start sends the rest."""
 
 _FLUSH_LOOK_SECONDS: Final = 0.05
+
+_OF_THE_POOL: Final = frozenset({"slots", "memory_budget_gib", "idle_unload_minutes"})
+"""Settings that the pool takes over while its engines go on."""
 
 
 class Daemon:
@@ -116,13 +122,18 @@ class Daemon:
             take=self._take,
             health=self._health,
         )
+        self._learning = Learning(paths, self._clock, lambda: self._engine)
         self._engine = EnginePool(
-            engine_kind(settings, paths),
+            entries_of(settings, paths),
             supervise=self._supervise,
             publish=self._engine_changed,
             idle=self._requests_ended,
+            clock=self._clock,
+            budget_gib=settings.memory_budget_gib,
+            reckoned=self._learning.expected_bytes,
         )
-        self._board.update(engine=self._engine.view)
+        self._board.subscribe(lambda view: self._learning.look(view.engines, view.devices))
+        self._board.update(engine=self._engine.view, engines=self._engine.views)
         self._keys = NodeKeys(
             identity,
             KeyRotation(
@@ -252,10 +263,12 @@ class Daemon:
         link = tasks.create_task(self._hold_link(), name="link")
         notices = tasks.create_task(self._notices.run(), name="service manager")
         word = tasks.create_task(self._word.run(), name="word of the node")
+        loads = tasks.create_task(self._learning.run(), name="memory of engines")
         ready = tasks.create_task(self._tell_ready(), name="ready")
         await self.stop.is_wanted.wait()
         ready.cancel()
         word.cancel()
+        loads.cancel()
         await self._drain(tasks)
         await self._flush()
         for task in (
@@ -300,10 +313,29 @@ class Daemon:
             )
         else:
             self._health.clear("models-left-out")
+        if view.faults:
+            mend = "mend it, then: byoi reload"
+            self._health.warn("adapters-not-served", "; ".join(view.faults), mend)
+        else:
+            self._health.clear("adapters-not-served")
+
+        self._tell_code()
+
+    def _tell_code(self) -> None:
+        if models := with_own_code(entry.kind for entry in self._engine.entries):
+            self._health.warn(
+                "model-runs-code",
+                f"{', '.join(models)} runs code of its own on this machine, as remote_code allows: "
+                "it can do whatever this node can",
+                "where that is not meant: take it out of remote_code, then: byoi reload",
+            )
+        else:
+            self._health.clear("model-runs-code")
 
     def _hardware_read(self, view: HardwareView) -> None:
         self._board.update(host=view.host, devices=view.devices)
         self._costs.look()
+        self._engine.resources(view.devices, view.host.memory_total_bytes)
 
     async def _tell_ready(self) -> None:
         view = await self._board.wait_until(lambda view: view.is_serving)
@@ -324,18 +356,20 @@ class Daemon:
     # Changes.
 
     def _supervise(
-        self, kind: EngineKind, publish: Callable[[EngineView], None]
+        self, entry: Entry, publish: Callable[[EngineView], None], *, starts: bool
     ) -> EngineSupervisor:
         return EngineSupervisor(
-            kind,
+            entry.kind,
             publish=publish,
             clock=self._clock,
             records=self._paths.engine_runs_folder,
             report=ProgressLog(),
+            starts=starts,
+            environment=lambda: visible_gpus(entry.gpus, self._board.view.devices),
         )
 
-    async def _requests_ended(self, _key: str) -> None:
-        await self._dispatcher.idle()
+    async def _requests_ended(self, key: str) -> None:
+        await self._dispatcher.idle(key)
 
     def _hung_up(self) -> None:
         with suppress(ConfigError):  # its warning says what is wrong
@@ -355,22 +389,16 @@ class Daemon:
         return ReloadReport(now=found.now, at_restart=found.at_restart)
 
     def _take(self, settings: Settings, change: Change) -> None:
-        kind = self._other_engine(settings, change)
+        entries = None
+        if change.needs_engine or not _OF_THE_POOL.isdisjoint(change.now):
+            entries = entries_of(settings, self._paths, self._engine.entries)
         self._log = usable_place(settings.log_file, self._paths.log_file, os.environ)
         self._board.update(slots=settings.slots, queue=settings.queue)
         self._costs.take(settings)
         self._hardware.every(settings.probe_seconds)
         configure(settings.log_format, settings.log_level, file=self._log.file)
-        if kind is not None:
-            self._engine.change_to(kind)
-
-    def _other_engine(self, settings: Settings, change: Change) -> EngineKind | None:
-        """The engine that is needed now; fewer slots need no other, only more of them do."""
-        if not change.needs_engine and "slots" not in change.now:
-            return None
-        kind = engine_kind(settings, self._paths)
-        needs_slots = kind.slots > self._engine.kind.slots
-        return kind if change.needs_engine or needs_slots else None
+        if entries is not None:
+            self._engine.change_to(entries, settings.memory_budget_gib)
 
     # The end.
 

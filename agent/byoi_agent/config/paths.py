@@ -27,11 +27,15 @@ _SYSTEM_RUNTIME: Final = Path("/run/byoi")
 
 @dataclass(frozen=True)
 class Paths:
-    """One node's folders. `runtime` is short enough for sockets and is this node's alone."""
+    """One node's folders. `runtime` is short enough for sockets and is this node's alone.
+
+    `engine` names the socket of the engine that is meant, where a node has several.
+    """
 
     state: Path
     cache: Path
     runtime: Path
+    engine: str = "engine"
 
     @property
     def identity_file(self) -> Path:
@@ -86,7 +90,7 @@ class Paths:
     @property
     def engine_socket(self) -> Path:
         """Where a managed engine listens."""
-        return self.runtime / "engine.sock"
+        return self.runtime / f"{self.engine}.sock"
 
     @property
     def control_file(self) -> Path:

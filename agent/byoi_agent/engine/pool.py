@@ -2,79 +2,285 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.engine.budget import budget_of, gpu_bytes, model_of
+from byoi_agent.engine.faces import as_one, face_of
 from byoi_agent.engine.pooled import PooledEngine
+from byoi_agent.engine.residency import machine
+from byoi_agent.engine.residency.supervisor import Residency
+from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from byoi_agent.engine.kinds.base import EngineKind
-    from byoi_agent.engine.supervisor import EngineSupervisor
+    from byoi_agent.clock import Clock
+    from byoi_agent.engine.entries import Entry
+    from byoi_agent.engine.pooled import Supervise
+    from byoi_agent.engine.residency.resident import How
     from byoi_agent.engine.view import EngineView
+    from byoi_agent.hardware.devices import DeviceReading
     from byoi_wire.ids import ModelId
 
-ONLY: Final = "engine"
-"""The place of the one engine of a node that was told of no several models."""
+_LIMITS: Final = machine.Limits()
 
 
 class EnginePool:
     """Sole owner of the node's engines; `publish` hears of each change of the whole's view.
 
-    `idle` waits until no request of that place is left.
+    One that stands is there as long as the settings have it. The others share memory, and are
+    loaded as the residency decides, by what `demand` tells. `idle` waits until no request of that
+    engine is left; `reckoned` says what memory one takes, where that is known or measured.
     """
 
     def __init__(
         self,
-        kind: EngineKind,
+        entries: Sequence[Entry],
         *,
-        supervise: Callable[[EngineKind, Callable[[EngineView], None]], EngineSupervisor],
+        supervise: Supervise,
         publish: Callable[[EngineView], None],
         idle: Callable[[str], Awaitable[None]],
+        clock: Clock,
+        budget_gib: float | None = None,
+        reckoned: Callable[[Entry], int | None] = lambda _entry: None,
+        limits: machine.Limits = _LIMITS,
     ) -> None:
+        self._supervise = supervise
         self._publish = publish
-        self._only = PooledEngine(
-            ONLY,
-            kind,
-            supervise=supervise,
-            publish=lambda _view: publish(self.view),
-            idle=lambda: idle(ONLY),
+        self._idle = idle
+        self._clock = clock
+        self._budget_gib = budget_gib
+        self._reckoned = reckoned
+        self._residency = Residency(
+            clock=clock, load=self._load, unload=self._unload, publish=self._show, limits=limits
         )
+        self._gpus: dict[int, int] = {}
+        self._host_bytes: int | None = None
+        self._wanted = {entry.key: entry for entry in entries}
+        self._seats = {entry.key: self._seat(entry) for entry in entries}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._demands: dict[str, tuple[int, int]] = {}
+        self._used_at: dict[str, float] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._views = tuple(self._face(key) for key in self._seats)
 
     @property
     def view(self) -> EngineView:
         """All of them as one: ready as soon as anything can be asked, with all their models."""
-        return self._only.view
+        return as_one(self._views)
 
     @property
     def views(self) -> tuple[EngineView, ...]:
-        """Each of them, in the settings' order."""
-        return (self._only.view,)
+        """Each of them, in the settings' order; last those that only end what they have."""
+        return self._views
 
     @property
-    def kind(self) -> EngineKind:
-        """What kind the first of them is."""
-        return self._only.kind
+    def entries(self) -> tuple[Entry, ...]:
+        """What the owner wants, and what is still there of what he wanted before."""
+        others = (seat.entry for key, seat in self._seats.items() if key not in self._wanted)
+        return (*self._wanted.values(), *others)
 
-    def engine_for(self, model: ModelId) -> PooledEngine | None:  # noqa: ARG002 there is but one
+    def engine_for(self, model: ModelId) -> PooledEngine | None:
         """Whose model it is, loaded or not; None where nobody of them offers it."""
-        return self._only
+        if len(self._seats) == 1:
+            return next(iter(self._seats.values()))
+        for view in sorted(self._views, key=lambda view: view.state != "ready"):
+            if any(offered.id == model for offered in view.models):
+                return self._seats[view.key]
+        for key, entry in self._wanted.items():
+            if any(offered.id == model for offered in entry.kind.offers):
+                return self._seats[key]
+        return None
 
     def demand(self, key: str, running: int, waiting: int) -> None:
         """So many requests are at that engine and wait for it now."""
+        before = self._demands.get(key, (0, 0))
+        self._demands[key] = (running, waiting)
+        self._used_at[key] = round(self._clock.wall())
+        if tuple(map(bool, before)) != (running > 0, waiting > 0):
+            self._residency.tell(machine.Demanded(key, running, waiting))
 
-    def sleep(self, within_seconds: float) -> None:
-        """Have them give their memory back; requests under way get so long."""
-        self._only.sleep(within_seconds)
+    def sleep(self, within_seconds: float, model: str | None = None) -> None:
+        """Have it, or all of them, give memory back; requests under way get so long.
 
-    def wake(self) -> None:
-        """Have them serve again."""
-        self._only.wake()
+        Raises:
+            ConfigError: there is no such model.
+        """
+        for seat in self._meant(model):
+            if self._stands(seat.key):
+                seat.sleep(within_seconds)
+            else:
+                self._residency.tell(machine.Held(seat.key, within_seconds))
 
-    def change_to(self, kind: EngineKind) -> None:
-        """Serve with this one as soon as the old one's requests have ended; the last call wins."""
-        self._only.change_to(kind)
+    def wake(self, model: str | None = None) -> None:
+        """Have it, or all of them, serve again; of those that do not fit together, who can.
+
+        Raises:
+            ConfigError: there is no such model.
+        """
+        for seat in self._meant(model):
+            if self._stands(seat.key):
+                seat.wake()
+            else:
+                self._residency.tell(machine.Released(seat.key))
+
+    def resources(self, devices: Iterable[DeviceReading], host_bytes: int | None) -> None:
+        """What memory the machine has. A GPU that cannot be read for a while is still there."""
+        gpus = {**self._gpus, **gpu_bytes(tuple(devices))}
+        if (gpus, host_bytes) != (self._gpus, self._host_bytes):
+            self._gpus, self._host_bytes = gpus, host_bytes
+            self.reconsider()
+
+    def reconsider(self) -> None:
+        """What an engine takes may be known better than before."""
+        if self._host_bytes is None or any(map(self._is_in_the_way, self._seats)):
+            return  # not known yet, or what was there before still has the memory
+        budget = budget_of(self._budget_gib, self._gpus, self._host_bytes)
+        models = tuple(
+            model_of(entry, self._gpus, self._reckoned)
+            for entry in self._wanted.values()
+            if not entry.is_standing
+        )
+        self._residency.tell(machine.Configured(models, budget))
+        for key, load in self._demands.items():
+            self._residency.tell(machine.Demanded(key, *load))
+
+    def change_to(self, entries: Sequence[Entry], budget_gib: float | None = None) -> None:
+        """Have these from now on. What is not among them, or is another, ends what it has first."""
+        self._budget_gib = budget_gib
+        before = self._wanted
+        self._wanted = {}
+        for entry in entries:
+            self._wanted[entry.key] = self._taken_over(entry, before.get(entry.key))
+        for key in before.keys() - self._wanted.keys():
+            if before[key].is_standing and self._tasks is not None:
+                self._tasks.create_task(self._leave(key), name=f"engine at {key} leaves")
+        order = {key: self._seats[key] for key in self._wanted}
+        self._seats = {**order, **self._seats}
+        self.reconsider()
+        self._show()
 
     async def run(self) -> None:
         """Until cancelled; nothing of any engine runs when this returns."""
-        await self._only.run()
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                self._begin_all()
+                await self._residency.run()
+            finally:
+                self._tasks = None
+
+    # Places.
+
+    def _seat(self, entry: Entry) -> PooledEngine:
+        key = entry.key
+        return PooledEngine(
+            entry,
+            supervise=self._supervise,
+            publish=lambda view: self._heard(key, view),
+            idle=lambda: self._idle(key),
+        )
+
+    def _taken_over(self, entry: Entry, old: Entry | None) -> Entry:
+        """The entry as it holds; an engine that only has other adapters stays."""
+        seat = self._seats.get(entry.key)
+        if seat is None:
+            self._seats[entry.key] = self._seat(entry)
+            self._begin_all()
+            return entry
+        if old is not None and _differ_in_adapters(entry, old) and seat.adapt(entry.adapters):
+            entry = replace(entry, kind=old.kind, number=old.number, edition=old.edition)
+        if entry.edition == seat.entry.edition:
+            seat.keep(entry)
+        elif entry.is_standing or seat.entry.is_standing:
+            seat.change_to(entry)
+        return entry  # the residency has the others changed, once they are out
+
+    def _begin_all(self) -> None:
+        for key, seat in tuple(self._seats.items()):
+            waits = seat.entry.is_standing and seat.kind.offers and self._residency.keys
+            if key not in self._running and not waits and self._tasks is not None:
+                run = self._tasks.create_task(seat.run(), name=f"engine at {key}")
+                self._running[key] = run
+
+    def _is_in_the_way(self, key: str) -> bool:
+        """Whether it stood, is ours, and has not ended what it had."""
+        entry = self._seats[key].entry
+        return key not in self._wanted and entry.is_standing and bool(entry.kind.offers)
+
+    async def _leave(self, key: str) -> None:
+        await self._idle(key)
+        if (running := self._drop(key)) is not None:
+            await asyncio.wait({running})
+        self.reconsider()
+        self._begin_all()
+
+    def _drop(self, key: str) -> asyncio.Task[None] | None:
+        del self._seats[key]
+        if (running := self._running.pop(key, None)) is not None:
+            running.cancel()
+        self._show()
+        return running
+
+    def _sweep(self) -> None:
+        """Whoever is out and wanted no more goes."""
+        for key in self._seats:
+            is_here = key in self._wanted or self._stands(key)
+            if not is_here and self._residency.of(key) is None:
+                self._drop(key)
+                return  # which has looked at the others
+        self._begin_all()
+
+    def _stands(self, key: str) -> bool:
+        return self._wanted.get(key, self._seats[key].entry).is_standing
+
+    def _meant(self, model: str | None) -> list[PooledEngine]:
+        if model is None:
+            return [self._seats[key] for key in self._wanted]
+        for key, entry in self._wanted.items():
+            if model in {key, *(offered.id for offered in entry.kind.offers)}:
+                return [self._seats[key]]
+        there = ", ".join(self._wanted)
+        raise ConfigError(f"no engine here has the model {model}; there are: {there}")
+
+    # News and orders.
+
+    def _load(self, key: str) -> None:
+        self._seats[key].load(self._wanted[key])
+
+    def _unload(self, key: str, how: How, within_seconds: float) -> None:
+        seat = self._seats[key]
+        seat.unload(how, within_seconds)
+        if seat.view.state in {"stopped", "failed"}:
+            self._residency.hear(key, seat.view)  # there is nothing to be ended
+
+    def _heard(self, key: str, view: EngineView) -> None:
+        if key in self._seats and not self._stands(key):
+            self._residency.hear(key, view)
+        self._show()
+
+    def _show(self) -> None:
+        self._views = tuple(self._face(key) for key in self._seats)
+        self._publish(self.view)
+        self._sweep()
+
+    def _face(self, key: str) -> EngineView:
+        seat = self._seats[key]
+        entry = self._wanted.get(key, seat.entry)
+        view = replace(seat.view, used_at=self._used_at.get(key))
+        if entry.is_standing:
+            return view
+        return face_of(
+            entry,
+            view,
+            self._residency.of(key),
+            load_seconds=self._residency.load_seconds(key),
+            is_wanted=key in self._wanted,
+        )
+
+
+def _differ_in_adapters(one: Entry, other: Entry) -> bool:
+    is_same = (one.recipe, one.kind.slots) == (other.recipe, other.kind.slots)
+    return is_same and one.adapters != other.adapters

@@ -5,18 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from byoi_agent.config.tables import AdapterSetting
     from byoi_agent.engine.client import EngineClient
+    from byoi_agent.engine.entries import Entry
     from byoi_agent.engine.kinds.base import EngineKind
+    from byoi_agent.engine.residency.resident import How
     from byoi_agent.engine.supervisor import EngineSupervisor
     from byoi_agent.engine.view import EngineView
 
 logger = logging.getLogger(__name__)
+
+
+class Supervise(Protocol):
+    """How to make a supervisor for an engine; where it `starts`, it does so when it is run."""
+
+    def __call__(  # noqa: D102
+        self, entry: Entry, publish: Callable[[EngineView], None], *, starts: bool
+    ) -> EngineSupervisor: ...
 
 
 class PooledEngine:
@@ -30,25 +40,26 @@ class PooledEngine:
 
     def __init__(
         self,
-        key: str,
-        kind: EngineKind,
+        entry: Entry,
         *,
-        supervise: Callable[[EngineKind, Callable[[EngineView], None]], EngineSupervisor],
+        supervise: Supervise,
         publish: Callable[[EngineView], None],
         idle: Callable[[], Awaitable[None]],
     ) -> None:
-        self.key = key
+        self.key = entry.key
         self._supervise = supervise
         self._publish = publish
         self._idle = idle
-        self._next: EngineKind | None = None
+        self._entry = entry
+        self._next: Entry | None = None
+        self._starts = entry.is_standing
         self._is_wanted = asyncio.Event()
-        self._now = supervise(kind, self._changed)
+        self._now = supervise(entry, self._changed, starts=self._starts)
 
     @property
     def view(self) -> EngineView:
         """The engine now; one that gives way is draining."""
-        view = replace(self._now.view, key=self.key)
+        view = replace(self._now.view, key=self.key, priority=self._entry.priority)
         if self._next is None:
             return view
         return replace(view, state="draining", reason="it gives way once its requests have ended")
@@ -62,6 +73,11 @@ class PooledEngine:
     def kind(self) -> EngineKind:
         """What kind of engine it is now."""
         return self._now.kind
+
+    @property
+    def entry(self) -> Entry:
+        """What its owner wants here, now or as soon as the engine before it is gone."""
+        return self._next or self._entry
 
     @property
     def supervisor(self) -> EngineSupervisor:
@@ -84,11 +100,34 @@ class PooledEngine:
         """Have it serve again."""
         self._now.start()
 
-    def change_to(self, kind: EngineKind) -> None:
+    def load(self, entry: Entry) -> None:
+        """Have this engine serve, in place of another one if need be."""
+        if entry.edition != self.entry.edition:
+            self._change_to(entry, starts=True)
+        elif self._next is not None:
+            self._starts = True
+        else:
+            self._now.start()
+
+    def unload(self, how: How, within_seconds: float) -> None:
+        """Have it give its memory back; requests under way get so long."""
+        if self._next is not None:
+            self._starts = False
+        elif how == "sleep":
+            self._now.sleep(within_seconds)
+        else:
+            self._now.stop(within_seconds)
+
+    def keep(self, entry: Entry) -> None:
+        """The same engine, of which its owner thinks otherwise now."""
+        if self._next is not None:
+            self._next = entry
+        else:
+            self._entry = entry
+
+    def change_to(self, entry: Entry) -> None:
         """Serve with this one as soon as the old one's requests have ended; the last call wins."""
-        logger.info("engine changes", extra={"engine": kind.name})
-        self._next = kind
-        self._is_wanted.set()
+        self._change_to(entry, starts=True)
         self._publish(self.view)
 
     async def run(self) -> None:
@@ -102,11 +141,17 @@ class PooledEngine:
                 await asyncio.wait({running})
                 self._succeed()
 
+    def _change_to(self, entry: Entry, *, starts: bool) -> None:
+        logger.info("engine changes", extra={"engine": entry.kind.name})
+        self._next, self._starts = entry, starts
+        self._is_wanted.set()
+
     def _succeed(self) -> None:
-        kind, self._next = self._next, None
-        assert kind is not None, "asked to give way to nobody"
+        entry, self._next = self._next, None
+        assert entry is not None, "asked to give way to nobody"
         self._is_wanted.clear()
-        self._now = self._supervise(kind, self._changed)
+        self._entry = entry
+        self._now = self._supervise(entry, self._changed, starts=self._starts)
         self._publish(self.view)
 
     def _changed(self, _view: EngineView) -> None:

@@ -88,7 +88,9 @@ class EngineSupervisor:
     """Sole owner of the engine's life; others get its `view`, published on change only.
 
     `records` is the folder where runs are written down, so that a restarted agent finds what a
-    killed one may have left. `report` hears of long steps before the start.
+    killed one may have left. `report` hears of long steps before the start. Where it `starts`, it
+    does so with `run`, else when it is told to. `environment` gives variables for its process, as
+    they are right at the start, and raises ConfigError where they cannot be.
     """
 
     def __init__(
@@ -100,6 +102,8 @@ class EngineSupervisor:
         records: Path,
         report: Callable[[Progress], None] = lambda _: None,
         make_run: Callable[[LaunchSpec, Callable[[int], None]], Run] | None = None,
+        starts: bool = True,
+        environment: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._kind = kind
         self._limits = replace(kind.limits, can_sleep=kind.can_sleep)
@@ -108,6 +112,8 @@ class EngineSupervisor:
         self._records = records
         self._report = report
         self._make_run = make_run or self._make_process
+        self._starts = starts
+        self._environment = environment
         self._client = EngineClient(kind.address)
         self._watch = Watch(kind, self._client, clock, self._tell, self._fault_of_run)
         self._gauge = Gauge(kind, clock, self._measured)
@@ -117,6 +123,7 @@ class EngineSupervisor:
         self._history: deque[tuple[float, str]] = deque(maxlen=_EVENTS_KEPT)
         self._run: Run | None = None
         self._spec: LaunchSpec | None = None
+        self._given: Mapping[str, str] = {}
         self._pid: int | None = None
         self._restarts = 0
         self._timer: asyncio.Task[None] | None = None
@@ -173,7 +180,8 @@ class EngineSupervisor:
 
     async def run(self) -> None:
         """Until cancelled; nothing of the engine runs when this returns."""
-        self.start()
+        if self._starts:
+            self.start()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._client.run(), name="engine client")
@@ -227,6 +235,7 @@ class EngineSupervisor:
 
     async def _prepare(self) -> None:
         try:
+            self._given = self._environment()
             self._spec = await self._kind.prepare(self._report)
         except ConfigError as error:
             self._tell(machine.PrepareFailed(str(error), is_final=True))
@@ -278,6 +287,7 @@ class EngineSupervisor:
         return self._make_run(self._spec, self._started)
 
     def _make_process(self, spec: LaunchSpec, started: Callable[[int], None]) -> Run:
+        spec = replace(spec, environment={**spec.environment, **self._given})
         return EngineProcess(spec, records=self._records, on_started=started)
 
     def _watch_over(self, tasks: asyncio.TaskGroup) -> None:

@@ -57,7 +57,8 @@ class EngineView:
 
     `faults` has a sentence for each thing of it that does not work while the rest serves.
     `key` names its place in the pool; of two that do not fit together, the one with the higher
-    `priority` stays.
+    `priority` stays. `memory_bytes` is what it takes when it is loaded, None where that is not ours
+    to share out; `used_at` is Unix seconds.
     """
 
     state: EngineState
@@ -73,3 +74,5 @@ class EngineView:
     faults: tuple[str, ...] = ()
     key: str = ""
     priority: int = 50
+    memory_bytes: int | None = None
+    used_at: float | None = None

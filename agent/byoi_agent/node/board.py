@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 Subscriber = Callable[[NodeView], None]
 
-_OFFERED: Final = frozenset({"host", "devices", "engine", "slots", "queue", "measured", "prices"})
+_OFFERED: Final = frozenset(
+    {"host", "devices", "engine", "engines", "slots", "queue", "measured", "prices"}
+)
 """The parts that the console hears of; the others change with every request."""
 
 
@@ -32,6 +34,7 @@ class Parts(TypedDict, total=False):
     host: Host
     devices: tuple[DeviceReading, ...]
     engine: EngineView
+    engines: tuple[EngineView, ...]
     slots: int | None
     queue: int | None
     load: Load

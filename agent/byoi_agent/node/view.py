@@ -28,7 +28,7 @@ class Load:
 
 @dataclass(frozen=True)
 class NodeView:
-    """The node now.
+    """The node now. `engine` is all of the `engines` as one.
 
     `offer_version` grows each time the console has to hear of it (`advertise.build`); `slots` and
     `queue` are the owner's limits, None where the engine's own hold. `measured` has what benchmarks
@@ -40,6 +40,7 @@ class NodeView:
     host: Host | None = None
     devices: tuple[DeviceReading, ...] = ()
     engine: EngineView | None = None
+    engines: tuple[EngineView, ...] = ()
     slots: int | None = None
     queue: int | None = None
     load: Load = field(default_factory=Load)

@@ -343,7 +343,7 @@ class FakeRun:
 class Stage:
     """A supervisor with all its neighbours."""
 
-    def __init__(self, clock, kind):
+    def __init__(self, clock, kind, **facts):
         self.clock = clock
         self.kind = kind
         self.views = []
@@ -355,6 +355,7 @@ class Stage:
             clock=clock,
             records=None,
             make_run=self._make_run,
+            **facts,
         )
 
     def _make_run(self, spec, started):
@@ -370,10 +371,10 @@ class Stage:
 
 @pytest.fixture
 async def stage(clock, running, socket_folder):
-    def make(start=True, can_sleep=False, addresses=(), numbers=None):
+    def make(start=True, can_sleep=False, addresses=(), numbers=None, **facts):
         kind = FakeKind(f"unix://{socket_folder}/e.sock")
         kind.can_sleep, kind.numbers = can_sleep, numbers
-        it = Stage(clock, kind)
+        it = Stage(clock, kind, **facts)
         it.addresses = addresses
 
         def run():

@@ -391,3 +391,23 @@ async def test_what_is_asked_on_our_own_account_is_no_sign_of_life(serve, answer
     fetched = await client.fetch("POST", "/tokenize", b"{}", timeout_seconds=5)
     assert fetched.body == b'{"count": 3}'
     assert client.received_bytes == 0
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_request_given_up_while_it_connects_leaves_nothing_to_wait_for(
+    serve, clients, hearing, turns
+):
+    async def script(request, writer):
+        """Never an answer."""
+
+    client = clients((await serve(script)).url)
+    sending = asyncio.ensure_future(post(client, hearing()))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.wait({sending})
+    if not sending.cancelled():
+        sending.result().abort()
+    async with asyncio.timeout(5):
+        await client.close()
+    assert client.running == 0

@@ -1,80 +1,301 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from byoi_agent.config.settings import Settings
+from byoi_agent.engine.entries import ONLY, Entry
 from byoi_agent.engine.pool import EnginePool
 from byoi_agent.engine.view import EngineView, ServedModel
+from byoi_agent.errors import ConfigError
+from byoi_agent.hardware.devices import DeviceReading
 from byoi_wire.ids import ModelId
+
+GIB = 1024**3
+
+
+def kind(name, adapters=()):
+    models = tuple(ServedModel(ModelId(each), each, ()) for each in (name, *adapters))
+    return SimpleNamespace(
+        name="fake",
+        version="1",
+        slots=4,
+        offers=models,
+        weight_bytes=GIB,
+        uses_gpus=0,
+        can_sleep=False,
+    )
+
+
+def entry(name, **facts):
+    """A model of 6 GiB, of which the node has room for one."""
+    made = Entry(name, kind(name), Settings(model=name), memory_bytes=6 * GIB)
+    return replace(made, **facts)
+
+
+def only(name, **facts):
+    return Entry(ONLY, kind(name), Settings(model=name), is_standing=True, **facts)
 
 
 class Supervisor:
-    """An engine that is ready as long as it runs."""
+    """An engine that does what a test says, or at once where it `obeys`."""
 
-    def __init__(self, kind, publish):
-        self.kind, self.client, self._publish = kind, object(), publish
-        self.view = EngineView("stopped", kind.name)
-        self.told = []
+    def __init__(self, entry, publish, starts):
+        self.kind, self.client, self._publish, self.starts = entry.kind, object(), publish, starts
+        self.view = EngineView("stopped", entry.kind.name)
+        self.told, self.is_running, self.adapts = [], False, True
+
+    def show(self, state, **facts):
+        models = self.kind.offers if state == "ready" else ()
+        self.view = EngineView(state, self.kind.name, models, slots=4, **facts)
+        self._publish(self.view)
+
+    def start(self):
+        self.told.append("start")
+        self.show("ready")
+
+    def stop(self, within_seconds):
+        self.told.append("stop")
+        self.show("stopped")
 
     def sleep(self, within_seconds):
         self.told.append(("sleep", within_seconds))
 
-    def start(self):
-        self.told.append(("start",))
+    def suspect(self, reason):
+        self.told.append(reason)
+
+    def adapt(self, adapters):
+        if self.adapts:
+            self.kind.offers = kind(self.kind.offers[0].id, [each.name for each in adapters]).offers
+        return self.adapts
 
     async def run(self):
-        model = ServedModel(ModelId(self.kind.name), self.kind.name, ())
-        self.view = EngineView("ready", self.kind.name, (model,))
-        self._publish(self.view)
-        await asyncio.Event().wait()
+        self.is_running = True
+        if self.starts:
+            self.show("ready")
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.is_running = False
+
+
+class Clock:
+    def monotonic(self):
+        return 1000.0
+
+    def wall(self):
+        return 1_800_000_000.4
+
+    async def sleep_until(self, at):
+        await asyncio.get_running_loop().create_future()
+
+
+class Node:
+    """A pool and what the daemon puts around it."""
+
+    def __init__(self, *entries, memory=10 * GIB):
+        self.made, self.views = {}, []
+        self.is_idle = asyncio.Event()
+        self.is_idle.set()
+        self.pool = EnginePool(
+            entries,
+            supervise=self._supervise,
+            publish=self.views.append,
+            idle=lambda _key: self.is_idle.wait(),
+            clock=Clock(),
+        )
+        self.memory = memory
+
+    def _supervise(self, entry, publish, *, starts):
+        self.made.setdefault(entry.key, []).append(Supervisor(entry, publish, starts))
+        return self.made[entry.key][-1]
+
+    def engine(self, key):
+        return self.made[key][-1]
+
+    def states(self):
+        return {view.key: view.state for view in self.pool.views}
 
 
 @pytest.fixture
-async def pool():
-    supervisors, views, ready = [], [], asyncio.Event()
+async def run():
+    """Run a node until the test is over."""
+    tasks = []
 
-    def supervise(kind, publish):
-        supervisors.append(Supervisor(kind, publish))
-        return supervisors[-1]
+    async def run(*entries, **facts):
+        node = Node(*entries, **facts)
+        tasks.append(asyncio.ensure_future(node.pool.run()))
+        await turns()
+        node.pool.resources((), int(node.memory / 0.75))
+        return node
 
-    def publish(view):
-        views.append(view)
-        ready.set()
-
-    async def idle(_key):
-        return
-
-    pool = EnginePool(SimpleNamespace(name="old"), supervise=supervise, publish=publish, idle=idle)
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(pool.run())
-        await ready.wait()
-        yield SimpleNamespace(pool=pool, supervisors=supervisors, views=views, news=ready)
+    yield run
+    for task in tasks:
         task.cancel()
+    await asyncio.wait(tasks)
 
 
-async def test_the_one_engine_has_every_model(pool):
-    engine = pool.pool.engine_for(ModelId("any"))
-    assert (engine.key, engine.kind.name) == ("engine", "old")
-    assert pool.pool.views == (pool.pool.view,)
-    assert pool.pool.view.key == "engine"
-    pool.pool.demand("engine", 1, 2)
-    assert pool.supervisors[0].told == []
+async def turns():
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
-async def test_orders_go_to_it(pool):
-    pool.pool.sleep(5.0)
-    pool.pool.wake()
-    assert pool.supervisors[0].told == [("sleep", 5.0), ("start",)]
+async def test_the_one_engine_has_every_model_and_starts_with_the_node(run):
+    node = await run(only("a"))
+    engine = node.pool.engine_for(ModelId("any"))
+    assert (engine.key, node.pool.view.state, node.pool.view.key) == (ONLY, "ready", ONLY)
+    node.pool.demand(ONLY, 1, 2)
+    node.pool.sleep(5.0)
+    node.pool.wake()
+    assert node.engine(ONLY).told == [("sleep", 5.0), "start"]
 
 
-async def test_it_changes(pool):
-    assert pool.pool.kind.name == "old"
-    pool.news.clear()
-    pool.pool.change_to(SimpleNamespace(name="new"))
-    async with asyncio.timeout(5):
-        while pool.pool.view.kind != "new" or pool.pool.view.state != "ready":
-            pool.news.clear()
-            await pool.news.wait()
-    assert pool.views[-1].kind == "new"
+async def test_nothing_is_loaded_before_somebody_asks(run):
+    node = await run(entry("a"), entry("b"))
+    assert node.states() == {"a": "stopped", "b": "stopped"}
+    assert node.pool.view.state == "ready"
+    assert [model.is_loaded for model in node.pool.view.models] == [False, False]
+    node.pool.demand("b", 0, 1)
+    assert node.states() == {"a": "stopped", "b": "ready"}
+    assert node.pool.engine_for(ModelId("a")).key == "a"
+    assert node.pool.engine_for(ModelId("none")) is None
+    assert node.pool.views[1].used_at == 1_800_000_000
+
+
+async def test_what_is_asked_for_before_the_memory_is_known_is_loaded_then():
+    node = Node(entry("a"))
+    node.pool.demand("a", 0, 1)
+    assert node.states() == {"a": "stopped"}
+    node.pool.resources((), 20 * GIB)
+    assert node.states() == {"a": "ready"}
+
+
+async def test_of_several_requests_the_residency_hears_of_the_first_and_the_last(run):
+    node = await run(entry("a"))
+    node.pool.demand("a", 0, 1)
+    seen = len(node.views)
+    node.pool.demand("a", 1, 0)
+    told = len(node.views)
+    node.pool.demand("a", 2, 0)
+    assert seen < told == len(node.views)
+
+
+async def test_a_gpu_that_cannot_be_read_for_a_while_is_still_there(run):
+    pinned = entry("a", gpus=(0,), loads_at_start=True)
+    pinned.kind.uses_gpus = 1
+    node = await run(pinned)
+    assert node.states() == {"a": "failed"}  # of GPU 0 there is nothing yet
+    card = DeviceReading(0, "nvidia", "L4", memory_total_bytes=24 * GIB)
+    node.pool.resources([card], 20 * GIB)
+    assert node.states() == {"a": "ready"}
+    node.pool.resources([], 20 * GIB)
+    assert (node.states(), node.engine("a").told) == ({"a": "ready"}, ["start"])
+
+
+async def test_its_owner_puts_one_model_to_sleep_and_wakes_it(run):
+    node = await run(entry("a", loads_at_start=True), entry("b"))
+    node.pool.sleep(5.0, "a")
+    assert node.engine("a").told == ["start", "stop"]
+    assert node.states() == {"a": "asleep", "b": "stopped"}
+    node.pool.wake("a")
+    assert node.states()["a"] == "ready"
+    node.pool.sleep(5.0)
+    assert node.states() == {"a": "asleep", "b": "asleep"}
+    with pytest.raises(ConfigError, match="no engine here has the model c; there are: a, b"):
+        node.pool.sleep(5.0, "c")
+
+
+async def test_a_final_failure_is_told_with_its_reason(run):
+    node = await run(entry("a"))
+    node.pool.demand("a", 0, 1)
+    engine = node.engine("a")
+    engine.stop = lambda _within: None  # a failed one has nothing to end
+    engine.show("failed", reason="wrong hash")
+    (view,) = node.pool.views
+    assert (view.state, view.reason, view.models) == ("failed", "wrong hash", ())
+    assert node.pool.engine_for(ModelId("a")).key == "a"
+
+
+# Changes
+
+
+async def test_a_reload_touches_only_what_changed(run):
+    node = await run(entry("a", loads_at_start=True), entry("b"))
+    node.pool.change_to([entry("c", number=2), entry("a", priority=7)], 1000.0)
+    await turns()
+    assert [(view.key, view.priority) for view in node.pool.views] == [("c", 50), ("a", 7)]
+    assert (len(node.made["a"]), node.engine("a").told) == (1, ["start"])
+    assert not node.engine("b").is_running
+    assert node.engine("c").is_running
+    assert [each.key for each in node.pool.entries] == ["c", "a"]
+
+
+async def test_one_that_changed_ends_its_requests_and_comes_back_as_the_new(run):
+    node = await run(entry("a", loads_at_start=True))
+    node.pool.demand("a", 1, 0)
+    node.pool.change_to([entry("a", settings=Settings(model="x"), edition=1, loads_at_start=True)])
+    assert node.states() == {"a": "draining"}
+    assert node.pool.view.models[0].is_loaded is False
+    node.pool.demand("a", 0, 0)
+    await turns()
+    first, second = node.made["a"]
+    assert (first.told, first.is_running, second.starts) == (["start", "stop"], False, True)
+    assert node.states() == {"a": "ready"}
+
+
+async def test_one_that_is_wanted_no_more_ends_its_requests_first(run):
+    node = await run(entry("a", loads_at_start=True), entry("b"))
+    node.pool.demand("a", 1, 0)
+    node.pool.change_to([entry("b")])
+    assert node.states() == {"b": "stopped", "a": "draining"}
+    assert [model.id for model in node.pool.view.models] == ["b"]
+    assert [each.key for each in node.pool.entries] == ["b", "a"]
+    node.pool.demand("a", 0, 0)
+    await turns()
+    assert node.states() == {"b": "stopped"}
+    assert not node.engine("a").is_running
+
+
+async def test_other_adapters_need_no_other_engine_where_it_takes_them(run):
+    lora = SimpleNamespace(name="lora")
+    node = await run(entry("a", loads_at_start=True))
+    changed = entry("a", adapters=(lora,), edition=1, loads_at_start=True)
+    node.pool.change_to([changed])
+    assert (len(node.made["a"]), node.pool.entries[0].edition) == (1, 0)
+    assert node.pool.engine_for(ModelId("lora")).key == "a"
+    node.engine("a").adapts = False
+    node.pool.change_to([entry("a", edition=1, loads_at_start=True)])
+    await turns()
+    assert len(node.made["a"]) == 2
+
+
+async def test_from_one_engine_to_several_and_back_never_two_at_once(run):
+    node = await run(only("a"))
+    node.is_idle.clear()
+    node.pool.change_to([entry("b", loads_at_start=True)])
+    await turns()
+    assert (node.engine(ONLY).is_running, node.engine("b").told) == (True, [])
+    node.is_idle.set()
+    await turns()
+    assert (node.engine(ONLY).is_running, node.engine("b").told) == (False, ["start"])
+    node.pool.demand("b", 1, 0)
+    node.pool.change_to([only("a")])
+    await turns()
+    assert not node.engine(ONLY).is_running
+    node.pool.demand("b", 0, 0)
+    await turns()
+    assert node.engine(ONLY).is_running
+    assert node.states() == {ONLY: "ready"}
+
+
+async def test_the_one_engine_gives_way_to_another_as_before(run):
+    node = await run(only("a"))
+    node.is_idle.clear()
+    node.pool.change_to([only("b", edition=1)])
+    assert node.states() == {ONLY: "draining"}
+    node.is_idle.set()
+    await turns()
+    assert [each.is_running for each in node.made[ONLY]] == [False, True]

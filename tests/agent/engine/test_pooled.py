@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from byoi_agent.engine.entries import Entry
 from byoi_agent.engine.pooled import PooledEngine
 from byoi_agent.engine.view import EngineView
 
@@ -13,10 +15,10 @@ from byoi_agent.engine.view import EngineView
 class Supervisor:
     """An engine that is ready as long as it runs."""
 
-    def __init__(self, kind, publish):
-        self.kind, self.client, self._publish = kind, object(), publish
-        self.view = EngineView("stopped", kind.name)
-        self.told = []
+    def __init__(self, entry, publish, starts):
+        self.kind, self.client, self._publish = entry.kind, object(), publish
+        self.view = EngineView("stopped", entry.kind.name)
+        self.starts, self.told = starts, []
 
     def suspect(self, reason):
         self.told.append(reason)
@@ -27,6 +29,9 @@ class Supervisor:
 
     def sleep(self, within_seconds):
         self.told.append(f"sleep within {within_seconds:g} s")
+
+    def stop(self, within_seconds):
+        self.told.append(f"stop within {within_seconds:g} s")
 
     def start(self):
         self.told.append("start")
@@ -43,26 +48,27 @@ class Supervisor:
             self.show("stopped")
 
 
-def kind(name):
-    return SimpleNamespace(name=name)
+def kind(name, edition=0, is_standing=True):
+    """An entry whose engine is of that kind."""
+    made = SimpleNamespace(name=name)
+    return Entry("engine", made, None, edition=edition, is_standing=is_standing)
 
 
 class Node:
     """What the daemon puts around it: requests that a test ends, and every view published."""
 
-    def __init__(self):
+    def __init__(self, first):
         self.supervisors, self.views = [], []
         self.is_idle, self.published = asyncio.Event(), asyncio.Event()
         self.engine = PooledEngine(
-            "engine",
-            kind("old"),
+            first,
             supervise=self._supervise,
             publish=self._publish,
             idle=self.is_idle.wait,
         )
 
-    def _supervise(self, chosen, publish):
-        self.supervisors.append(Supervisor(chosen, publish))
+    def _supervise(self, chosen, publish, *, starts):
+        self.supervisors.append(Supervisor(chosen, publish, starts))
         return self.supervisors[-1]
 
     def _publish(self, view):
@@ -78,7 +84,7 @@ class Node:
 
 @pytest.fixture
 async def node():
-    node = Node()
+    node = Node(kind("old"))
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(node.engine.run())
         await node.until("old", "ready")
@@ -123,7 +129,7 @@ async def test_it_can_change_again(node):
 
 
 async def test_nothing_runs_when_it_is_cancelled_in_the_middle_of_a_change():
-    node = Node()
+    node = Node(kind("old"))
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(node.engine.run())
         await node.until("old", "ready")
@@ -151,3 +157,34 @@ async def test_adapters_go_to_the_engine_unless_another_takes_its_place(node):
     assert node.supervisors[0].told == [("pirate",)]
     node.engine.change_to(kind("new"))
     assert not node.engine.adapt(())
+
+
+async def test_one_that_shares_memory_starts_when_it_is_loaded(node):
+    shared = Node(kind("old", is_standing=False))
+    assert not shared.supervisors[0].starts
+    shared.engine.load(kind("old", is_standing=False))
+    shared.engine.unload("sleep", 5.0)
+    shared.engine.unload("stop", 6.0)
+    told = ["start", "sleep within 5 s", "stop within 6 s"]
+    assert (shared.supervisors[0].told, node.supervisors[0].starts) == (told, True)
+
+
+async def test_another_edition_is_loaded_in_the_old_ones_place(node):
+    new = kind("new", edition=1)
+    node.engine.load(new)
+    assert node.engine.entry == new
+    node.engine.unload("stop", 1.0)  # before it was even there
+    node.engine.load(new)
+    node.is_idle.set()
+    await node.until("new", "ready")
+    assert (node.supervisors[0].told, node.supervisors[1].starts) == ([], True)
+
+
+async def test_the_owner_may_think_otherwise_of_the_same_engine(node):
+    node.engine.keep(replace(kind("old"), priority=7))
+    assert node.engine.view.priority == 7
+    node.engine.change_to(kind("new", edition=1))
+    node.engine.keep(replace(kind("new", edition=1), priority=8))
+    node.is_idle.set()
+    await node.until("new", "ready")
+    assert node.engine.view.priority == 8

@@ -367,3 +367,36 @@ async def test_a_socket_that_a_killed_engine_left_is_taken_away_before_the_start
     await clock.advance(1)
     assert it.supervisor.view.state == "ready"
     assert not left.exists()
+
+
+async def test_one_that_is_not_wanted_yet_starts_when_it_is_told_to(stage, clock):
+    it = stage(starts=False)
+    await clock.advance(1)
+    assert (it.supervisor.view.state, it.runs) == ("stopped", [])
+    it.supervisor.start()
+    await clock.advance(1)
+    assert it.supervisor.view.state == "ready"
+
+
+async def test_what_its_owner_wants_it_to_see_is_looked_up_at_each_start(stage, clock):
+    def environment():
+        raise ConfigError("there is no GPU 3")
+
+    it = stage(environment=environment)
+    await clock.advance(1)
+    assert (it.supervisor.view.state, it.supervisor.view.reason) == ("failed", "there is no GPU 3")
+
+
+async def test_its_process_has_the_variables_that_were_given(stage, clock, monkeypatch):
+    started = []
+
+    def process(spec, **_facts):
+        started.append(spec)
+        return Session()
+
+    monkeypatch.setattr(supervisor, "EngineProcess", process)
+    it = stage(start=False, environment=lambda: {"CUDA_VISIBLE_DEVICES": "GPU-1"})
+    it.supervisor._make_run = it.supervisor._make_process
+    it.run()
+    await clock.advance(1)
+    assert started[0].environment == {"CUDA_VISIBLE_DEVICES": "GPU-1"}

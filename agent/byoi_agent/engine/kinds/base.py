@@ -34,6 +34,10 @@ class EngineKind(Protocol):
         can_sleep: whether its process may stay while the accelerator's memory is given back; where
             not, sleeping ends it and waking starts it.
         limits: the times that it needs.
+        offers: the models that it will serve, known before it was ever started; none where that
+            can only be asked of the engine itself.
+        weight_bytes: what their files weigh; 0 where they are not ours to load.
+        uses_gpus: how many GPUs it takes memory of; 0: the host's memory alone.
     """
 
     @property
@@ -54,6 +58,12 @@ class EngineKind(Protocol):
     def faults(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def limits(self) -> Limits: ...  # noqa: D102
+    @property
+    def offers(self) -> tuple[ServedModel, ...]: ...  # noqa: D102
+    @property
+    def weight_bytes(self) -> int: ...  # noqa: D102
+    @property
+    def uses_gpus(self) -> int: ...  # noqa: D102
 
     async def prepare(self, report: Callable[[Progress], None]) -> LaunchSpec | None:
         """Fetch what it needs; None where it is not ours to start.

@@ -107,8 +107,9 @@ class LlamaCpp(WithoutAdapters, Sleepless):
         self._socket_path = socket_path
         self._context_tokens = min(context_tokens, model.context_tokens)
         self._threads = threads or len(_cores())
-        is_file = isinstance(model, GgufModel)
-        self.weight_bytes = model.weight_bytes if is_file else model.unpacked_bytes
+        self.weight_bytes = (
+            model.weight_bytes if isinstance(model, GgufModel) else model.unpacked_bytes
+        )
         slowly = self.weight_bytes // _LOAD_BYTES_PER_SECOND
         self.limits = Limits(startup_seconds=_START_SECONDS + slowly, drain_seconds=10.0)
         self.offers = (

@@ -1,0 +1,120 @@
+"""How engines look to others: one that is not always loaded, and all of a node as one; pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.engine.budget import ALL
+from byoi_agent.engine.residency.resident import (
+    Asleep,
+    Failed,
+    Leaving,
+    Loaded,
+    Loading,
+    Out,
+    Unfit,
+)
+from byoi_agent.engine.view import EngineView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from byoi_agent.engine.entries import Entry
+    from byoi_agent.engine.residency.resident import Resident
+    from byoi_agent.engine.view import EngineState, ServedModel
+
+
+_WORDS: Final[Mapping[type[object], EngineState]] = {
+    Asleep: "asleep",
+    Failed: "failed",
+    Leaving: "draining",
+    Loading: "starting",
+    Out: "stopped",
+    Unfit: "failed",
+}
+
+
+def face_of(
+    entry: Entry,
+    view: EngineView,
+    resident: Resident | None,
+    *,
+    load_seconds: float | None,
+    is_wanted: bool = True,
+) -> EngineView:
+    """An engine whose memory is shared out, with what can be asked of it though it is not loaded.
+
+    `is_wanted` is false of one that the settings have no more; `view` is what it says of itself.
+    """
+    state, reason = _state_of(view, resident)
+    serves = state == "ready"
+    models = view.models if serves else entry.kind.offers
+    can_be_asked = is_wanted and not _is_refused(state, resident)
+    known = tuple(
+        replace(model, is_loaded=serves, load_seconds=load_seconds, slots=entry.kind.slots)
+        for model in models
+    )
+    return replace(
+        view,
+        key=entry.key,
+        kind=entry.kind.name,
+        version=entry.kind.version,
+        priority=entry.priority,
+        state=state,
+        reason=reason,
+        models=known if serves or can_be_asked else (),
+        slots=view.slots if serves else 0,
+        memory_bytes=None if resident is None else resident.model.loaded[ALL],
+    )
+
+
+def as_one(views: Sequence[EngineView]) -> EngineView:
+    """All of them: ready as soon as anything can be asked, with each model once."""
+    if len(views) == 1 and not any(not model.is_loaded for model in views[0].models):
+        return views[0]
+    models: dict[str, ServedModel] = {}
+    for view in sorted(views, key=lambda view: view.state != "ready"):
+        for model in view.models:
+            models.setdefault(model.id, model)
+    order = [model.id for view in views for model in view.models]
+    kinds, versions = {view.kind for view in views}, {view.version for view in views}
+    return EngineView(
+        state="ready" if models else _state_of_none(views),
+        kind=views[0].kind if len(kinds) == 1 else "several",
+        version=views[0].version if len(kinds) == len(versions) == 1 else None,
+        models=tuple(models[name] for name in dict.fromkeys(order)),
+        slots=sum(view.slots for view in views),
+        reason=None if models else next((view.reason for view in views if view.reason), None),
+        restarts=sum(view.restarts for view in views),
+        faults=tuple(fault for view in views for fault in view.faults),
+    )
+
+
+_GIVES_WAY: Final = "it gives way to another model once its requests have ended"
+
+
+def _state_of(view: EngineView, resident: Resident | None) -> tuple[EngineState, str | None]:
+    place = None if resident is None else resident.place
+    if isinstance(place, Loaded):
+        return ("draining", _GIVES_WAY) if place.closes else (view.state, view.reason)
+    if isinstance(place, Leaving) and place.failure is not None:
+        return "backing_off", place.failure
+    if isinstance(place, Failed) and place.until is not None:
+        return "backing_off", place.reason
+    if resident is not None and resident.is_held and isinstance(place, Out):
+        return "asleep", None
+    return _WORDS.get(type(place), "stopped"), getattr(place, "reason", None)
+
+
+def _is_refused(state: EngineState, resident: Resident | None) -> bool:
+    """Whether nobody may wait for it."""
+    is_held = resident is not None and resident.is_held
+    return is_held or state in {"failed", "backing_off", "suspect"}
+
+
+def _state_of_none(views: Sequence[EngineView]) -> EngineState:
+    """Of several, none of which can be asked for anything: what most needs to be known."""
+    order: tuple[EngineState, ...] = ("starting", "suspect", "draining", "backing_off", "failed")
+    states = [view.state for view in views]
+    return next((state for state in order if state in states), states[0] if states else "stopped")

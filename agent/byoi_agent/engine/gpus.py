@@ -1,0 +1,39 @@
+"""Which GPUs an engine may see; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from byoi_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from byoi_agent.hardware.devices import DeviceReading
+
+
+def visible_gpus(
+    wanted: tuple[int, ...] | None, devices: Iterable[DeviceReading]
+) -> Mapping[str, str]:
+    """The variables that show an engine these GPUs alone; none where its owner named none.
+
+    By their UUIDs, as CUDA numbers them by speed; by number in the order of the bus, which is
+    NVML's and so ours, where one has none.
+
+    Raises:
+        ConfigError: one of them is not there.
+    """
+    if wanted is None:
+        return {}
+    there = {device.index: device.uuid for device in devices if device.kind != "cpu"}
+    for index in wanted:
+        if index not in there:
+            found = f"there are {', '.join(map(str, there))}" if there else "there is none"
+            raise ConfigError(f"[[models]] names GPU {index}, and {found}; see: byoi devices")
+    uuids = [uuid for index in wanted if (uuid := there[index]) is not None]
+    if len(uuids) == len(wanted):
+        return {"CUDA_VISIBLE_DEVICES": ",".join(uuids)}
+    return {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, wanted)),
+    }

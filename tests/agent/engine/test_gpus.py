@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from byoi_agent.engine.gpus import visible_gpus
+from byoi_agent.errors import ConfigError
+from byoi_agent.hardware.devices import DeviceReading
+
+CARDS = [DeviceReading(index, "nvidia", "H200", uuid=f"GPU-{index}") for index in range(2)]
+
+
+def test_without_a_word_of_the_owners_an_engine_sees_them_all():
+    assert visible_gpus(None, CARDS) == {}
+
+
+def test_it_sees_those_that_its_owner_named():
+    assert visible_gpus((1,), CARDS) == {"CUDA_VISIBLE_DEVICES": "GPU-1"}
+
+
+def test_cards_without_a_uuid_are_numbered_by_the_bus():
+    cards = [DeviceReading(0, "amd", "MI300X"), DeviceReading(1, "amd", "MI300X")]
+    assert visible_gpus((0, 1), cards) == {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": "0,1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("devices", "told"),
+    [
+        (CARDS, "there are 0, 1; see: byoi devices"),
+        ([DeviceReading(2, "cpu", "Xeon")], "there is none"),
+    ],
+)
+def test_one_that_is_not_there_is_refused(devices, told):
+    with pytest.raises(ConfigError, match=told):
+        visible_gpus((2,), devices)
