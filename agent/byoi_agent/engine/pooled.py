@@ -124,6 +124,8 @@ class PooledEngine:
             self._next = entry
         else:
             self._entry = entry
+            if entry.adapters:  # one that was broken may have been mended
+                self._now.adapt(entry.adapters)
 
     def change_to(self, entry: Entry) -> None:
         """Serve with this one as soon as the old one's requests have ended; the last call wins."""

@@ -9,13 +9,8 @@ from byoi_wire.offers import Device, Host, ModelOffer
 from byoi_wire.version import MODELS_LIMIT, MODELS_LIMIT_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from byoi_agent.engine.view import EngineView
     from byoi_agent.node.view import NodeView
-    from byoi_agent.usage.prices import PriceList
-    from byoi_wire.ids import ModelId
-    from byoi_wire.offers import Measured
 
 _STEP: Final = 16
 """Free memory and disk are news when they move by a sixteenth of the whole; they always move."""
@@ -34,7 +29,7 @@ def build(view: NodeView) -> Advertise:
         agent_version=view.agent_version,
         host=view.host or _UNKNOWN_HOST,
         devices=tuple(device.to_wire() for device in view.devices),
-        models=() if engine is None else _offers(engine, view.measured, view.prices),
+        models=() if engine is None else _offers(engine, view),
         slots=slots,
         queue=queue_of(view),
     )
@@ -96,33 +91,38 @@ def engine_name(kind: str, version: str | None) -> str:
     return f"{kind} {version}" if version else kind
 
 
-def _offers(
-    engine: EngineView, measured: Mapping[tuple[ModelId, str], Measured], prices: PriceList
-) -> tuple[ModelOffer, ...]:
-    """The engine's models in its own order, as many as a console takes of one node."""
+def _offers(engine: EngineView, view: NodeView) -> tuple[ModelOffer, ...]:
+    """The models in their own order, as many as a console takes of one node."""
     offers: list[ModelOffer] = []
     left_bytes = MODELS_LIMIT_BYTES
-    name = engine_name(engine.kind, engine.version)
+    engines = {model.id: own for own in reversed(view.engines) for model in own.models}
     for model in engine.models[:MODELS_LIMIT]:
+        own = engines.get(model.id, engine)
+        name = engine_name(own.kind, own.version)
         offer = ModelOffer(
             id=model.id,
-            engine=engine.kind,
+            engine=own.kind,
             routes=model.routes,
             context_tokens=model.context_tokens,
             created_at=model.created_at,
             features=model.features,
             is_loaded=model.is_loaded,
             load_seconds=model.load_seconds,
-            slots=model.slots,
+            slots=_at_most(model.slots, view.slots),
             base=model.base,
-            prices=prices.of(model.id),
-            measured=measured.get((model.id, name)),
+            prices=view.prices.of(model.id),
+            measured=view.measured.get((model.id, name)),
         )
         left_bytes -= len(offer.model_dump_json())
         if left_bytes < 0:
             break
         offers.append(offer)
     return tuple(offers)
+
+
+def _at_most(slots: int | None, limit: int | None) -> int | None:
+    """An engine's slots within the owner's limit; None where the node's number holds."""
+    return slots if slots is None or limit is None else min(slots, limit)
 
 
 def _fixed_device(device: Device) -> Device:

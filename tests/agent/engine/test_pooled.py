@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from byoi_agent.config.tables import AdapterSetting
 from byoi_agent.engine.entries import Entry
 from byoi_agent.engine.pooled import PooledEngine
 from byoi_agent.engine.view import EngineView
@@ -188,3 +190,10 @@ async def test_the_owner_may_think_otherwise_of_the_same_engine(node):
     node.is_idle.set()
     await node.until("new", "ready")
     assert node.engine.view.priority == 8
+
+
+async def test_adapters_are_looked_at_again_when_settings_are_since_one_may_be_mended(node):
+    pirate = AdapterSetting(name="pirate", path=Path("/a/pirate"))
+    node.engine.keep(replace(kind("old"), adapters=(pirate,)))
+    node.engine.keep(kind("old"))
+    assert node.supervisors[0].told == [(pirate,)]

@@ -231,5 +231,24 @@ def test_a_model_that_is_not_loaded_is_offered_as_that_and_keeps_the_node_open(r
         (False, 12.5, 6, "smol"),
     ]
     assert (offer.slots, offer.queue) == (6, 32)
+    limited = build(replace(ready_view, engine=engine, slots=2))
+    assert [model.slots for model in limited.models] == [2, 2]
     unknown = replace(engine, models=(replace(base, slots=None),))
+    assert build(replace(ready_view, engine=unknown, slots=2)).models[0].slots is None
     assert build(replace(ready_view, engine=unknown)).slots == 0
+
+
+def test_each_model_is_offered_by_its_own_engine_where_there_are_several(ready_view):
+    (model,) = ready_view.engine.models
+    large = replace(model, id="large")
+    engines = (
+        replace(ready_view.engine, version="7"),
+        replace(ready_view.engine, kind="vllm", version="1", models=(large,)),
+    )
+    whole = replace(ready_view.engine, kind="several", version=None, models=(model, large))
+    known = {("large", "vllm 1"): MEASURED, ("smol", "vllm 1"): MEASURED}
+    view = replace(ready_view, engine=whole, engines=engines, measured=known)
+    assert [(each.engine, each.measured) for each in build(view).models] == [
+        ("llamacpp", None),
+        ("vllm", MEASURED),
+    ]
