@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from byoi_agent.hardware.host import ancestors
+from byoi_agent.node.advertise import engine_name
 from byoi_agent.usage.prices import PriceList
 from byoi_wire.offers import Prices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from byoi_agent.config import tables
     from byoi_agent.config.settings import Settings
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from byoi_agent.node.board import Board
     from byoi_agent.usage.books import Books
     from byoi_agent.usage.sampling import EnergySampler
+    from byoi_wire.ids import ModelId
+    from byoi_wire.offers import Measured
 
 
 class Engines(Protocol):
@@ -61,6 +64,7 @@ class Costs:
         self._books.take(settings.tariff, prices, has_stop_loss=settings.stop_loss == "on")
         self._board.update(prices=prices)
         found = devices_of_engines(views, self._board.view.devices, ancestors)
+        self._books.know_bench(_benched(views, self._board.view.measured))
         self._energy.know(
             tuple(model.id for view in views for model in view.models),
             found | _named_devices(served),
@@ -88,6 +92,22 @@ def devices_of_engines(
         for view in views
         if view.pid in users
         for name in _names(view)
+    }
+
+
+def _benched(
+    views: Iterable[EngineView], measured: Mapping[tuple[ModelId, str], Measured]
+) -> dict[str, float]:
+    """Joules for a token, of models that were measured with the very engine that serves them."""
+    found = {
+        model.id: measured.get((model.id, engine_name(view.kind, view.version)))
+        for view in views
+        for model in view.models
+    }
+    return {
+        name: one.joules_per_token
+        for name, one in found.items()
+        if one is not None and one.joules_per_token is not None
     }
 
 

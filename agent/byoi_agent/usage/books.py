@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Final, Protocol
 from byoi_agent.usage import tariff as tariffs
 from byoi_agent.usage.energy_lines import EnergyKey, EnergyLine
 from byoi_agent.usage.evidence import AT_START, Evidence, Measurement
-from byoi_agent.usage.policy import REFUSAL, Judgement, judge
+from byoi_agent.usage.policy import LEAST_REQUESTS, REFUSAL, Experience, Judgement, judge
 from byoi_agent.usage.prices import PriceList
 from byoi_agent.usage.report import UsageReport, UsageTotals
 from byoi_agent.usage.storage import StorageUnavailable
 from byoi_agent.usage.today import Today
 from byoi_agent.usage.units import MICRO
 from byoi_agent.usage.value import Value, value_of
+from byoi_wire.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from byoi_agent.clock import Clock
     from byoi_agent.config.tables import Tariff
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _REFUSES: Final = "stop-loss"
 _BLIND: Final = "stop-loss-cannot-judge"
+_BENCH_TOKENS: Final = 1000  # a benchmark tells joules for one; how many is all the same
 
 
 class EnergyKeeper(Protocol):
@@ -56,6 +58,7 @@ class Books:
         self._prices = PriceList()
         self._has_stop_loss = False
         self._evidence = Evidence()
+        self._bench: Mapping[str, float] = {}
         self._unwritten: defaultdict[EnergyKey, list[int]] = defaultdict(lambda: [0, 0])
         self._today = Today()
 
@@ -72,6 +75,10 @@ class Books:
     def take(self, tariff: Tariff | None, prices: PriceList, *, has_stop_loss: bool) -> None:
         """From now on these hold."""
         self._tariff, self._prices, self._has_stop_loss = tariff, prices, has_stop_loss
+
+    def know_bench(self, joules_per_token: Mapping[str, float]) -> None:
+        """What benchmarks found of each model's answers: it counts until requests tell more."""
+        self._bench = joules_per_token
 
     async def begin(self, keeper: EnergyKeeper, today: UsageReport) -> None:
         """Learn what earlier starts measured, and what today's figures were before this one.
@@ -144,7 +151,7 @@ class Books:
         if tariff is not None:
             price = tariffs.price_at(tariff, self._local(self._clock.wall()))
             currency = tariff.currency
-        return judge(self._evidence.of(model), self._prices.of(model), currency, price or 0.0)
+        return judge(self._known_of(model), self._prices.of(model), currency, price or 0.0)
 
     def refusal(self, model: str) -> str | None:
         """Why a request for this model is sent back now; None where it is welcome."""
@@ -170,6 +177,14 @@ class Books:
                 for model, found in judged.items()
                 if found.verdict == "cannot_judge"
             ],
+        )
+
+    def _known_of(self, model: str) -> Experience:
+        known, benched = self._evidence.of(model), self._bench.get(model)
+        if benched is None or known.requests >= LEAST_REQUESTS:
+            return known
+        return Experience(
+            LEAST_REQUESTS, benched * _BENCH_TOKENS, Usage(completion_tokens=_BENCH_TOKENS)
         )
 
     def _tell(self, name: str, what: str, mend: str, models: list[tuple[str, str]]) -> None:

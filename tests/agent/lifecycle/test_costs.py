@@ -16,6 +16,7 @@ from byoi_agent.node.board import Board
 from byoi_agent.node.view import NodeView
 from byoi_agent.usage.prices import PriceList
 from byoi_wire.ids import ModelId, NodeId
+from byoi_wire.offers import Measured
 from byoi_wire.offers import Prices as OfferedPrices
 
 EUR = Prices(currency="EUR", input=1, output=2)
@@ -48,6 +49,9 @@ class Listener:
 
     def take(self, tariff, prices, *, has_stop_loss):
         self.took = (tariff, prices, has_stop_loss)
+
+    def know_bench(self, joules_per_token):
+        self.benched = joules_per_token
 
     def know(self, models, devices):
         self.known = (models, devices)
@@ -87,6 +91,20 @@ def test_changed_settings_and_engines_are_told_at_once(board):
     board.update(devices=(card(0), card(1, 5)))
     costs.look()
     assert listener.known == (("smol",), {"smol": frozenset({1})})
+
+
+def test_what_a_benchmark_found_counts_for_the_engine_that_it_was_found_with(board):
+    facts = {"at_ms": 1, "engine": "x", "first_token_ms": 1.0, "decode_tokens_per_second": 1.0}
+    measured = Measured(
+        **facts, knee_concurrency=1, knee_tokens_per_second=1.0, joules_per_token=0.5
+    )
+    other = measured.model_copy(update={"joules_per_token": None})
+    board.update(
+        measured={("smol", "vllm"): measured, ("large", "vllm"): other, ("tiny", "y"): measured}
+    )
+    listener = Listener()
+    Costs(Settings(), Pool(engine("smol", "large", "tiny")), listener, listener, board)
+    assert listener.benched == {"smol": 0.5}
 
 
 def family(pid):

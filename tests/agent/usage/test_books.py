@@ -168,6 +168,15 @@ def test_what_stop_loss_cannot_judge_it_says_and_does_not_refuse(books, health, 
     assert health.warnings == ()
 
 
+def test_a_benchmark_counts_until_requests_tell_more(books, record):
+    books.take(tariff(0.5), PRICES, has_stop_loss=True)
+    books.know_bench({"small": 1.2})
+    assert books.refusal("small") == "below_marginal_cost"
+    for one in measured(record, joules=1.0):
+        books.value(one)
+    assert books.refusal("small") is None
+
+
 async def test_evidence_of_earlier_starts_counts(books, keeper):
     usage = Usage(prompt_tokens=400, completion_tokens=600)
     keeper.known = [Measurement("small", 1200.0, usage)] * LEAST_REQUESTS
