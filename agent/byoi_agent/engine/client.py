@@ -131,6 +131,7 @@ class _Connection(asyncio.Protocol):
         self._parser: ResponseParser | None = None
         self._used = False
         self._is_held = False
+        self._is_given_up = False
 
     @property
     def is_open(self) -> bool:
@@ -178,12 +179,25 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def give_up(self) -> None:
+        """Whoever waited for it has left while it was being made.
+
+        uvloop then closes it without a word to us: nobody may wait for its end.
+        """
+        self._is_given_up = True
+        self._client.forget(self)
+        if self._transport is not None:
+            self._transport.abort()
+
     # What the loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ready for a first request."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's do not inherit from it
-        self._client.remember(self)
+        if self._is_given_up:
+            self._transport.abort()
+        else:
+            self._client.remember(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse; the exchange's handler hears of it before this returns."""
@@ -357,10 +371,13 @@ class EngineClient:
             raise
 
     async def _connect(self) -> _Connection:
-        cuts = self._cuts
+        cuts, made = self._cuts, _Connection(self)
         self._connecting += 1
         try:
-            connection = await self._address.connect(lambda: _Connection(self))
+            connection = await self._address.connect(lambda: made)
+        except BaseException:
+            made.give_up()
+            raise
         finally:
             self._connecting -= 1
         if cuts != self._cuts:  # all was dropped while this one was on its way
