@@ -303,7 +303,7 @@ class Daemon:
         self._reporter.acked(ack.ids)
 
     def _engine_changed(self, view: EngineView) -> None:
-        self._board.update(engine=view)
+        self._board.update(engine=view, engines=self._engine.views)
         self._costs.look()
         if count := unoffered(self._board.view, self._board.offer):
             self._health.warn(
