@@ -14,7 +14,7 @@ from byoi_agent.errors import AgentError, EngineError
 if TYPE_CHECKING:
     from byoi_agent.control.client import ControlClient
     from byoi_agent.control.instances import Instances
-    from byoi_agent.control.schema import EngineStatus
+    from byoi_agent.control.schema import EngineStatus, StatusReport
 
 _LOOK_SECONDS: Final = 0.2
 _WAKE_SECONDS: Final = 3600.0
@@ -29,6 +29,7 @@ _no_wait = click.option(
 
 
 @click.command()
+@click.argument("model", required=False)
 @setting_options("data_dir")
 @click.option(
     "--within",
@@ -40,39 +41,40 @@ _no_wait = click.option(
 )
 @_no_wait
 @debug_option
-def sleep(*, within_seconds: float, no_wait: bool, **flags: object) -> None:
-    """Take the engine's memory back until `byoi engines wake`.
+def sleep(model: str | None, *, within_seconds: float, no_wait: bool, **flags: object) -> None:
+    """Take the engine's memory back until `byoi engines wake`; of several, that of MODEL or of all.
 
     Requests are refused meanwhile, so that the console asks other nodes. An engine that cannot
     sleep is ended, and waking starts it.
     """
     found = find_running(choose_to_ask(flags))
-    ask(found, lambda client: client.sleep(within_seconds))
+    ask(found, lambda client: client.sleep(within_seconds, model))
     if not no_wait:
-        _wait(found, "asleep", within_seconds + _SETTLE_SECONDS)
+        _wait(found, model, "asleep", within_seconds + _SETTLE_SECONDS)
 
 
 @click.command()
+@click.argument("model", required=False)
 @setting_options("data_dir")
 @_no_wait
 @debug_option
-def wake(*, no_wait: bool, **flags: object) -> None:
-    """Have an engine that sleeps, or was stopped, serve again."""
+def wake(model: str | None, *, no_wait: bool, **flags: object) -> None:
+    """Have an engine that sleeps or was stopped serve again; of several, that of MODEL or all."""
     found = find_running(choose_to_ask(flags))
-    ask(found, lambda client: client.wake())
+    ask(found, lambda client: client.wake(model))
     if not no_wait:
-        _wait(found, "ready", _WAKE_SECONDS)
+        _wait(found, model, "ready", _WAKE_SECONDS)
 
 
-def _wait(found: Instances, wanted: str, seconds: float) -> None:
-    for engine in ask(found, lambda client: _reached(client, wanted, seconds)):
+def _wait(found: Instances, model: str | None, wanted: str, seconds: float) -> None:
+    for engine in ask(found, lambda client: _reached(client, model, wanted, seconds)):
         name = f"{engine.kind} {engine.version or ''}".strip()
         serves = f", serves {', '.join(engine.models)}" if engine.models else ""
         click.echo(f"{name} is {engine.state}{serves}")
 
 
-def _reached(client: ControlClient, wanted: str, seconds: float) -> EngineStatus:
-    """The engine once it is as wanted.
+def _reached(client: ControlClient, model: str | None, wanted: str, seconds: float) -> EngineStatus:
+    """The engine once it is as wanted; of several, all of them as one where none is named.
 
     Raises:
         EngineError: it cannot come to that, or not in time.
@@ -80,14 +82,21 @@ def _reached(client: ControlClient, wanted: str, seconds: float) -> EngineStatus
     """
     deadline = time.monotonic() + seconds
     while True:
-        engine = client.status().engine
+        engine = _meant(client.status(), model)
         if engine is None:
             raise AgentError("the node has no engine yet; look again: byoi status")
         if engine.state == wanted:
             return engine
-        if engine.state in {"failed", "stopped"}:
+        if engine.state == "failed" or (engine.state == "stopped" and model is None):
             why = f": {engine.reason}" if engine.reason else ""
             raise EngineError(f"the engine is {engine.state}{why}; see: byoi status")
         if time.monotonic() >= deadline:
             raise EngineError(f"the engine is still {engine.state}; look again: byoi status")
         time.sleep(_LOOK_SECONDS)
+
+
+def _meant(report: StatusReport, model: str | None) -> EngineStatus | None:
+    if model is None:
+        return report.engine
+    named = (one for one in report.engines if model == one.key or model in one.models)
+    return next(named, None)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from byoi_agent.control.money import Balance
-    from byoi_agent.control.schema import DeviceStatus, LinkStatus, StatusReport
+    from byoi_agent.control.schema import DeviceStatus, EngineStatus, LinkStatus, StatusReport
 
 _GIB: Final = 1024**3
 _MINUTE: Final = 60
@@ -46,6 +46,8 @@ def lines_of(report: StatusReport, now: float) -> Iterator[tuple[str, str]]:
         restarts = f"  {engine.restarts} restarts" if engine.restarts else ""
         yield "engine", f"{name}  {_with(engine.state, engine.reason)}{restarts}"
         yield "models", ", ".join(engine.models) or "none"
+    for one in report.engines if len(report.engines) > 1 else ():
+        yield one.key or "", _one_of_several(one, now)
     rate = ""
     if report.tokens_per_second is not None:
         rate = f", {report.tokens_per_second:g} tokens/s in the last minute"
@@ -88,6 +90,18 @@ def _money(balance: Balance) -> str:
     told = [f"earned {money(balance.earned)}"]
     told += [f"{kind} {money(cost)}" for kind, cost in zip(kinds, costs, strict=True) if cost]
     told.append(f"net {money(balance.net)}" if balance.net else balance.net_reason or "no net yet")
+    return ", ".join(told)
+
+
+def _one_of_several(engine: EngineStatus, now: float) -> str:
+    """One model that shares the node's memory with others."""
+    told = [_with(engine.state, engine.reason), f"priority {engine.priority}"]
+    if engine.memory_bytes is not None:
+        told.append(f"{engine.memory_bytes / _GIB:.1f} GiB")
+    if engine.load_seconds is not None:
+        told.append(f"loads in {engine.load_seconds:g} s")
+    used = engine.used_at
+    told.append("not used yet" if used is None else f"used {duration(max(0.0, now - used))} ago")
     return ", ".join(told)
 
 

@@ -67,16 +67,16 @@ class ControlClient:
         asked = {name: value for name, value in chosen._asdict().items() if value is not None}
         return self._get(f"/api/usage?{urlencode(asked)}", UsageTable)
 
-    def sleep(self, within_seconds: float) -> None:
-        """Have the engine give its memory back; requests under way get so long. Raises as `status`.
+    def sleep(self, within_seconds: float, model: str | None = None) -> None:
+        """Have a model's engine, or all, give memory back; requests under way get so long.
 
-        It is an order: `status` tells what comes of it.
+        It is an order: `status` tells what comes of it. Raises as `status`.
         """
-        self._post("/api/engine/sleep", {"within_seconds": within_seconds})
+        self._post("/api/engine/sleep", {"within_seconds": within_seconds, "model": model})
 
-    def wake(self) -> None:
-        """Have the engine serve again. Raises as `status`."""
-        self._post("/api/engine/wake", {})
+    def wake(self, model: str | None = None) -> None:
+        """Have a model's engine, or all, serve again. Raises as `status`."""
+        self._post("/api/engine/wake", {"model": model})
 
     def keep_measured(self, order: MeasuredOrder) -> None:
         """Have the node keep what a benchmark found, and advertise it. Raises as `status`."""

@@ -30,7 +30,11 @@ class _Answer(BaseModel):
 
 
 class EngineStatus(_Answer):
-    """The engine, in the owner's words."""
+    """An engine, or all of a node's as one, in the owner's words.
+
+    `key` names it among several: it is its model. What it takes (`memory_bytes`) and how long its
+    loading takes are known of one that shares memory with others. `used_at` is Unix seconds.
+    """
 
     state: str
     kind: str
@@ -41,14 +45,20 @@ class EngineStatus(_Answer):
     slots: int = 0
     restarts: int = 0
     reason: str | None = None
+    key: str | None = None
+    priority: int | None = None
+    memory_bytes: int | None = None
+    load_seconds: float | None = None
+    used_at: float | None = None
 
 
 class EngineOrder(BaseModel):
-    """What comes with the order to sleep: what requests under way get."""
+    """What comes with the order to sleep or wake: what requests under way get, and which model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     within_seconds: float = Field(default=30.0, ge=0, le=3600)
+    model: str | None = None
 
 
 class MeasuredOrder(BaseModel):
@@ -134,6 +144,7 @@ class StatusReport(_Answer):
     unacknowledged_records: int
     link: LinkStatus
     engine: EngineStatus | None = None
+    engines: tuple[EngineStatus, ...] = ()
     host: Host | None = None
     devices: tuple[DeviceStatus, ...] = ()
     warnings: tuple[WarningStatus, ...] = ()

@@ -47,8 +47,8 @@ _Middleware = Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]
 class EngineOrders(Protocol):
     """What the owner may have the engine do; what comes of it is told by the status."""
 
-    def sleep(self, within_seconds: float) -> None: ...  # noqa: D102
-    def wake(self) -> None: ...  # noqa: D102
+    def sleep(self, within_seconds: float, model: str | None = None) -> None: ...  # noqa: D102
+    def wake(self, model: str | None = None) -> None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -205,16 +205,29 @@ async def _rotate_key(
 
 
 async def _sleep(engine: EngineOrders, request: web.Request) -> web.Response:
+    order = await _order(request)
+    return _obeyed(lambda: engine.sleep(order.within_seconds, order.model))
+
+
+async def _wake(engine: EngineOrders, request: web.Request) -> web.Response:
+    order = await _order(request)
+    return _obeyed(lambda: engine.wake(order.model))
+
+
+async def _order(request: web.Request) -> EngineOrder:
     try:
-        order = EngineOrder.model_validate_json(await request.read() or b"{}")
+        return EngineOrder.model_validate_json(await request.read() or b"{}")
     except ValidationError as error:
-        raise web.HTTPBadRequest(reason="within_seconds is a number from 0 to 3600") from error
-    engine.sleep(order.within_seconds)
-    return _json("{}", status=202)
+        raise web.HTTPBadRequest(
+            reason="within_seconds is a number from 0 to 3600, and model a name"
+        ) from error
 
 
-async def _wake(engine: EngineOrders, _request: web.Request) -> web.Response:
-    engine.wake()
+def _obeyed(order: Callable[[], None]) -> web.Response:
+    try:
+        order()
+    except ConfigError as error:
+        return _error(web.HTTPNotFound.status_code, str(error))
     return _json("{}", status=202)
 
 

@@ -20,6 +20,7 @@ from byoi_agent.node import advertise
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.node.view import NodeView
     from byoi_agent.telemetry.log_place import LogPlace
@@ -56,6 +57,7 @@ def status_of(
         unacknowledged_records=unacknowledged_records,
         link=link_of(view, console_url),
         engine=engine_of(view),
+        engines=tuple(_engine_of(engine) for engine in view.engines),
         host=view.host,
         devices=devices_of(view.devices),
         warnings=tuple(
@@ -92,9 +94,13 @@ def link_of(view: NodeView, console_url: str) -> LinkStatus:
 
 
 def engine_of(view: NodeView) -> EngineStatus | None:
-    """The engine's part; None before there is one."""
-    if (engine := view.engine) is None:
-        return None
+    """All engines as one; None before there is one."""
+    return None if view.engine is None else _engine_of(view.engine)
+
+
+def _engine_of(engine: EngineView) -> EngineStatus:
+    times = [model.load_seconds for model in engine.models if model.load_seconds is not None]
+    is_one = bool(engine.key)
     return EngineStatus(
         state=engine.state,
         kind=engine.kind,
@@ -105,6 +111,11 @@ def engine_of(view: NodeView) -> EngineStatus | None:
         slots=engine.slots,
         restarts=engine.restarts,
         reason=engine.reason,
+        key=engine.key or None,
+        priority=engine.priority if is_one else None,
+        memory_bytes=engine.memory_bytes,
+        load_seconds=max(times, default=None) if is_one else None,
+        used_at=engine.used_at,
     )
 
 

@@ -26,13 +26,16 @@ class Node:
         engine = EngineStatus(
             state=state, kind="vllm", version="1", models=models, reason=self._reason
         )
-        return type("Report", (), {"engine": engine if state != "none" else None})
+        other = EngineStatus(state="failed", kind="vllm", key="other", reason="too large")
+        named = engine.model_copy(update={"key": "smol", "version": "2"})
+        facts = {"engine": engine if state != "none" else None, "engines": (other, named)}
+        return type("Report", (), facts)
 
-    def sleep(self, within_seconds):
-        self.orders.append(("sleep", within_seconds))
+    def sleep(self, *order):
+        self.orders.append(("sleep", *(part for part in order if part is not None)))
 
-    def wake(self):
-        self.orders.append(("wake",))
+    def wake(self, *order):
+        self.orders.append(("wake", *(part for part in order if part is not None)))
 
 
 @pytest.fixture
@@ -64,6 +67,14 @@ def test_wake_waits_until_it_serves(run):
     node = Node("asleep", "starting", "ready")
     assert run(node, "wake") == (0, "vllm 1 is ready, serves smol\n", "")
     assert node.orders == [("wake",)]
+
+
+def test_of_several_the_one_that_was_named(run):
+    node = Node("stopped", "asleep")
+    assert run(node, "sleep", "smol") == (0, "vllm 2 is asleep\n", "")
+    assert node.orders == [("sleep", 30.0, "smol")]
+    code, _, told = run(node, "wake", "other")
+    assert (code, "the engine is failed: too large" in told) == (EXIT_UNAVAILABLE, True)
 
 
 @pytest.mark.parametrize(("command", "order"), [("sleep", ("sleep", 30.0)), ("wake", ("wake",))])

@@ -7,7 +7,7 @@ import pytest
 from byoi_agent.control.client import ControlClient
 from byoi_agent.control.schema import LinkStatus, StatusReport
 from byoi_agent.control.server import ControlServer, ControlServices
-from byoi_agent.errors import AgentError
+from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.usage.report import UsageReport, UsageRow, UsageTotals
 from byoi_wire.messages import Advertise
 from byoi_wire.offers import Host
@@ -46,11 +46,16 @@ class Node:
             version=3, agent_version="0.1.0", host=Host(os="x", architecture="y"), slots=4
         )
 
-    def sleep(self, within_seconds):
-        self.orders.append(("sleep", within_seconds))
+    def sleep(self, within_seconds, model):
+        self._order("sleep", within_seconds, model)
 
-    def wake(self):
-        self.orders.append(("wake",))
+    def wake(self, model):
+        self._order("wake", model)
+
+    def _order(self, *order):
+        if order[-1] == "none":
+            raise ConfigError("no engine here has the model none")
+        self.orders.append(tuple(part for part in order if part is not None))
 
     async def usage(self, chosen):
         self.asked.append(chosen)

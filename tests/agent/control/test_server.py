@@ -111,6 +111,14 @@ async def test_the_engine_is_told_to_sleep_and_to_wake(client, node, ask):
     assert node.orders == [("sleep", 0.5), ("wake",)]
 
 
+async def test_of_several_the_one_that_was_named(client, node, ask):
+    await ask(client.sleep, 0.5, "smol")
+    await ask(client.wake, "smol")
+    assert node.orders == [("sleep", 0.5, "smol"), ("wake", "smol")]
+    with pytest.raises(AgentError, match="no engine here has the model none"):
+        await ask(client.wake, "none")
+
+
 @pytest.mark.parametrize("body", [b"", b"{}"])
 async def test_sleep_without_a_time_gives_requests_half_a_minute(server, node, body):
     assert (await post(server, "/api/engine/sleep", body))[0] == 202
