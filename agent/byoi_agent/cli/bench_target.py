@@ -19,6 +19,7 @@ from byoi_agent.config.paths import prepare
 from byoi_agent.control.instances import find
 from byoi_agent.control.schema import MeasuredOrder
 from byoi_agent.engine.address import EngineAddress
+from byoi_agent.engine.entries import entries_of
 from byoi_agent.engine.kinds.choice import engine_kind
 from byoi_agent.errors import AgentError, EngineError
 from byoi_agent.node.advertise import engine_name
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from byoi_agent.cli.options import Chosen
     from byoi_agent.control.client import ControlClient
     from byoi_agent.control.schema import EngineStatus, StatusReport
+    from byoi_agent.engine.kinds.base import EngineKind
     from byoi_agent.models.wheels import Progress
     from byoi_wire.ids import ModelId
     from byoi_wire.offers import Measured, ModelOffer
@@ -38,6 +40,7 @@ _LOOK_SECONDS: Final = 0.2
 _WAKE_SECONDS: Final = 3600.0
 """A large model may take minutes to load."""
 
+_RESTING: Final = frozenset({"asleep", "stopped"})
 _OWN_FLAGS: Final = ("engine", "context_tokens", "slots")
 
 
@@ -91,16 +94,25 @@ class Place:
 
     @asynccontextmanager
     async def _own(self, tell: Callable[[str], None]) -> AsyncIterator[Found]:
-        settings, paths = self.chosen.settings, self.chosen.paths
-        if self.model is not None:
-            settings = settings.model_copy(update={"model": self.model})
-        kind = engine_kind(settings, paths)
+        paths, kind = self.chosen.paths, self._own_kind()
         tell(f"no node runs here: starting {engine_name(kind.name, kind.version)}")
         kept = Kept(paths.measured_file)
         async with own_engine(
             kind, paths.engine_runs_folder, self.clock, tell=tell, report=_Phases(tell)
         ) as target:
             yield Found(target, lambda measured: kept.keep(target.model, measured))
+
+    def _own_kind(self) -> EngineKind:
+        """Of several models in the settings the named one, else the first."""
+        settings, paths = self.chosen.settings, self.chosen.paths
+        if settings.models:
+            for entry in entries_of(settings, paths):
+                names = {entry.key, *(offered.id for offered in entry.kind.offers)}
+                if self.model is None or self.model in names:
+                    return entry.kind
+        if self.model is not None:
+            settings = settings.model_copy(update={"model": self.model})
+        return engine_kind(settings, paths)
 
     def _refuse_own_flags(self, why: str) -> None:
         given = [name for name in _OWN_FLAGS if self.flags.get(name) is not None]
@@ -109,9 +121,8 @@ class Place:
             raise click.UsageError(f"{flags} is for an engine that is started here; {why}")
 
     async def _of_node(self, node: ControlClient, tell: Callable[[str], None]) -> Found:
-        engine = await asyncio.to_thread(self._ready, node, tell)
-        report = await asyncio.to_thread(node.status)
-        offer = _chosen((await asyncio.to_thread(node.offer)).models, self.model)
+        engine, report = await asyncio.to_thread(self._ready, node, tell)
+        offer = _chosen((await asyncio.to_thread(node.offer)).models, engine, self.model)
         assert engine.url is not None, "an engine that is ready listens somewhere"
         address = EngineAddress.parse(engine.url, self.chosen.settings.engine_api_key)
         target = Target(
@@ -129,25 +140,49 @@ class Place:
             _notes_of(report),
         )
 
-    def _ready(self, node: ControlClient, tell: Callable[[str], None]) -> EngineStatus:
-        """The engine once it serves; one that sleeps is woken. Blocks, as the client does."""
+    def _ready(
+        self, node: ControlClient, tell: Callable[[str], None]
+    ) -> tuple[EngineStatus, StatusReport]:
+        """The model's engine once it serves; one that sleeps, or is not loaded, is had to.
+
+        Blocks, as the client does.
+        """
         deadline = self.clock.monotonic() + _WAKE_SECONDS
         told: str | None = None
         while True:
-            engine = node.status().engine
-            if engine is None:
-                raise AgentError("the node has no engine yet; look again: byoi status")
+            report = node.status()
+            engine = _meant(report, self.model)
             if engine.state == "ready":
-                return engine
+                return engine, report
             if engine.state == "failed" or self.clock.monotonic() >= deadline:
                 why = f": {engine.reason}" if engine.reason else ""
                 raise EngineError(f"the engine is {engine.state}{why}; see: byoi status")
-            if engine.state == "asleep":
-                node.wake()
+            if engine.state != told and engine.state in _RESTING:
+                node.wake(engine.key if len(report.engines) > 1 else None)
             if engine.state != told:
                 tell(f"waiting: the engine is {engine.state}")
                 told = engine.state
             time.sleep(_LOOK_SECONDS)
+
+
+def _meant(report: StatusReport, model: ModelId | None) -> EngineStatus:
+    """The engine that has the model; one that sleeps may not say which it has.
+
+    Raises:
+        AgentError: there is none.
+    """
+    engines = report.engines or ((report.engine,) if report.engine is not None else ())
+    if not engines:
+        raise AgentError("the node has no engine yet; look again: byoi status")
+    if model is None:
+        return next((engine for engine in engines if engine.state == "ready"), engines[0])
+    for engine in engines:
+        if model == engine.key or model in engine.models:
+            return engine
+    if len(engines) == 1 and engines[0].state != "ready":
+        return engines[0]
+    names = ", ".join(name for engine in engines for name in engine.models)
+    raise AgentError(f"the node does not serve {model}; it has {names or 'none now'}")
 
 
 def _notes_of(report: StatusReport) -> tuple[str, ...]:
@@ -174,15 +209,18 @@ class _Phases:
             self._tell(progress.phase)
 
 
-def _chosen(offers: tuple[ModelOffer, ...], model: ModelId | None) -> ModelOffer:
-    """The named one, else the first that is loaded and can chat.
+def _chosen(
+    offers: tuple[ModelOffer, ...], engine: EngineStatus, model: ModelId | None
+) -> ModelOffer:
+    """That engine's named model, else its first that can chat.
 
     Raises:
         AgentError: there is none; the message says which there are.
     """
-    chatting = [offer for offer in offers if _CHAT in offer.routes]
-    wanted = [offer for offer in chatting if model in {None, offer.id}]
-    if wanted:
-        return next((offer for offer in wanted if offer.is_loaded), wanted[0])
+    chatting = [offer for offer in offers if _CHAT in offer.routes and offer.id in engine.models]
+    wanted = model if model in engine.models else None  # else it was named by its engine's key
+    for offer in chatting:
+        if wanted in {None, offer.id}:
+            return offer
     names = ", ".join(offer.id for offer in chatting) or "none that can chat"
     raise AgentError(f"the node does not serve {model or 'a model that can chat'}; it has {names}")

@@ -11,18 +11,24 @@ import sys
 import termios
 import time
 import urllib.request
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from byoi_agent.bench.kept import Kept
 from byoi_agent.cli import bench_target
+from byoi_agent.cli.bench_target import Place
 from byoi_agent.cli.main import EXIT_INTERRUPTED, EXIT_UNAVAILABLE, EXIT_USAGE
+from byoi_agent.cli.options import choose
 from byoi_agent.config.lock import StateLock
+from byoi_agent.config.settings import Settings
+from byoi_agent.config.tables import ModelSetting
 from byoi_agent.control.client import ControlClient
 from byoi_agent.control.instances import Instance, Instances
 from byoi_agent.control.schema import EngineStatus
 from byoi_agent.engine.address import EngineAddress
+from byoi_agent.engine.entries import Entry
 from byoi_agent.engine.kinds.attached import Attached
 from byoi_agent.errors import AgentError
 from byoi_wire.offers import ModelOffer
@@ -77,23 +83,38 @@ def engine(started):
     started.control(fault="", tokens_per_second=200, first_token_seconds=0)
 
 
-class Node:
-    """A running node with that engine, which goes through these states."""
+@dataclass
+class Kind:
+    """An engine kind, as far as it is chosen by."""
 
-    def __init__(self, url, *states, running=0, models=("smol", "other")):
+    name: str
+    offers: tuple = ()
+
+
+class Node:
+    """A running node with that engine, which goes through these states; `others` stand beside."""
+
+    def __init__(self, url, *states, running=0, models=("smol", "other"), others=()):
         self.url = url
         self.states = list(states) or ["ready"]
         self.running = running
         self.models = models
+        self.others = others
         self.orders = []
 
     def status(self):
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        engine = EngineStatus(
-            state=state, kind="llamacpp", version="7", url=self.url, slots=4, reason="why"
-        )
+        engine = self._engine(state)
         facts = {"node_id": "n1", "running": self.running, "waiting": 0, "slots": 4}
-        return type("Report", (), {**facts, "engine": None if state == "none" else engine})
+        engines = (*self.others, engine) if self.others else ()
+        facts |= {"engine": None if state == "none" else engine, "engines": engines}
+        return type("Report", (), facts)
+
+    def _engine(self, state):
+        return EngineStatus(
+            state=state, kind="llamacpp", version="7", url=self.url, slots=4, reason="why",
+            models=self.models if self.others or state == "ready" else (), key=self.models[0],
+        )  # fmt: skip
 
     def offer(self):
         models = tuple(
@@ -102,8 +123,8 @@ class Node:
         )
         return type("Offer", (), {"models": models})
 
-    def wake(self):
-        self.orders.append("wake")
+    def wake(self, model=None):
+        self.orders.append(("wake", model))
 
     def keep_measured(self, order):
         self.orders.append(order)
@@ -167,9 +188,20 @@ def test_what_was_found_is_not_kept_where_the_owner_says_so(byoi, engine, with_n
 
 def test_an_engine_that_sleeps_is_woken(byoi, engine, with_node):
     node = with_node(Node(engine.url, "asleep", "starting", "ready"))
-    code, _, err = byoi("bench", *QUICK, "--no-knee", "--no-keep")
-    assert (code, node.orders) == (0, ["wake"])
+    code, _, err = byoi("bench", "smol", *QUICK, "--no-knee", "--no-keep")
+    assert (code, node.orders) == (0, [("wake", None)])
     assert "the engine is starting" in err
+
+
+def test_of_several_engines_that_of_the_model_is_loaded_and_measured(byoi, engine, with_node):
+    ready = EngineStatus(
+        state="ready", kind="vllm", url="http://127.0.0.1:9", models=("big",), key="big", slots=8
+    )
+    node = with_node(Node(engine.url, "stopped", "starting", "ready", others=(ready,)))
+    code, out, _ = byoi("bench", "other", *QUICK, "--no-knee", "--no-keep", "--json")
+    report = json.loads(out)
+    assert (code, node.orders) == (0, [("wake", "smol")])
+    assert (report["model"], report["engine"]) == ("other", "llamacpp 7")
 
 
 @pytest.mark.parametrize(
@@ -203,6 +235,23 @@ def test_where_no_node_runs_the_settings_engine_is_started_measured_and_kept(
     assert "kept      for smol on attached stand-in" in out
     ((model, name),) = Kept(tmp_path / "data" / "measured.json").all
     assert (model, name) == ("smol", "attached stand-in")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "started"), [((), "first"), (("second",), "second"), (("gone",), "gone")]
+)
+def test_of_several_models_in_the_settings_the_named_one_is_started(
+    monkeypatch, tmp_path, arguments, started
+):
+    kinds = {name: Kind(name) for name in ("first", "second")}
+    entries = [Entry(name, kind, Settings()) for name, kind in kinds.items()]
+    monkeypatch.setattr(bench_target, "entries_of", lambda *_: entries)
+    monkeypatch.setattr(bench_target, "engine_kind", lambda settings, _: Kind(settings.model))
+    chosen = choose({"data_dir": str(tmp_path)})
+    several = chosen.settings.model_copy(update={"models": (ModelSetting(model="first"),)})
+    chosen = chosen._replace(loaded=replace(chosen.loaded, values=several))
+    place = Place(chosen, {}, *arguments)
+    assert place._own_kind().name == started
 
 
 def test_a_second_one_does_not_start_another_engine(byoi, tmp_path):
