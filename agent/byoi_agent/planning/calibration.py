@@ -28,8 +28,12 @@ KEYS_KEPT: Final = 500
 """Loads that are remembered; the one that was seen longest ago goes first."""
 
 FACTOR_LIMIT: Final = 4.0
-"""No estimate is corrected by more than that, up or down: beyond it the estimate itself is wrong,
-or the measurement."""
+"""No estimate is raised by more than that: beyond it the estimate itself is wrong, or the
+measurement."""
+
+LOWEST_FACTOR: Final = 0.75
+"""Downwards by a quarter at most: what was reckoned for the largest request may never have been
+asked for yet, and whoever asks for it next must not end the engine."""
 
 _DOUBT: Final[Mapping[Basis, float]] = {"engine": 4.0, "version": 2.0, "model": 1.0, "load": 0.5}
 """How many loads a level needs until it counts as much as all the levels above it."""
@@ -233,4 +237,4 @@ def _on_line(near: Sequence[Observation], predicted_bytes: int) -> float | None:
 
 def _careful(usual: float, most: float) -> float:
     """What to correct by: upwards as usual, downwards by the one that took most."""
-    return usual if usual >= 1 else min(1.0, most)
+    return usual if usual >= 1 else min(1.0, max(LOWEST_FACTOR, most))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from byoi_agent.planning.calibration import (
     FACTOR_LIMIT,
     KEYS_KEPT,
+    LOWEST_FACTOR,
     OBSERVATIONS_KEPT,
     Accuracy,
     Correction,
@@ -87,6 +88,12 @@ def test_one_wild_load_among_others_moves_nothing():
 
 def test_downwards_the_load_that_took_most_counts():
     assert seen(*[(KEY, 1, 0.5)] * 5, (KEY, 1, 0.9)).of(KEY).factor == pytest.approx(0.9, rel=0.02)
+
+
+def test_an_estimate_is_lowered_by_a_quarter_at_most():
+    correction = seen(*[(KEY, 1, 0.3)] * 8).of(KEY)
+    assert correction.factor == pytest.approx(LOWEST_FACTOR, rel=0.02)
+    assert correction.error == pytest.approx(-0.7)
 
 
 def test_more_than_reckoned_once_ends_a_correction_downwards():
@@ -190,4 +197,4 @@ def test_no_correction_leaves_its_bounds(loads, predicted):
         one = Observation(said, measured, float(number))
         corrections = corrections.and_seen(replace(KEY, concurrency=slots), one)
     found = corrections.of(KEY, predicted)
-    assert 1 / FACTOR_LIMIT - 1e-9 <= found.factor <= FACTOR_LIMIT + 1e-9
+    assert LOWEST_FACTOR - 1e-9 <= found.factor <= FACTOR_LIMIT + 1e-9
