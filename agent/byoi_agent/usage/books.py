@@ -67,11 +67,6 @@ class Books:
         """What the rest of the machine takes while it serves, by the owner's word."""
         return 0.0 if self._tariff is None else self._tariff.other_watts
 
-    @property
-    def has_stop_loss(self) -> bool:
-        """Whether the owner wants no request that does not pay for its energy."""
-        return self._has_stop_loss
-
     def take(self, tariff: Tariff | None, prices: PriceList, *, has_stop_loss: bool) -> None:
         """From now on these hold."""
         self._tariff, self._prices, self._has_stop_loss = tariff, prices, has_stop_loss
