@@ -248,6 +248,10 @@ def _concurrency(
             low = middle
         else:
             high = middle - 1
+    if wish.engine == "llamacpp" and low:
+        # Its steps must divide among the requests where it also makes embeddings, or it aborts
+        # at its start (GGML_ASSERT(ggml_can_mul_mat) in xllamacpp 2026.10.11549).
+        return 1 << (low.bit_length() - 1)
     return low
 
 

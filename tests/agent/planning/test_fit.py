@@ -133,3 +133,8 @@ def test_a_sliding_window_is_not_reckoned_as_the_whole_context(facts, cards):
     assert without_windows > 15 * GIB
     assert found.need.kv < 3 * GIB
     assert packed.weight_bytes + found.need.kv < 5.5 * GIB
+
+
+def test_llama_cpp_runs_as_many_requests_as_its_steps_divide_by(facts, processor):
+    found = plan(facts("smollm2-135m"), [processor], Wish("llamacpp", context_tokens=8192))
+    assert found.concurrency == 64
