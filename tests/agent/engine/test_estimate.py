@@ -1,34 +1,100 @@
 from __future__ import annotations
 
-from byoi_agent.engine.estimate import plan_devices
-from byoi_agent.hardware.devices import DeviceReading, MigInstance
+import json
 
-GIB = 1024**3
+import pytest
 
+from byoi_agent.config.paths import Paths
+from byoi_agent.config.settings import Settings
+from byoi_agent.engine import estimate as module
+from byoi_agent.engine.estimate import estimate, facts_of, plan_devices, reckon
+from byoi_agent.engine.kinds import choice, vllm
+from byoi_agent.engine.kinds.vllm_releases import RELEASES
+from byoi_agent.hardware.devices import DeviceReading
+from byoi_agent.planning.machines import GIB
 
-def card(index, **fields):
-    return DeviceReading(index=index, kind="nvidia", name="H100", **fields)
-
-
-def test_a_card_that_mig_splits_counts_as_its_largest_part():
-    parts = (
-        MigInstance(0, "MIG-a", "H100 MIG 1g.10gb", 10 * GIB, GIB),
-        MigInstance(1, "MIG-b", "H100 MIG 3g.40gb", 40 * GIB, GIB),
-    )
-    devices = [
-        card(0, memory_total_bytes=80 * GIB),
-        card(1, memory_total_bytes=80 * GIB, is_mig=True, mig_instances=parts),
-        card(2, memory_total_bytes=80 * GIB, is_mig=True, mig_instances=()),
-    ]
-    found = plan_devices(devices, None)
-    assert [(one.index, one.memory_bytes, one.name) for one in found] == [
-        (0, 80 * GIB, "H100"),
-        (1, 40 * GIB, "H100 MIG 3g.40gb"),
-    ]
+CONFIG = {
+    "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
+    "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+    "vocab_size": 128256, "torch_dtype": "bfloat16", "max_position_embeddings": 131072,
+}  # fmt: skip
+CARD = DeviceReading(0, "nvidia", "NVIDIA H100", memory_total_bytes=80 * GIB)
 
 
-def test_without_an_accelerator_the_processor_has_the_machines_memory():
-    processor = DeviceReading(index=0, kind="cpu", name="EPYC", memory_total_bytes=64 * GIB)
-    (found,) = plan_devices([processor], 64 * GIB)
-    assert (found.kind, found.memory_bytes) == ("cpu", 64 * GIB)
-    assert plan_devices([processor], None) == []
+@pytest.fixture
+def paths(tmp_path):
+    return Paths(tmp_path / "state", tmp_path / "cache", tmp_path / "run")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    table = {"a": {"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]}}
+    head = json.dumps(table).encode()
+    (folder / "model.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + bytes(8))
+    return folder
+
+
+@pytest.fixture
+def build(monkeypatch):
+    """As if this machine had the GPUs for that build."""
+
+    def build(name):
+        release = next(one for one in RELEASES if one.build == name)
+        monkeypatch.setattr(module, "vllm_release", lambda _: release)
+
+    return build
+
+
+def on_vllm(folder, **more):
+    return Settings(engine="vllm", model=str(folder), **more)
+
+
+def test_our_defaults_are_those_of_the_engines():
+    assert module.LLAMACPP_SLOTS == choice._LLAMACPP_SLOTS
+    assert module.LLAMACPP_CONTEXT_TOKENS == choice._LLAMACPP_CONTEXT_TOKENS
+    assert module.VLLM_CONTEXT_TOKENS == vllm._CONTEXT_TOKENS
+
+
+def test_what_is_not_here_or_not_ours_cannot_be_told(paths):
+    assert estimate(Settings(), paths) is None
+    assert facts_of(Settings(), paths) is None
+    assert estimate(Settings(engine="http://127.0.0.1:9"), paths) is None
+    assert estimate(Settings(model="no-such-model"), paths) is None
+
+
+def test_vllm_on_a_processor_takes_the_context_s_memory_in_whole_gib(folder, paths, build):
+    build("cpu")
+    small = reckon(on_vllm(folder, context_tokens=2048, slots=8), paths)
+    assert not small.is_on_devices
+    assert (small.model, small.context_tokens, small.concurrency) == ("model", 2048, 8)
+    held = estimate(on_vllm(folder, context_tokens=2048, slots=8, kv_cache_gib=2.5), paths)
+    assert held - small.memory_bytes == GIB  # 2 GiB hold it, 2.5 are rounded up
+
+
+def test_vllm_on_gpus_takes_its_share_unless_the_context_s_memory_is_told(folder, paths, build):
+    build("cuda")
+    assert estimate(on_vllm(folder), paths, [CARD]) == round(80 * GIB * 0.92)
+    assert estimate(on_vllm(folder, gpu_memory_share=0.5), paths, [CARD]) == 40 * GIB
+    two = estimate(on_vllm(folder, tensor_parallel=2), paths, [CARD, CARD])
+    assert two == round(160 * GIB * 0.92)
+    told = reckon(on_vllm(folder, kv_cache_gib=4), paths, [CARD])
+    assert 4 * GIB < told.memory_bytes < 10 * GIB
+    assert told.is_on_devices
+    assert estimate(on_vllm(folder, tensor_parallel=2), paths, [CARD]) is None
+
+
+def test_devices_whose_memory_is_unknown_are_not_planned_with():
+    busy = DeviceReading(1, "nvidia", "a", memory_total_bytes=10 * GIB, memory_used_bytes=3 * GIB)
+    lost = DeviceReading(2, "nvidia", "b")
+    [found] = plan_devices([busy, lost], 64 * GIB)
+    assert (found.index, found.memory_bytes, found.free_bytes) == (1, 10 * GIB, 7 * GIB)
+
+
+def test_without_an_accelerator_the_processor_has_the_machine_s_memory():
+    processor = DeviceReading(0, "cpu", "EPYC")
+    [found] = plan_devices([processor], 64 * GIB)
+    assert (found.kind, found.name, found.memory_bytes) == ("cpu", "EPYC", 64 * GIB)
+    assert plan_devices([], None) == []

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from byoi_agent.cli.plan_inputs import Gpu, Machine, default_engine, meant_machine
+from byoi_agent.planning.facts import from_config
+from byoi_agent.planning.known_models import known_model
+from byoi_agent.planning.machines import GIB, PlanDevice
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "name", "gib"),
+    [
+        ("RTX 4090:24", 1, "RTX 4090", 24),
+        ("H100:80x8", 8, "H100", 80),
+        ("H100:80 GiB x 8", 8, "H100", 80),
+        ("A:2:0.5", 1, "A:2", 0.5),
+    ],
+)
+def test_cards_are_named_as_people_write_them(text, count, name, gib):
+    found = Gpu().convert(text, None, None)
+    assert len(found) == count
+    assert (found[0].name, found[0].memory_bytes) == (name, gib * GIB)
+
+
+def test_cards_that_are_meant_are_numbered_through():
+    first, second = Gpu().convert("H100:80x2", None, None), Gpu().convert("L4:24", None, None)
+    machine = meant_machine([first, second], None)
+    assert [one.index for one in machine.accelerators] == [0, 1, 2]
+    assert machine.devices("llamacpp") == machine.accelerators
+
+
+def test_our_llama_cpp_computes_on_the_processor_but_on_a_mac():
+    card, processor = PlanDevice(0, "nvidia", "a", GIB), PlanDevice(0, "cpu", "b", GIB)
+    apple = PlanDevice(0, "apple", "Apple M2 Max", GIB)
+    assert Machine([card], [processor]).devices("llamacpp") == [processor]
+    assert Machine([card], [processor]).devices("vllm") == [card]
+    assert Machine([], [processor]).devices("vllm") == [processor]
+    assert Machine([apple], [processor]).devices("llamacpp") == [apple]
+
+
+def test_a_config_is_for_vllm():
+    assert default_engine(from_config(*known_model("Qwen3-8B"))) == "vllm"

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from byoi_agent.cli import program
+
+
+@pytest.fixture
+def ask(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("BYOI_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("BYOI_CACHE_DIR", str(tmp_path / "cache"))
+
+    def ask(*arguments):
+        code = program.run(["plan", "models", *arguments])
+        return code, capsys.readouterr().out
+
+    return ask
+
+
+def test_what_fits_is_listed_with_size_context_and_speed(ask):
+    code, out = ask("--gpu", "RTX 4090:24", "--json")
+    rows = {row["model"]: row for row in json.loads(out)["models"]}
+    assert code == 0
+    eight = rows["meta-llama/Llama-3.1-8B-Instruct"]
+    assert eight["fits"]
+    assert eight["expected"]["decode_tokens_per_second"] > 10
+    assert rows["mistralai/Mistral-Small-24B-Instruct-2501"]["quantisation"] == "awq"
+    assert "deepseek-ai/DeepSeek-V3" not in rows
+
+
+def test_all_are_listed_when_asked_and_the_others_counted(ask):
+    _, out = ask("--gpu", "RTX 4090:24", "--all", "--json")
+    rows = {row["model"]: row for row in json.loads(out)["models"]}
+    assert rows["deepseek-ai/DeepSeek-V3"]["fits"] is False
+    _, table = ask("--gpu", "RTX 4090:24")
+    assert "more do not fit" in table
+    assert "Qwen/Qwen3-8B" in table
+    assert "does not fit" in ask("--gpu", "RTX 4090:24", "--all")[1]
