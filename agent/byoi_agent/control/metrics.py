@@ -19,7 +19,7 @@ from byoi_agent.link.view import LinkState
 from byoi_agent.node import advertise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from prometheus_client.core import Metric
 
@@ -80,8 +80,7 @@ def families(reading: Reading) -> Iterator[Metric]:
     yield from _node(reading)
     yield from _requests(reading)
     yield from _energy(reading.energy)
-    if reading.view.engine is not None:
-        yield from _engine(reading.view.engine)
+    yield from _engines(reading.view)
     yield from _devices(reading.view.devices)
 
 
@@ -144,28 +143,66 @@ def _energy(energy: EnergyView) -> Iterator[Metric]:
     yield _counter("byoi_idle_energy_joules", "Energy while nothing ran", energy.idle_joules)
 
 
-def _engine(engine: EngineView) -> Iterator[Metric]:
-    info = InfoMetricFamily("byoi_engine", "Which engine serves")
-    info.add_metric([], {"kind": engine.kind, "version": engine.version or ""})
-    yield info
-    yield _one_of("byoi_engine_state", "The engine's life", engine.state, EngineState)
-    yield _counter("byoi_engine_restarts", "Starts of the engine after the first", engine.restarts)
-    if (load := engine.load) is None:
+def _engines(view: NodeView) -> Iterator[Metric]:
+    """One engine without a label, as it was before there could be several; those by their model."""
+    engines: dict[tuple[str, ...], EngineView] = {}
+    if len(view.engines) > 1:
+        engines = {(engine.key,): engine for engine in view.engines}
+    elif view.engine is not None:
+        engines = {(): view.engine}
+    if not engines:
         return
-    figures = (
-        ("byoi_engine_requests_running", "Requests that the engine computes", load.running),
-        ("byoi_engine_requests_waiting", "Requests that the engine keeps waiting", load.waiting),
-        ("byoi_engine_kv_cache_used_ratio", "Part of its KV cache in use", load.kv_used),
-    )
-    for name, text, value in figures:
-        if value is not None:
-            yield _gauge(name, text, value)
-    if load.prompt_tokens is not None:
-        yield _counter("byoi_engine_prompt_tokens", "By the engine's own count", load.prompt_tokens)
-    if load.generated_tokens is not None:
-        yield _counter(
-            "byoi_engine_completion_tokens", "By the engine's own count", load.generated_tokens
-        )
+    labels = ["model"] if len(view.engines) > 1 else []
+    info = InfoMetricFamily("byoi_engine", "Which engine serves", labels=labels)
+    states = GaugeMetricFamily("byoi_engine_state", "The engine's life", labels=[*labels, "state"])
+    for key, engine in engines.items():
+        info.add_metric(key, {"kind": engine.kind, "version": engine.version or ""})
+        for state in get_args(EngineState):
+            states.add_metric([*key, state], float(state == engine.state))
+    yield info
+    yield states
+    for name, text, is_counted, value_of in _ENGINE_FIGURES:
+        kind = CounterMetricFamily if is_counted else GaugeMetricFamily
+        family = kind(name, text, labels=labels)
+        for key, engine in engines.items():
+            if (value := value_of(engine)) is not None:
+                family.add_metric(key, value)
+        if family.samples:
+            yield family
+
+
+def _load(field: str) -> Callable[[EngineView], float | None]:
+    return lambda engine: None if engine.load is None else getattr(engine.load, field)
+
+
+_ENGINE_FIGURES: Final[tuple[tuple[str, str, bool, Callable[[EngineView], float | None]], ...]] = (
+    (
+        "byoi_engine_restarts",
+        "Starts of the engine after the first",
+        True,
+        lambda engine: engine.restarts,
+    ),
+    (
+        "byoi_engine_requests_running",
+        "Requests that the engine computes",
+        False,
+        _load("running"),
+    ),
+    (
+        "byoi_engine_requests_waiting",
+        "Requests that the engine keeps waiting",
+        False,
+        _load("waiting"),
+    ),
+    ("byoi_engine_kv_cache_used_ratio", "Part of its KV cache in use", False, _load("kv_used")),
+    ("byoi_engine_prompt_tokens", "By the engine's own count", True, _load("prompt_tokens")),
+    (
+        "byoi_engine_completion_tokens",
+        "By the engine's own count",
+        True,
+        _load("generated_tokens"),
+    ),
+)
 
 
 def _devices(devices: tuple[DeviceReading, ...]) -> Iterator[Metric]:

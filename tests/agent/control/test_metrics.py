@@ -137,3 +137,15 @@ def test_names_have_units_and_our_prefix():
         assert name.startswith("byoi_")
         assert "percent" not in name
         assert not name.endswith("_ms")
+
+
+def test_of_several_engines_each_has_its_own_figures():
+    engines = (
+        replace(ENGINE, key="small"),
+        replace(ENGINE, key="large", state="stopped", load=None),
+    )
+    seen = samples(replace(READING, view=replace(READING.view, engines=engines)))
+    assert seen["byoi_engine_state", ("model", "large"), ("state", "stopped")] == 1
+    assert seen["byoi_engine_state", ("model", "small"), ("state", "ready")] == 1
+    assert seen["byoi_engine_requests_running", ("model", "small")] == 1
+    assert ("byoi_engine_requests_running", ("model", "large")) not in seen
