@@ -44,7 +44,7 @@ async def work(run, context):
     tokens = min(context, REACH) - 24
     body = {"model": MODEL.id, "input": "one " * tokens}
     answer = await run.supervisor.client.fetch(
-        "POST", "/v1/embeddings", json.dumps(body).encode(), timeout_seconds=60
+        "POST", "/v1/embeddings", json.dumps(body).encode(), timeout_seconds=120
     )
     assert answer.status == 200, answer.body
     return json.loads(answer.body)["usage"]["prompt_tokens"]
