@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-Value = bool | int | float | str
+Value = bool | int | float | str | tuple[bool | int | float, ...]
 
 _VERSIONS: Final = (2, 3)
 _COUNT_LIMIT: Final = 1_000_000
@@ -34,6 +34,9 @@ _SCALARS: Final = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q",
     12: "<d",
 }  # fmt: skip
+_OF_EACH_LAYER: Final = (".head_count", ".head_count_kv", ".feed_forward_length")
+"""Keys whose lists are kept: hybrids have another number in each layer."""
+_LAYERS: Final = 4096
 _TEXT: Final = 8
 _ARRAY: Final = 9
 TYPES: Final[Mapping[int, tuple[str, int, int]]] = {
@@ -64,7 +67,7 @@ class GgufTensor:
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """What the file says of itself. Of an array `metadata` holds the length alone."""
+    """What the file says of itself. Of most lists `metadata` holds the length alone."""
 
     version: int
     metadata: Mapping[str, Value]
@@ -128,8 +131,16 @@ class _Reader:
             if not key or key in metadata:
                 raise _Unsound(f"the key {key[:60]!r} comes twice or is empty")
             limit = _TEMPLATE_BYTES if "chat_template" in key else _TEXT_BYTES
-            metadata[key] = self._value(self._number("<I"), limit)
+            kind = self._number("<I")
+            is_kept = kind == _ARRAY and key.endswith(_OF_EACH_LAYER)
+            metadata[key] = self._numbers() if is_kept else self._value(kind, limit)
         return metadata
+
+    def _numbers(self) -> Value:
+        kind, count = self._number("<I"), self._number("<Q")
+        if kind not in _SCALARS or count > _LAYERS:
+            raise _Unsound("a number for each layer of more layers than any model has")
+        return tuple(self._scalar(kind) for _ in range(count))
 
     def _value(self, kind: int, text_limit: int) -> Value:
         if kind == _TEXT:
@@ -138,13 +149,13 @@ class _Reader:
             return self._array(text_limit, _DEPTH)
         return self._scalar(kind)
 
-    def _scalar(self, kind: int) -> Value:
+    def _scalar(self, kind: int) -> bool | int | float:
         if (form := _SCALARS.get(kind)) is None:
             raise _Unsound(f"a value of the unknown kind {kind}")
         raw = self._take(struct.calcsize(form))
         if form == "<?" and raw[0] > 1:
             raise _Unsound("a truth value that is neither")
-        value: Value = struct.unpack(form, raw)[0]
+        value: bool | int | float = struct.unpack(form, raw)[0]
         return value
 
     def _array(self, text_limit: int, depth: int) -> int:

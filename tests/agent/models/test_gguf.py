@@ -167,3 +167,12 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         read(tmp_path / "none.gguf")
     assert module.TYPES[8] == ("Q8_0", 32, 34)
+
+
+def test_numbers_of_each_layer_are_kept_and_bounded(hubs, check):
+    few = u32(5) + u64(3) + u32(0) + u32(8) + u32(0)
+    found = check(hubs.gguf(pairs={"jamba.attention.head_count_kv": (9, few)}))
+    assert found.metadata["jamba.attention.head_count_kv"] == (0, 8, 0)
+    for lie in (u32(5) + u64(1 << 40), u32(8) + u64(1) + hubs.text("a")):
+        with pytest.raises(ConfigError, match="for each layer"):
+            check(hubs.gguf(pairs={"jamba.attention.head_count_kv": (9, lie)}))
