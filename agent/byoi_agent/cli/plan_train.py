@@ -16,7 +16,7 @@ from byoi_agent.cli.numbers import Number, Share
 from byoi_agent.cli.options import choose, debug_option, json_option, setting_options
 from byoi_agent.errors import ConfigError
 from byoi_agent.hardware.host import read_host
-from byoi_agent.hardware.nvml import NvmlProbe
+from byoi_agent.hardware.probers import machine_probe
 from byoi_agent.identity.console_http import ConsoleHttp, checked_console_url
 from byoi_agent.identity.record import read_record
 from byoi_agent.planning import training
@@ -193,7 +193,7 @@ def _of_machine(flags: dict[str, Any]) -> Speed:
 
 async def _memory_here(paths: Paths) -> int | None:
     """Of all accelerators together; of the machine where there is none that tells."""
-    reading = await NvmlProbe().read()
+    reading = await machine_probe().read()
     sizes = [size for one in reading.devices if (size := one.memory_total_bytes)]
     return sum(sizes) or read_host(paths.cache).memory_total_bytes
 

@@ -272,10 +272,11 @@ def test_a_machine_that_was_never_measured_is_told_what_to_run(byoi, tmp_path):
 async def test_memory_is_that_of_the_accelerators_or_of_the_machine(tmp_path, monkeypatch):
     devices = [DeviceReading(0, "nvidia", "GPU", memory_total_bytes=24)] * 2
 
-    async def read(_self):
-        return ProbeReading(tuple(devices))
+    class Probe:
+        async def read(self):
+            return ProbeReading(tuple(devices))
 
-    monkeypatch.setattr(f"{module.__name__}.NvmlProbe.read", read)
+    monkeypatch.setattr(module, "machine_probe", Probe)
     paths = Paths(tmp_path, tmp_path, tmp_path)
     assert await module._memory_here(paths) == 48
     devices.clear()
