@@ -175,7 +175,7 @@ def _result(answer: Answer) -> list[str]:
     lines = []
     if answer.alone is not None:
         what = "this machine" if answer.place.unit == "machine" else "this fleet"
-        lines.append(_row(what, f"{duration(answer.alone.seconds)} alone"))
+        lines.append(_row("alone", f"{duration(answer.alone.seconds)} on {what}"))
     if answer.are_gpus_given:
         lines.append(_row("time", f"{duration(found.seconds)} on {found.gpus:,.10g} {many}"))
     else:

@@ -208,7 +208,7 @@ def test_a_fleet_is_the_sum_of_what_was_measured_and_says_what_was_not(byoi, fle
     out = byoi("plan", "train", *arguments)[1]
     assert "2 nodes with 30 TFLOP/s measured; not counted: 3 online without" in out
     assert "1 not online" in out
-    assert "this fleet" in out
+    assert "on this fleet" in out
     assert "over the connections of homes" in out
     assert "forward work only" in out
 
@@ -259,7 +259,7 @@ def test_this_machine_is_reckoned_by_what_was_measured_on_it(byoi, tmp_path, mon
     assert answer["measured"]["seconds"] == pytest.approx(8 * 2.7e9 * 135e6 / 80e9)
     out = byoi("plan", "train", *arguments)[1]
     assert "80 GFLOP/s achieved, measured by byoi bench" in out
-    assert "422 days alone" in out
+    assert "422 days on this machine" in out
     assert "machines" in out
 
 
