@@ -67,7 +67,10 @@ def mixers(model_type: str, fields: Fields, layers: int) -> list[tuple[Mixer, ..
     if (everywhere := _EVERYWHERE.get(model_type)) is not None:
         return [everywhere] * layers
     if model_type == "nemotron_h":
-        return [(_PATTERN[letter][0],) for letter in _nemotron_pattern(fields)]
+        pattern = _nemotron_pattern(fields)
+        if not pattern:
+            raise UnfitModel("config.json has no hybrid_override_pattern, which says what is where")
+        return [(_PATTERN[letter][0],) for letter in pattern]
     if (other := _OTHERWISE.get(model_type)) is None:
         return [("attention",)] * layers
     attentive = _attentive(model_type, fields, layers)

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from byoi_agent.planning.architecture import Architecture, read, text_model
 from byoi_agent.planning.cache import Attention, Keeping, Latent, State, bytes_per_token
@@ -152,3 +154,18 @@ def test_granite_4_without_experts_has_its_shared_part_alone():
     dense = read(config)
     assert dense.experts == 0
     assert not [part for part in dense.parts if part.role == "expert"]
+
+
+@given(
+    st.sampled_from(sorted(MODELS)),
+    st.integers(0, 40),
+    st.sampled_from([None, 0, -1, 1, 10**8, 10**9, 1.5, "x", [], [1, "a"], {}, True, {"a": 1}]),
+)
+def test_a_config_of_somebody_s_is_read_or_refused_and_nothing_else(name, field, value):
+    config = MODELS[name]["config"]
+    names = sorted(config)
+    try:
+        found = read({**config, names[field % len(names)]: value})
+    except UnfitModel:
+        return
+    assert found.parameters > 0

@@ -59,6 +59,11 @@ def test_a_pattern_that_nobody_knows_is_refused():
         layer_count(Fields({"mamba_num_heads": 2, "layers_block_type": ["what"]}))
 
 
+def test_a_pattern_that_is_missing_is_missed():
+    with pytest.raises(UnfitModel, match="no hybrid_override_pattern"):
+        mixers("nemotron_h", Fields({"num_hidden_layers": 4}), 4)
+
+
 @pytest.mark.parametrize(
     ("config", "found"),
     [
