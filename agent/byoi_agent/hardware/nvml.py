@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import _ctypes
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from byoi_agent.hardware.devices import DeviceReading, ProbeReading
 from byoi_agent.hardware.host import process_name
 from byoi_agent.hardware.looking import Looking
-from byoi_agent.hardware.nvml_reading import identity_of, read_cards
+from byoi_agent.hardware.nvml_reading import identity_of, problem_of, read_cards
 from byoi_agent.hardware.nvml_words import RELOAD, is_absence, is_mismatch, mend_of, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from byoi_agent.hardware.nvml_card import Foreign
 
 logger = logging.getLogger(__name__)
+
+_UNLISTED: Final = "the driver does not list it any more"
+_UNLISTED_MEND: Final = (
+    "look at its power cables, its heat and its slot, and for Xid in the kernel's log "
+    "(journalctl -k), then restart the machine; if you took it out: restart byoi"
+)
 
 
 class NvmlProbe:
@@ -37,6 +43,7 @@ class NvmlProbe:
         self._nvml: Foreign = None
         self._keeps_open = True
         self._known: dict[int, DeviceReading] = {}
+        self._seen: dict[str, DeviceReading] = {}
         self._looking = Looking("the NVIDIA driver", self._look, mend=RELOAD)
 
     async def read(self) -> ProbeReading:
@@ -65,6 +72,8 @@ class NvmlProbe:
             reading = read_cards(self._nvml, self._known, self._name_of)
         except Exception as error:  # noqa: BLE001 a driver's library: whatever it raises is its state
             return self._driver_lost(error)
+        self._seen |= {one.uuid: one for one in reading.devices if one.uuid}
+        reading = with_missing(reading, self._seen)
         seen = {one.index: one for one in reading.devices}
         self._known = self._known | seen if reading.lost else seen
         if reading.lost or not self._keeps_open:
@@ -94,6 +103,24 @@ class NvmlProbe:
             opened.nvmlShutdown()
         except Exception as error:  # noqa: BLE001 the library is being given up; its last word
             logger.debug("nvml shutdown failed", extra={"error": str(error)})
+
+
+def with_missing(reading: ProbeReading, seen: Mapping[str, DeviceReading]) -> ProbeReading:
+    """The same, and as lost the cards seen earlier that the driver does not even list any more.
+
+    The cards behind such a one may have moved up to its number; its `uuid` tells them apart.
+    """
+    listed = {one.uuid for one in (*reading.devices, *reading.lost)}
+    missing = [identity_of(one, _UNLISTED) for uuid, one in seen.items() if uuid not in listed]
+    if not missing:
+        return reading
+    told = [problem_of(one) for one in missing]
+    return ProbeReading(
+        reading.devices,
+        "; ".join([*filter(None, [reading.problem]), *told]),
+        "; ".join([*filter(None, [reading.mend]), _UNLISTED_MEND]),
+        (*reading.lost, *missing),
+    )
 
 
 def _unload(library: Foreign) -> None:

@@ -43,7 +43,7 @@ def read_cards(
         except CardLost as loss:
             lost.append(_lost(nvml, index, known.get(index), str(loss)))
             mends[loss.mend] = None
-    problem = "; ".join(_told(one) for one in lost) or None
+    problem = "; ".join(problem_of(one) for one in lost) or None
     return ProbeReading(tuple(devices), problem, "; ".join(mends), tuple(lost))
 
 
@@ -105,7 +105,8 @@ def _lost(nvml: Foreign, index: int, known: DeviceReading | None, problem: str) 
     return DeviceReading(index=index, kind="nvidia", problem=problem, **identity)
 
 
-def _told(lost: DeviceReading) -> str:
+def problem_of(lost: DeviceReading) -> str:
+    """A sentence about a card that does not answer."""
     place = f" ({lost.pci_bus})" if lost.pci_bus else ""
     return f"GPU {lost.index}{place} cannot be read: {lost.problem}"
 

@@ -88,6 +88,40 @@ def test_who_asks_once_leaves_the_library_closed_for_who_watches(nvml, in_proces
     assert opened == [+1, -1]
 
 
+async def test_a_card_that_the_driver_no_longer_lists_is_lost_until_it_is_back(nvml, in_process):
+    four = nvml.server(4)
+    in_process.shows(four)
+    probe = NvmlProbe()
+    await probe.read()
+    moved_up = {f"{new}.{what}": four[f"{old}.{what}"] for new, old in ((1, 2), (2, 3))
+                for what in ("uuid", "pci")}  # fmt: skip
+    in_process.set({"count": 3, **moved_up})
+    for _ in range(2):
+        reading = await probe.read()
+        assert [one.uuid for one in reading.devices] == [four[f"{i}.uuid"] for i in (0, 2, 3)]
+        (lost,) = reading.lost
+        assert (lost.uuid, lost.memory_total_bytes) == (four["1.uuid"], None)
+        told = "GPU 1 (00000000:1C:00.0) cannot be read: the driver does not list it any more"
+        assert reading.problem == told
+        assert "restart byoi" in reading.mend
+    in_process.shows(four)
+    back = await probe.read()
+    assert (len(back.devices), back.problem, back.lost) == (4, None, ())
+
+
+async def test_a_card_that_is_gone_and_one_that_is_lost_are_told_together(nvml, in_process):
+    in_process.shows(nvml.server(3))
+    probe = NvmlProbe()
+    await probe.read()
+    in_process.set({"count": 2}).lose(0)
+    reading = await probe.read()
+    assert [one.index for one in reading.devices] == [1]
+    assert [one.index for one in reading.lost] == [0, 2]
+    assert reading.problem.count("cannot be read") == 2
+    assert "if it is lost again" in reading.mend
+    assert "if you took it out" in reading.mend
+
+
 async def test_two_lost_cards_are_both_told_with_both_mends(nvml, in_process):
     in_process.shows(nvml.server(4)).lose(0).lose(2, nvml.RESET_REQUIRED)
     reading = await NvmlProbe().read()

@@ -67,8 +67,18 @@ async def test_a_lost_driver_is_a_warning_until_it_is_back(tmp_path):
 
 
 @pytest.fixture
-def watched(in_process, tmp_path):
-    """A watch over nvidia-ml-py and the stand-in: look, and see what is published and told."""
+def watch_anew(in_process, tmp_path):
+    """Watches over nvidia-ml-py and the stand-in: look, and see what is published and told."""
+    return lambda: _watched(tmp_path)
+
+
+@pytest.fixture
+def watched(watch_anew):
+    """One of them."""
+    return watch_anew()
+
+
+def _watched(tmp_path):
     told = []
     watch = HardwareWatch(
         probe=MachineProbe([NvmlProbe()], CpuProbe(tmp_path)),
@@ -124,10 +134,10 @@ async def test_a_driver_that_is_lost_warns_and_is_no_machine_without_cards(
     assert text.endswith(words)
 
 
-async def test_old_drivers_laptops_and_split_cards_are_no_trouble(nvml, in_process, watched):
+async def test_old_drivers_laptops_and_split_cards_are_no_trouble(nvml, in_process, watch_anew):
     for shown in (nvml.laptop(), nvml.split(), nvml.server(8)):
         in_process.shows(shown)
-        devices, told = await watched()
+        devices, told = await watch_anew()()
         assert devices
         assert told == []
 
