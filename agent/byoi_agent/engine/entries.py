@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.config.paths import Paths
     from byoi_agent.config.settings import Settings
-    from byoi_agent.config.tables import AdapterSetting, ModelSetting
+    from byoi_agent.config.tables import AdapterSetting, ModelSetting, Prices
     from byoi_agent.engine.kinds.base import EngineKind
 
     MakeKind = Callable[[Settings, Paths, tuple[AdapterSetting, ...]], EngineKind]
@@ -53,6 +53,7 @@ class Entry:
     idle_unload_seconds: float | None = None
     memory_bytes: int | None = None
     gpus: tuple[int, ...] | None = None
+    prices: Prices | None = None
 
     @property
     def recipe(self) -> tuple[Any, ...]:
@@ -99,6 +100,7 @@ def _entry_of(
         "idle_unload_seconds": _idle_seconds(setting, settings),
         "memory_bytes": None if setting.memory_gib is None else int(setting.memory_gib * _GIB),
         "gpus": gpus,
+        "prices": setting.prices,
     }
     for old in others:
         is_same = old.key != ONLY and old.recipe == _recipe_of(overlaid, gpus)

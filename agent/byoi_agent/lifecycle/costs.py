@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from byoi_agent.engine.kinds.choice import is_managed
 from byoi_agent.hardware.host import ancestors
 from byoi_agent.node.advertise import engine_name
 from byoi_agent.usage.prices import PriceList
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.config import tables
     from byoi_agent.config.settings import Settings
+    from byoi_agent.engine.entries import Entry
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.node.board import Board
@@ -28,6 +30,8 @@ class Engines(Protocol):
 
     @property
     def views(self) -> tuple[EngineView, ...]: ...  # noqa: D102
+    @property
+    def entries(self) -> tuple[Entry, ...]: ...  # noqa: D102
 
 
 class Costs:
@@ -56,18 +60,17 @@ class Costs:
     def look(self) -> None:
         """Engines or devices have changed."""
         settings, views = self._settings, self._engines.views
-        served = [
-            (setting, _names(view))
-            for setting, view in zip(settings.models, views, strict=False)  # in the same order
-        ]
+        wanted = {entry.key: entry for entry in self._engines.entries}
+        served = [(wanted[view.key], _names(view)) for view in views if view.key in wanted]
         prices = _price_list(settings.prices, served)
         self._books.take(settings.tariff, prices, has_stop_loss=settings.stop_loss == "on")
         self._board.update(prices=prices)
-        found = devices_of_engines(views, self._board.view.devices, ancestors)
+        devices = self._board.view.devices
+        found = devices_of_engines(views, devices, ancestors)
         self._books.know_bench(_benched(views, self._board.view.measured))
         self._energy.know(
             tuple(model.id for view in views for model in view.models),
-            found | _named_devices(served),
+            _hosts_own(served, devices) | found | _named_devices(served),
         )
 
 
@@ -112,26 +115,40 @@ def _benched(
 
 
 def _price_list(
-    general: tables.Prices | None, served: Iterable[tuple[tables.ModelSetting, tuple[str, ...]]]
+    general: tables.Prices | None, served: Iterable[tuple[Entry, tuple[str, ...]]]
 ) -> PriceList:
     """In the words of an offer."""
     own = {
-        name: Prices.model_validate(setting.prices.model_dump())
-        for setting, names in served
-        if setting.prices is not None
+        name: Prices.model_validate(entry.prices.model_dump())
+        for entry, names in served
+        if entry.prices is not None
         for name in names
     }
     return PriceList(None if general is None else Prices.model_validate(general.model_dump()), own)
 
 
-def _named_devices(
-    served: Iterable[tuple[tables.ModelSetting, tuple[str, ...]]],
-) -> dict[str, frozenset[int]]:
+def _named_devices(served: Iterable[tuple[Entry, tuple[str, ...]]]) -> dict[str, frozenset[int]]:
     """The GPUs of the models whose `[[models]]` name them."""
     return {
-        name: frozenset(setting.gpus)
-        for setting, names in served
-        if setting.gpus is not None
+        name: frozenset(entry.gpus)
+        for entry, names in served
+        if entry.gpus is not None
+        for name in names
+    }
+
+
+def _hosts_own(
+    served: Iterable[tuple[Entry, tuple[str, ...]]], devices: Sequence[DeviceReading]
+) -> dict[str, frozenset[int]]:
+    """Of engines that we start to compute in the machine's memory, the devices that do so.
+
+    Those are the processor and Apple's chips: such an engine beside a card takes nothing of it.
+    """
+    own = frozenset(device.index for device in devices if device.kind in {"cpu", "apple"})
+    return {
+        name: own
+        for entry, names in served
+        if is_managed(entry.settings.engine) and not entry.kind.uses_gpus
         for name in names
     }
 

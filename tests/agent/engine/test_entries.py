@@ -114,6 +114,14 @@ def test_one_that_changed_is_another_edition(entries, change):
     assert (after.edition, after.number) == (1, 1)
 
 
+def test_other_prices_need_no_other_engine(entries, made):
+    dear, cheap = ({"currency": "EUR", "input": price, "output": price} for price in (2, 1))
+    before = entries(models=models({"model": "a", "prices": dear}, "b"))
+    now = entries(before, models=models("b", {"model": "a", "prices": cheap}))
+    assert [(one.key, one.prices and one.prices.input) for one in now] == [("b", None), ("a", 1)]
+    assert len(made) == 2
+
+
 def test_the_same_model_by_another_path_is_the_same_key(entries):
     before = entries(models=models("/one/a"))
     (after,) = entries(before, models=models("/two/a"))

@@ -3,11 +3,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 
 from byoi_agent.config.settings import Settings
-from byoi_agent.config.tables import ModelSetting, Prices, Tariff
+from byoi_agent.config.tables import Prices, Tariff
+from byoi_agent.engine.entries import Entry
 from byoi_agent.engine.view import EngineView, ServedModel
 from byoi_agent.hardware.devices import DeviceProcess, DeviceReading
 from byoi_agent.hardware.host import ancestors
@@ -27,7 +29,7 @@ OFFERED_USD = OfferedPrices(currency="USD", input=3, output=4, cached=1)
 
 def engine(*names, pid=None):
     models = tuple(ServedModel(ModelId(name), name, ()) for name in names)
-    return EngineView("ready", "vllm", models=models, pid=pid)
+    return EngineView("ready", "vllm", models=models, pid=pid, key=names[0])
 
 
 def card(index, *pids):
@@ -35,9 +37,19 @@ def card(index, *pids):
     return DeviceReading(index=index, kind="nvidia", name="card", processes=processes)
 
 
+@dataclass(frozen=True)
+class Kind:
+    uses_gpus: int = 1
+
+
+def entry(key, *, engine="vllm", kind=Kind(), **facts):
+    return Entry(key, kind, Settings(engine=engine), **facts)
+
+
 class Pool:
-    def __init__(self, *views):
+    def __init__(self, *views, entries=()):
         self.views = views
+        self.entries = entries
 
 
 class Listener:
@@ -64,12 +76,10 @@ def board():
 
 def test_prices_and_devices_of_a_models_own_settings_go_before_what_is_seen(board):
     listener = Listener()
-    settings = Settings(
-        prices=EUR, models=(ModelSetting(model="/srv/large", prices=USD, gpus=(2,)),)
-    )
-    pool = Pool(engine("large", "large-adapter", pid=5), engine("smol"))
+    entries = (entry("smol"), entry("large", prices=USD, gpus=(2,)))
+    pool = Pool(engine("large", "large-adapter", pid=5), engine("smol"), entries=entries)
     board.update(devices=(card(0, 5), card(1)))
-    Costs(settings, pool, listener, listener, board)
+    Costs(Settings(prices=EUR), pool, listener, listener, board)
     prices = PriceList(OFFERED_EUR, {"large": OFFERED_USD, "large-adapter": OFFERED_USD})
     assert listener.took == (None, prices, False)
     gpus = frozenset({2})
@@ -78,6 +88,20 @@ def test_prices_and_devices_of_a_models_own_settings_go_before_what_is_seen(boar
         {"large": gpus, "large-adapter": gpus},
     )
     assert board.view.prices == prices
+
+
+@pytest.mark.parametrize(("kind", "own"), [("nvidia", frozenset()), ("cpu", {0}), ("apple", {0})])
+def test_an_engine_that_we_start_on_the_processor_takes_nothing_of_a_card(board, kind, own):
+    listener = Listener()
+    views = engine("light"), engine("heavy"), engine("elsewhere")
+    entries = (
+        entry("light", engine="llamacpp", kind=Kind(0)),
+        entry("heavy"),
+        entry("elsewhere", engine="http://127.0.0.1:8000", kind=Kind(0)),
+    )
+    board.update(devices=(DeviceReading(0, kind, "device"),))
+    Costs(Settings(), Pool(*views, entries=entries), listener, listener, board)
+    assert listener.known == (("light", "heavy", "elsewhere"), {"light": own})
 
 
 def test_changed_settings_and_engines_are_told_at_once(board):
