@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from byoi_agent.config.tables import ModelSetting, Prices, Tariff, is_named_code
 from byoi_agent.config.toml_file import UnfitFile, table_of, text_of
@@ -291,7 +290,7 @@ def shown(name: str, value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     if name in TABLES:
-        return to_jsonable_python(value, exclude_none=True)
+        return TypeAdapter(object).dump_python(value, mode="json", exclude_none=True)
     return HIDDEN if name in SECRETS else _PASSWORD.sub(rf"\g<1>{HIDDEN}@", str(value))
 
 

@@ -65,7 +65,7 @@ def test_models_and_a_tariff_are_read_from_the_file(file):
 def test_a_wrong_table_is_told_with_its_place(file, text, told):
     file.write_text(text)
     assert told in problems_of(file)[0].text
-    with pytest.raises(ConfigError, match="config.toml"):
+    with pytest.raises(ConfigError, match=r"config\.toml"):
         load({}, {}, file)
 
 

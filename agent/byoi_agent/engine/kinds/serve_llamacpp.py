@@ -39,7 +39,9 @@ def parameters(options: dict[str, Any]) -> xllamacpp.CommonParams:
     for name, value in options.get("sampling", {}).items():
         setattr(params.sampling, name, value)
     # An embedding's input must fit into one batch, and each of its tokens costs 200 kB once used.
-    params.n_batch = params.n_ubatch = min(options["context_tokens"], _BATCH_TOKENS)
+    batch = min(options["context_tokens"], _BATCH_TOKENS)
+    # What is pooled is dealt out to the slots evenly: llama.cpp aborts on a batch with a remainder.
+    params.n_batch = params.n_ubatch = max(1, batch // options["slots"]) * options["slots"]
     params.embedding = True
     params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.endpoint_metrics = params.endpoint_slots = True

@@ -43,6 +43,7 @@ class Running:
             runtimes=Runtimes(cache / "engines"),
             store=ModelStore(cache / "models"),
             socket_path=self.socket,
+            slots=3,  # among which no power of two is divided evenly
         )
         self.supervisor = EngineSupervisor(
             self.kind, publish=self._publish, clock=SystemClock(), records=folder / "records"
