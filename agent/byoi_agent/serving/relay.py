@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         Surroundings,
     )
     from byoi_agent.serving.request import PreparedRequest
-    from byoi_wire.ids import StreamId
+    from byoi_wire.ids import ModelId, StreamId
     from byoi_wire.messages import OpenHead
 
 logger = logging.getLogger(__name__)
@@ -110,6 +110,16 @@ class Relay:
         """Whose request it is."""
         return self._engine.key
 
+    @property
+    def model(self) -> ModelId:
+        """What its client asked for."""
+        return self._head.model
+
+    @property
+    def can_begin(self) -> bool:
+        """Whether its engine would still take it."""
+        return self._engine.view.state == "ready"
+
     async def run(self) -> None:
         """Until the record is durable and the stream has ended; cancelled, it does so at once."""
         try:
@@ -130,6 +140,10 @@ class Relay:
         self._slot_at = self._around.clock.monotonic()
         if self._has_body:
             self._ready.set()
+
+    def move_to(self, engine: Engine) -> None:
+        """Another engine has its model now; it waits there."""
+        self._engine = engine
 
     def check(self, now: float) -> None:
         """Called about once a second: end what takes too long."""
@@ -293,7 +307,8 @@ class Relay:
         self._free_slot(self.record_id)
         try:
             measured = await self._measured()
-            self._joules = await self._around.energy.end(self.record_id)
+            if not self._how.is_rejection:  # a fast no lets the console try elsewhere sooner
+                self._joules = await self._around.energy.end(self.record_id)
         except asyncio.CancelledError:
             await self._conclude(self._measured_at_once())
             raise
@@ -310,7 +325,7 @@ class Relay:
         return NOTHING if self._answer is None else without_tokenizer(self._answer)
 
     def _is_unused(self, answer: EngineAnswer) -> bool:
-        """Whether no token was used: a fast no also lets the console try elsewhere sooner."""
+        """Whether no token was used, so that there is nothing to count."""
         how, is_empty = self._how, not answer.content_events and answer.usage is None
         return how.is_rejection or (how.is_engines_fault and is_empty)
 

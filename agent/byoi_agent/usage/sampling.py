@@ -80,6 +80,7 @@ class EnergySampler:
         self._busy = asyncio.Event()
         self._looked = asyncio.Event()
         self._looked_at: float | None = None
+        self._looks_since: float | None = None
         self._ended_at = 0.0
         self._is_measurable = False
         self._methods: dict[int, Method | None] = {}
@@ -112,8 +113,11 @@ class EnergySampler:
     async def read(self) -> ProbeReading:
         """One look, as the probe gives it."""
         async with self._turn:
-            began = self._clock.monotonic()
-            reading = await self._probe.read()
+            self._looks_since = began = self._clock.monotonic()
+            try:
+                reading = await self._probe.read()
+            finally:
+                self._looks_since = None
             self._note(reading, (began + self._clock.monotonic()) / 2)
         return reading
 
@@ -138,12 +142,13 @@ class EnergySampler:
     async def end(self, record_id: RecordId) -> float | None:
         """What the request took, in joules; None where it was not measured.
 
-        Waits for a look where the last one is old, for a fifth of a second at most.
+        Waits for a look where the last one is old, for a fifth of a second at most; not for one
+        that has already taken longer, since its driver may hang.
         """
         if not self._shares.knows(record_id):
             return None
         self._shares.stop(record_id, self._clock.monotonic())
-        if self._is_stale(self._clock.monotonic()):
+        if self._is_stale(now := self._clock.monotonic()) and not self._is_slow(now):
             self._wanted.set()
             with suppress(TimeoutError):
                 async with asyncio.timeout(WAIT_SECONDS):
@@ -162,6 +167,10 @@ class EnergySampler:
         if not self._is_measurable:
             return False
         return self._looked_at is None or now - self._looked_at >= FRESH_SECONDS
+
+    def _is_slow(self, now: float) -> bool:
+        """Whether a look is under way that no request's end waits for any more."""
+        return self._looks_since is not None and now - self._looks_since > WAIT_SECONDS
 
     def _note(self, reading: ProbeReading, at: float) -> None:
         for spent in self._meter.read(reading.devices, at):

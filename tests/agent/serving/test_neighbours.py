@@ -92,6 +92,15 @@ async def test_a_record_is_kept_also_when_its_energy_is_still_being_looked_at(no
     assert energy.open == set()
 
 
+async def test_what_the_engine_refuses_is_told_without_a_look(node, say, energy):
+    _, request = await node.ask()
+    energy.gate.clear()
+    request.answer({"error": "busy"}, 503)
+    await say.turns()
+    assert node.names()[-1] == "reset"
+    assert energy.open == set()
+
+
 async def test_a_request_that_never_reached_the_engine_took_nothing(node, say, energy):
     handler = node.open({"model": "small"}, send=False, body_bytes=99)
     handler.reset_received(ResetCode.CANCELLED, "")

@@ -13,6 +13,7 @@ from byoi_agent.usage.sampling import (
     BUSY_SECONDS,
     FRESH_SECONDS,
     SETTLE_SECONDS,
+    WAIT_SECONDS,
     WRITE_SECONDS,
     EnergySampler,
 )
@@ -207,6 +208,25 @@ async def test_a_look_that_takes_too_long_is_not_waited_for(start):
     bench.card.read = slow
     bench.clock.advance(FRESH_SECONDS)
     assert await bench.sampler.end(A) == pytest.approx(30.0, rel=0.5)
+    gate.set()
+    await turns()
+
+
+async def test_no_request_waits_at_its_end_for_a_look_that_hangs(start):
+    bench = await start()
+    await bench.pass_time(5.5)
+    gate = asyncio.Event()
+
+    async def hung():
+        await gate.wait()
+        return ProbeReading()
+
+    bench.card.read = hung
+    bench.sampler.begin(A, SMOL)
+    await bench.pass_time(WAIT_SECONDS + 0.2)
+    end = asyncio.create_task(bench.sampler.end(A))
+    await turns()
+    assert end.done()
     gate.set()
     await turns()
 
