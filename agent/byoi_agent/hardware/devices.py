@@ -135,6 +135,17 @@ class DeviceReading:
             power_limit_watts=self.power_limit_watts,
         )
 
+    def silent(self, problem: str) -> DeviceReading:
+        """What is still known of it while it does not answer: who it is, not how it is."""
+        return DeviceReading(
+            index=self.index,
+            kind=self.kind,
+            name=self.name,
+            uuid=self.uuid,
+            pci_bus=self.pci_bus,
+            problem=problem,
+        )
+
     def usable(self) -> tuple[DeviceReading, ...]:
         """What a program can be given: the card, or each of its parts where MIG splits it.
 

@@ -13,6 +13,8 @@ from byoi_agent.hardware.devices import ProbeReading
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from byoi_agent.hardware.devices import DeviceReading
+
 LOOK_SECONDS: Final = 10.0
 """How long a look at all devices of a kind may take before their driver counts as hung."""
 
@@ -32,7 +34,8 @@ class Prober(Protocol):
 class Looking:
     """Sole owner of one thread in which `look` is called, and of the look that is under way.
 
-    Who asks during a look waits for that one; while it hangs no other is begun.
+    Who asks during a look waits for that one; while it hangs no other is begun, and the devices
+    that were seen before are told as lost.
     """
 
     def __init__(self, name: str, look: Callable[[], ProbeReading], *, mend: str) -> None:
@@ -43,6 +46,7 @@ class Looking:
         self._thread: threading.Thread | None = None
         self._pending: Future[ProbeReading] | None = None
         self._is_late = False
+        self._seen: tuple[DeviceReading, ...] = ()
 
     async def read(self) -> ProbeReading:
         """One look; a fault of the driver is in the reading."""
@@ -89,11 +93,16 @@ class Looking:
 
     def _looked(self) -> ProbeReading:
         try:
-            return self._look()
+            reading = self._look()
         except Exception as error:  # noqa: BLE001 whatever a driver's files hold is its state
-            return ProbeReading(problem=f"{self._name} cannot be read: {error}", mend=self._mend)
+            return self._silence(f"cannot be read: {error}")
+        self._seen = (*reading.devices, *reading.lost)
+        return reading
 
     def _hung(self) -> ProbeReading:
-        return ProbeReading(
-            problem=f"{self._name} has not answered for {LOOK_SECONDS:.0f} s", mend=self._mend
-        )
+        return self._silence(f"has not answered for {LOOK_SECONDS:.0f} s")
+
+    def _silence(self, what: str) -> ProbeReading:
+        problem = f"{self._name} {what}"
+        lost = tuple(one.silent(one.problem or problem) for one in self._seen)
+        return ProbeReading(problem=problem, mend=self._mend, lost=lost)

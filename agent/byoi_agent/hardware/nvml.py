@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from byoi_agent.hardware.devices import DeviceReading, ProbeReading
 from byoi_agent.hardware.host import process_name
 from byoi_agent.hardware.looking import Looking
-from byoi_agent.hardware.nvml_reading import identity_of, problem_of, read_cards
+from byoi_agent.hardware.nvml_reading import problem_of, read_cards
 from byoi_agent.hardware.nvml_words import RELOAD, is_absence, is_mismatch, mend_of, words_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class NvmlProbe:
         return ProbeReading(
             problem=f"the NVIDIA driver cannot be read: {words}",
             mend=mend_of(error),
-            lost=tuple(identity_of(one, words) for one in self._known.values()),
+            lost=tuple(one.silent(words) for one in self._known.values()),
         )
 
     def _close(self) -> None:
@@ -111,7 +111,7 @@ def with_missing(reading: ProbeReading, seen: Mapping[str, DeviceReading]) -> Pr
     The cards behind such a one may have moved up to its number; its `uuid` tells them apart.
     """
     listed = {one.uuid for one in (*reading.devices, *reading.lost)}
-    missing = [identity_of(one, _UNLISTED) for uuid, one in seen.items() if uuid not in listed]
+    missing = [one.silent(_UNLISTED) for uuid, one in seen.items() if uuid not in listed]
     if not missing:
         return reading
     told = [problem_of(one) for one in missing]

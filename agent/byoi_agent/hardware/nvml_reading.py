@@ -84,21 +84,9 @@ def _read(
     )
 
 
-def identity_of(known: DeviceReading, problem: str) -> DeviceReading:
-    """What is still known of a card that does not answer: who it is, not how it is."""
-    return DeviceReading(
-        index=known.index,
-        kind=known.kind,
-        name=known.name,
-        uuid=known.uuid,
-        pci_bus=known.pci_bus,
-        problem=problem,
-    )
-
-
 def _lost(nvml: Foreign, index: int, known: DeviceReading | None, problem: str) -> DeviceReading:
     if known is not None:
-        return identity_of(known, problem)
+        return known.silent(problem)
     identity: dict[str, Any] = {"name": "NVIDIA GPU"}
     with suppress(CardLost):
         identity = _identity(NvmlCard.at(nvml, index))

@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 from byoi_agent.hardware import looking
-from byoi_agent.hardware.devices import ProbeReading
+from byoi_agent.hardware.devices import DeviceReading, ProbeReading
 from byoi_agent.hardware.looking import Looking
 
 
@@ -42,6 +42,32 @@ def test_a_hung_look_is_told_at_once_to_the_next_who_asks(monkeypatch):
     release.set()
     thread._pending.result(10)
     assert thread.now().problem is None
+
+
+def test_devices_of_a_driver_that_hangs_or_fails_are_lost_until_it_answers(monkeypatch):
+    card = DeviceReading(3, "amd", "MI300X", uuid="u", memory_total_bytes=1, power_watts=9.0)
+    release, faults = threading.Event(), []
+
+    def look():
+        release.wait(10)
+        if faults:
+            raise faults.pop()
+        return ProbeReading((card,))
+
+    release.set()
+    thread = Looking("the driver", look, mend="restart")
+    assert thread.now().devices == (card,)
+    faults.append(OSError("gone"))
+    (lost,) = thread.now().lost
+    assert (lost.index, lost.name, lost.uuid, lost.memory_total_bytes) == (3, "MI300X", "u", None)
+    assert lost.problem == "the driver cannot be read: gone"
+    release.clear()
+    monkeypatch.setattr(looking, "LOOK_SECONDS", 0.01)
+    assert [one.index for one in thread.now().lost] == [3]
+    monkeypatch.setattr(looking, "LOOK_SECONDS", 10.0)
+    release.set()
+    thread._pending.result(10)
+    assert (thread.now().devices, thread.now().lost) == ((card,), ())
 
 
 async def test_a_fault_of_a_driver_is_in_the_reading():
