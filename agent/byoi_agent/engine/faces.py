@@ -69,6 +69,24 @@ def face_of(
     )
 
 
+def face_of_standing(
+    entry: Entry, view: EngineView, *, is_wanted: bool, follows: bool
+) -> EngineView:
+    """An engine that nobody loads or unloads.
+
+    One that the settings have no more takes nothing new, or it would never come to its end. One
+    that `follows` another can be asked while that one ends and it starts itself.
+    """
+    if not is_wanted:
+        return replace(view, state="draining", reason=_GIVES_WAY_FOR_GOOD, models=(), slots=0)
+    if not follows or not entry.kind.offers:
+        return view
+    coming = (
+        replace(model, is_loaded=False, slots=entry.kind.slots) for model in entry.kind.offers
+    )
+    return replace(view, models=tuple(coming), slots=0)
+
+
 def as_one(views: Sequence[EngineView]) -> EngineView:
     """All of them: ready as soon as anything can be asked, with each model once."""
     if len(views) == 1 and not any(not model.is_loaded for model in views[0].models):
@@ -91,6 +109,7 @@ def as_one(views: Sequence[EngineView]) -> EngineView:
     )
 
 
+_GIVES_WAY_FOR_GOOD: Final = "it goes once its requests have ended"
 _GIVES_WAY: Final = "it gives way to another model once its requests have ended"
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.engine.budget import budget_of, gpu_bytes, model_of
-from byoi_agent.engine.faces import as_one, face_of
+from byoi_agent.engine.faces import as_one, face_of, face_of_standing
 from byoi_agent.engine.pooled import PooledEngine
 from byoi_agent.engine.residency import machine
 from byoi_agent.engine.residency.supervisor import Residency
@@ -63,6 +63,7 @@ class EnginePool:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._demands: dict[str, tuple[int, int]] = {}
         self._used_at: dict[str, float] = {}
+        self._following: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._views = tuple(self._face(key) for key in self._seats)
 
@@ -187,6 +188,7 @@ class EnginePool:
         """The entry as it holds; an engine that only has other adapters stays."""
         seat = self._seats.get(entry.key)
         if seat is None:
+            self._following.add(entry.key)
             self._seats[entry.key] = self._seat(entry)
             self._begin_all()
             return entry
@@ -195,6 +197,7 @@ class EnginePool:
         if entry.edition == seat.entry.edition:
             seat.keep(entry)
         elif entry.is_standing or seat.entry.is_standing:
+            self._following.add(entry.key)
             seat.change_to(entry)
         return entry  # the residency has the others changed, once they are out
 
@@ -257,6 +260,8 @@ class EnginePool:
             self._residency.hear(key, seat.view)  # there is nothing to be ended
 
     def _heard(self, key: str, view: EngineView) -> None:
+        if view.state in {"ready", "backing_off", "failed"}:
+            self._following.discard(key)
         if key in self._seats and not self._stands(key):
             self._residency.hear(key, view)
         self._show()
@@ -271,7 +276,8 @@ class EnginePool:
         entry = self._wanted.get(key, seat.entry)
         view = replace(seat.view, used_at=self._used_at.get(key))
         if entry.is_standing:
-            return view
+            follows = key in self._following
+            return face_of_standing(entry, view, is_wanted=key in self._wanted, follows=follows)
         return face_of(
             entry,
             view,

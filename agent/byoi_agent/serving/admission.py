@@ -95,6 +95,19 @@ class Admission(Generic[Key]):
             self._unqueue(key)
         return self._fill(now)
 
+    def move(self, key: Key, engine: str, now: float) -> list[Key]:
+        """Let it wait at another engine, as one who has come as early; returns who runs.
+
+        Raises:
+            RequestRefused: no place in that queue; it keeps the one that it has.
+        """
+        before, deadline = self._waiting[key]
+        if self._in_queue[engine] >= self._rooms.get(engine, _NONE).queue:
+            raise RequestRefused("over_capacity")
+        self._waiting[key] = (engine, deadline)
+        self._in_queue.update({before: -1, engine: 1})
+        return self._fill(now)
+
     def resize(self, rooms: Mapping[str, Room], limit: int | None, now: float) -> list[Key]:
         """Each engine has so much room now; nobody who has a slot or a place loses it."""
         self._rooms, self._limit = rooms, limit

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from byoi_agent.node.board import Board
     from byoi_agent.node.view import NodeView
     from byoi_agent.serving.admission import Room
-    from byoi_agent.serving.neighbours import StreamSession, Surroundings
+    from byoi_agent.serving.neighbours import Engine, StreamSession, Surroundings
     from byoi_wire.aio.session import StreamHandler
     from byoi_wire.ids import StreamId
     from byoi_wire.messages import AnswerHead, OpenHead
@@ -180,11 +180,35 @@ class Dispatcher:
         self._start(self._admission.resize(rooms, view.slots, now))
         here = {each.key for each in engines if each.state == "ready" or askable(each)}
         for relay in tuple(self._relays.values()):
-            # It is gone, or will not be loaded: those who wait for it may be served elsewhere.
             if relay.engine_key not in here:
-                relay.give_back("engine_not_ready")
+                self._send_on(relay)
         # Not now: the board is telling of another change, and each has to hear of them in order.
         asyncio.get_running_loop().call_soon(self._publish)
+
+    def _send_on(self, relay: Relay) -> None:
+        """Its engine goes, or will not be loaded: another here may have its model, or a node."""
+        record_id = relay.record_id
+        if not self._admission.is_waiting(record_id):
+            if not relay.can_begin:  # else that engine waits for its end
+                relay.give_back("engine_not_ready")
+            return
+        try:
+            other = self._other_engine(relay)
+            started = self._admission.move(record_id, other.key, self._around.clock.monotonic())
+        except RequestRefused as refusal:
+            relay.give_back(refusal.reason)
+            return
+        relay.move_to(other)
+        self._start(started)
+
+    def _other_engine(self, relay: Relay) -> Engine:
+        """Raises RequestRefused where nobody else has its model."""
+        other = self._around.engine.engine_for(relay.model)
+        if other is None or other.key == relay.engine_key:
+            raise RequestRefused("engine_not_ready")
+        if (view := self._view_of(other.key)) is None or not askable(view):
+            raise RequestRefused("engine_not_ready")
+        return other
 
     def _look_at_engines(self, _view: NodeView) -> None:
         """Whoever waits for an engine that sleeps or is gone must not wait until another ends."""

@@ -6,7 +6,7 @@ import pytest
 
 from byoi_agent.engine.budget import ALL
 from byoi_agent.engine.entries import Entry
-from byoi_agent.engine.faces import as_one, face_of
+from byoi_agent.engine.faces import as_one, face_of, face_of_standing
 from byoi_agent.engine.residency import resident as r
 from byoi_agent.engine.view import EngineView, ServedModel
 from byoi_wire.ids import ModelId
@@ -51,6 +51,17 @@ def test_what_is_loaded_serves():
     seen = face(r.Loaded(0.0), READY)
     assert (seen.state, seen.slots, seen.models[0].is_loaded) == ("ready", 4, True)
     assert (seen.key, seen.priority, seen.memory_bytes) == ("a", 70, 5)
+
+
+def test_one_that_nobody_loads_says_of_itself_what_it_is():
+    shown = face_of_standing(ENTRY, READY, is_wanted=True, follows=False)
+    assert shown is READY
+    going = face_of_standing(ENTRY, READY, is_wanted=False, follows=False)
+    assert (going.state, going.models, going.slots) == ("draining", (), 0)
+    assert going.reason == "it goes once its requests have ended"
+    coming = face_of_standing(ENTRY, STOPPED, is_wanted=True, follows=True)
+    assert (coming.state, coming.slots, coming.models[0].is_loaded) == ("stopped", 0, False)
+    assert coming.models[0].slots == 4
 
 
 @pytest.mark.parametrize(

@@ -291,11 +291,42 @@ async def test_from_one_engine_to_several_and_back_never_two_at_once(run):
     assert node.states() == {ONLY: "ready"}
 
 
+async def test_one_that_stood_and_goes_takes_nothing_new_while_its_requests_end(run):
+    node = await run(only("a"))
+    node.is_idle.clear()
+    node.pool.change_to([entry("a", loads_at_start=True)])
+    await turns()
+    face = node.pool.views[-1]
+    assert (face.key, face.state, face.models) == (ONLY, "draining", ())
+    assert node.pool.engine_for(ModelId("a")).key == "a"
+    assert [model.is_loaded for model in node.pool.view.models] == [False]
+    node.is_idle.set()
+    await turns()
+    assert node.states() == {"a": "ready"}
+
+
+async def test_one_that_follows_others_can_be_asked_before_it_serves(run):
+    node = await run(entry("b", loads_at_start=True))
+    node.pool.demand("b", 1, 0)
+    node.pool.change_to([only("a")])
+    await turns()
+    assert node.states() == {ONLY: "stopped", "b": "draining"}
+    (coming,) = node.pool.view.models
+    assert (coming.id, coming.is_loaded, coming.slots) == ("a", False, 4)
+    node.pool.demand("b", 0, 0)
+    await turns()
+    assert node.states() == {ONLY: "ready"}
+    assert node.pool.view.models[0].is_loaded
+    node.engine(ONLY).show("backing_off")
+    assert node.pool.view.models == ()
+
+
 async def test_the_one_engine_gives_way_to_another_as_before(run):
     node = await run(only("a"))
     node.is_idle.clear()
     node.pool.change_to([only("b", edition=1)])
     assert node.states() == {ONLY: "draining"}
+    assert [(model.id, model.is_loaded) for model in node.pool.view.models] == [("b", False)]
     node.is_idle.set()
     await turns()
     assert [each.is_running for each in node.made[ONLY]] == [False, True]

@@ -203,14 +203,16 @@ class FakePool:
     def __init__(self, log, **slots) -> None:
         self.engines = {key: FakeEngine(log, key) for key in slots}
         self.faces = {}
+        self.homes = {}
         self.demands = []
         for key, count in slots.items():
             self.show(key, "ready", count)
 
-    def show(self, key, state, slots=2, *, is_offered=True):
+    def show(self, key, state, slots=2, *, is_offered=True, model=None):
         """`ready`, or on its way there, or not to be had at all."""
         is_ready = state == "ready"
-        model = ServedModel(ModelId(key), key, tuple(ROUTES), is_loaded=is_ready, slots=slots)
+        name = ModelId(model or key)
+        model = ServedModel(name, key, tuple(ROUTES), is_loaded=is_ready, slots=slots)
         self.faces[key] = EngineView(
             state=state,
             kind="fake",
@@ -233,7 +235,7 @@ class FakePool:
         return EngineView("ready" if models else "stopped", "fake", models, slots)
 
     def engine_for(self, model):
-        return self.engines.get(model)
+        return self.engines.get(self.homes.get(model, model))
 
     def demand(self, key, running, waiting):
         self.demands.append((key, running, waiting))

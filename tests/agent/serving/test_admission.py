@@ -221,3 +221,18 @@ def test_never_more_than_the_slots_in_order_and_everyone_finishes(steps, slots, 
         assert watched.running, "somebody waits and nobody runs"
         watched.leave(end, next(iter(watched.running)))
     assert (watched.admission.running, watched.admission.waiting) == (0, 0)
+
+
+def test_who_waits_may_wait_at_another_engine_in_his_old_order():
+    admission = Admission()
+    admission.resize({"one": Room(0, 4), "two": Room(1, 2)}, None, 0.0)
+    arrive(admission, "a", "b", "c")
+    arrive(admission, "x", "y", engine="two")
+    assert admission.move("a", "two", 0.0) == []
+    with pytest.raises(RequestRefused, match="over_capacity"):
+        admission.move("b", "two", 0.0)
+    assert (admission.waiting_for("one"), admission.waiting_for("two")) == (2, 2)
+    assert admission.leave("x", 0.0) == ["a"], "it came before y"
+    admission.resize({"one": Room(0, 4), "two": Room(2, 2)}, None, 0.0)
+    admission.leave("y", 0.0)
+    assert admission.move("b", "two", 0.0) == ["b"]

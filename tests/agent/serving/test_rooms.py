@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 
 import pytest
 
@@ -94,6 +96,53 @@ async def test_an_engine_that_is_taken_from_the_settings_gives_back_who_waited(s
     assert node.resets == [("REFUSED", "engine_not_ready")]
     ask(node, say, "big")
     assert node.resets[1:] == [("REFUSED", "no_such_model")]
+
+
+async def test_who_waits_goes_on_waiting_where_another_engine_has_the_model_now(several, say):
+    node = several
+    for _ in range(3):
+        ask(node, say, "big")  # two run
+    await say.turns()
+    node.engine.homes["big"] = "other"
+    node.engine.show("other", "starting", model="big")
+    node.show("big", "draining", is_offered=False)
+    await say.turns()
+    assert node.resets == []
+    assert sorted(node.engine.demands[-2:]) == [("big", 2, 0), ("other", 0, 1)]
+    for request in asked(node, "big"):
+        await answer(request, say)
+    node.show("other", "ready", model="big")
+    await say.turns()
+    assert [len(asked(node, key)) for key in ("big", "other")] == [2, 1]
+    await answer(asked(node, "other")[0], say)
+    assert [record.outcome for record in node.records] == ["complete"] * 3
+
+
+async def test_who_finds_the_other_engine_full_too_goes_back(several, say):
+    node = several
+    node.show("big", "starting")
+    node.show("other", "starting", slots=0)
+    for model in ("big", "other"):
+        ask(node, say, model)
+    node.engine.homes["big"] = "other"
+    node.show("big", "draining", is_offered=False)
+    await say.turns()
+    assert node.resets == [("REFUSED", "over_capacity")]
+
+
+async def test_who_has_a_slot_of_an_engine_that_goes_may_still_send_his_body(several, say):
+    node = several
+    body = json.dumps(say.chat(model="big")).encode()
+    slow = node.open(body, model="big", send=False)
+    face = node.engine.faces["big"]
+    node.engine.faces["big"] = dataclasses.replace(face, state="draining", models=())
+    node.board.update(engine=node.engine.view)
+    await say.turns()
+    assert node.resets == []
+    slow.data_received(body)
+    slow.end_received(b"")
+    await say.turns()
+    assert len(asked(node, "big")) == 1
 
 
 async def test_a_full_queue_at_one_model_keeps_nobody_from_another(several, say):
