@@ -51,7 +51,7 @@ def test_models_and_a_tariff_are_read_from_the_file(file):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('[[models]]\nmodel = "a"\npriorty = 3', "models: [1].priorty: unknown key"),
+        ('[[models]]\nmodel = "a"\nprio = 3', "models: [1].prio: unknown key"),
         ('[[models]]\nmodel = "a"\npriority = 101', "models: [1].priority: "),
         ('[tariff]\ncurrency = "euro"\nprice_per_kwh = 1', "tariff: currency: "),
         ('remote_code = ["owner/name@main"]', "remote_code: 'owner/name@main' is not"),

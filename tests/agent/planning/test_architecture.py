@@ -96,8 +96,8 @@ def test_weights_of_four_bytes_are_told_by_the_config():
 
 
 def test_an_unknown_family_is_named_with_the_nearest_that_is_known():
-    with pytest.raises(UnfitModel, match=r"'lama'.*it does know 'llama'.*safetensors"):
-        read({**TINY, "model_type": "lama"})
+    with pytest.raises(UnfitModel, match=r"'llamas'.*it does know 'llama'.*safetensors"):
+        read({**TINY, "model_type": "llamas"})
     with pytest.raises(UnfitModel, match=r"'zebra9'; with"):
         read({**TINY, "model_type": "zebra9"})
     with pytest.raises(UnfitModel, match="names no model_type"):
