@@ -14,7 +14,7 @@ from byoi_agent.control.client import ControlClient
 from byoi_agent.models.catalogue import CATALOGUE
 from byoi_agent.models.hub import ModelStore
 
-CLIENTS, ASKS = 3, 3
+CLIENTS, ASKS = 3, 2
 
 
 @pytest.fixture
@@ -64,6 +64,74 @@ async def until_state(deployment, client, **wanted):
 
 async def ask(deployment, model, count=1):
     return [await deployment.chat("Say hello.", model=model, max_tokens=8) for _ in range(count)]
+
+
+def load_of(deployment, model, clients, is_over):
+    """So many clients that ask again and again until `is_over`; each returns its answers."""
+
+    async def one():
+        answers = []
+        while not is_over.is_set():
+            answers.append(await deployment.chat("Tell a story.", model=model, max_tokens=30))
+        return answers
+
+    return [asyncio.create_task(one()) for _ in range(clients)]
+
+
+@pytest.mark.slow
+async def test_swapping_and_reloading_under_load_loses_no_request(deployment, models):
+    await deployment.start_console()
+    folder = await deployment.enrol("node")
+    one, two, three = models("one", "two", "three")
+    (folder / "config.toml").write_text(f'model = "{one}"\nslots = 2\ncontext_tokens = 512\n')
+    node = await deployment.run_node("node")
+    client = ControlClient(socket_path=node.ready["control_socket"])
+
+    async def busy():
+        report = await asyncio.to_thread(client.status)
+        return report.running >= 2 and report.waiting >= 2
+
+    async def reload_while_busy(models, **settings):
+        await deployment.until(busy)
+        configuration(folder, models, **settings)
+        await asyncio.to_thread(client.reload)
+
+    is_over = asyncio.Event()
+    clients = load_of(deployment, "one", 5, is_over)
+    # From the one engine to several, of which the memory holds one.
+    await reload_while_busy([(one, {}), (two, {"priority": 90})])
+    await until_state(deployment, client, one="ready", two="stopped")
+    # A more important one makes the busy one give way; meanwhile another model comes.
+    await deployment.until(busy)
+    urgent = [asyncio.create_task(deployment.chat("Hi.", model="two", max_tokens=40))]
+    urgent += load_of(deployment, "two", 4, is_over)
+    await reload_while_busy([(three, {}), (one, {}), (two, {"priority": 90})])
+    seen = await until_state(deployment, client, two="ready")
+    assert seen["one"].pid is seen["three"].pid is None, "the memory holds one"
+    # It is another engine from now on, while its requests run and those for the first one wait.
+    await reload_while_busy([(one, {}), (two, {"priority": 90, "context_tokens": 256})])
+    before = seen["two"].pid
+
+    async def followed():
+        two = (await engines(client))["two"]
+        return two.state == "ready" and two.pid != before
+
+    await deployment.until(followed, 40.0)
+    is_over.set()
+    told = await asyncio.gather(*clients, *urgent[1:])
+    answers = [await urgent[0], *(answer for each in told for answer in each)]
+    assert len(answers) > 12
+    lost = [answer for answer in answers if not answer.is_complete]
+    assert not lost, lost
+
+    async def booked():
+        return len(await deployment.rows()) >= len(answers)
+
+    await deployment.until(booked)
+    rows = await deployment.rows()
+    assert len(rows) == len(answers)
+    assert {(row["outcome"], row["attempt"]) for row in rows} == {("complete", 1)}
+    assert "Traceback" not in node.log.read_text()
 
 
 @pytest.mark.slow

@@ -27,6 +27,10 @@ _WEIGHTS_FACTOR: Final = 1.2
 _LEAST_BYTES: Final = 256 * 1024**2
 """What an engine takes beside the weights, where nobody has reckoned it: context and buffers."""
 
+_ASLEEP_GPU_BYTES: Final = 2 * 1024**3
+"""What a sleeping vLLM keeps of each GPU: CUDA's context and the captured graphs. Its own tests
+allow for up to 3 GiB, its issue 47654 tells of 7 GiB for a model over eight GPUs."""
+
 _VLLM_SHARE: Final = 0.9  # --gpu-memory-utilization's default
 
 
@@ -67,12 +71,21 @@ def model_of(
     return Model(
         key=entry.key,
         loaded={ALL: need, **parts},
-        asleep={HOST: entry.kind.weight_bytes} if entry.kind.can_sleep else None,
+        asleep=_asleep(entry, its, need) if entry.kind.can_sleep else None,
         priority=entry.priority,
         loads_at_start=entry.loads_at_start,
         idle_unload_seconds=entry.idle_unload_seconds,
         edition=entry.edition,
     )
+
+
+def _asleep(entry: Entry, its: Sequence[int], need: int) -> Amounts:
+    """The weights lie in the machine's memory then."""
+    if not entry.kind.uses_gpus:
+        return {HOST: entry.kind.weight_bytes}
+    each = min(_ASLEEP_GPU_BYTES, need // len(its))
+    parts = {gpu(index): each for index in its}
+    return {ALL: each * len(its), **parts, HOST: entry.kind.weight_bytes}
 
 
 def _fixed_share(entry: Entry, its: Sequence[int], gpus: Mapping[int, int]) -> int | None:

@@ -63,3 +63,11 @@ def test_a_vllm_that_was_told_no_context_takes_its_share():
 def test_asleep_its_weights_lie_in_the_machines_memory():
     assert model_of(entry(sleeps=True), {}, **NOTHING_KNOWN).asleep == {HOST: 10 * GIB}
     assert model_of(entry(), {}, **NOTHING_KNOWN).asleep is None
+
+
+def test_asleep_it_keeps_some_of_each_gpu():
+    large = model_of(entry(gpus=2, sleeps=True), {}, **NOTHING_KNOWN)
+    two = 2 * GIB
+    assert large.asleep == {ALL: 2 * two, "GPU 0": two, "GPU 1": two, HOST: 10 * GIB}
+    small = model_of(entry(gpus=1, sleeps=True, memory_bytes=GIB), {}, **NOTHING_KNOWN)
+    assert small.asleep == {ALL: GIB, "GPU 0": GIB, HOST: 10 * GIB}

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
-from byoi_agent.engine.residency.memory import excess, fits, minus, plus
+from byoi_agent.engine.residency.memory import excess, fits, minus, most, plus
 from byoi_agent.engine.residency.resident import (
     Asleep,
     Failed,
@@ -347,10 +347,11 @@ class _Desk:
 
     def _how(self, one: Resident) -> How:
         """Asleep, where it can and there is room for what that takes."""
-        asleep = one.model.asleep
+        asleep, loaded = one.model.asleep, one.model.loaded
         if asleep is None or not isinstance(one.place, Loaded):
             return "stop"
-        return "sleep" if fits(plus(self._taken(), asleep), self.budget) else "stop"
+        more = minus(most(loaded, asleep), loaded)
+        return "sleep" if fits(plus(self._taken(), more), self.budget) else "stop"
 
     def _taken(self) -> Amounts:
         return plus(*(one.takes for one in self.residents.values()))

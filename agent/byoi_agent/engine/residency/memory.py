@@ -22,6 +22,11 @@ def minus(whole: Amounts, part: Amounts) -> dict[str, int]:
     return plus(whole, {name: -count for name, count in part.items()})
 
 
+def most(one: Amounts, other: Amounts) -> dict[str, int]:
+    """Of each memory the larger of the two."""
+    return {name: max(one.get(name, 0), other.get(name, 0)) for name in (*one, *other)}
+
+
 def fits(taken: Amounts, budget: Amounts) -> bool:
     """Whether there is enough of each."""
     return all(count <= budget.get(name, 0) for name, count in taken.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from byoi_agent.engine.residency.memory import plus
+from byoi_agent.engine.residency.memory import most
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,7 +134,7 @@ class Resident:
             case Loading() | Loaded() | Leaving(how="stop"):
                 return self.model.loaded
             case Leaving():
-                return plus(self.model.loaded, asleep)
+                return most(self.model.loaded, asleep)
             case Asleep():
                 return asleep
             case _:

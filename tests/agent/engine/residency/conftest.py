@@ -16,7 +16,10 @@ KEYS = ("a", "b", "c", "d")
 
 models = st.builds(
     lambda key, size, host, **facts: Model(
-        key, {"memory": size}, asleep=None if host is None else {"host": host}, **facts
+        key,
+        {"memory": size},
+        asleep=None if host is None else {"host": host, "memory": min(size, host // 3)},
+        **facts,
     ),
     st.sampled_from(KEYS),
     st.integers(1, 14),

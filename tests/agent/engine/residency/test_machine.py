@@ -337,6 +337,16 @@ def test_what_comes_back_into_the_settings_in_time_stays(make):
 # Asleep
 
 
+def test_a_sleeper_that_keeps_what_the_other_needs_is_ended_after_all(make):
+    keeps_some = model("a", asleep={"host": 4, "memory": 2})
+    node = make(keeps_some, model("b"), memory=11, host=10)
+    node.load("a")
+    node.demand("b", waiting=1)
+    assert node.after(LIMITS.rest_seconds) == [m.Unload("a", "sleep")]
+    assert node.tell(m.Gone("a", is_asleep=True)) == [m.Unload("a")]
+    assert node.tell(m.Gone("a")) == [m.Load("b")]
+
+
 def test_what_can_sleep_sleeps_and_wakes(make):
     node = make(sleeper("a"), model("b"), host=10)
     node.load("a")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from byoi_agent.engine.residency.memory import excess, fits, minus, plus
+from byoi_agent.engine.residency.memory import excess, fits, minus, most, plus
 
 GIB = 1024**3
 
@@ -9,6 +9,14 @@ def test_amounts_are_added_name_by_name():
     assert plus({"memory": 1}, {"GPU 0": 2, "memory": 3}) == {"memory": 4, "GPU 0": 2}
     assert plus() == {}
     assert minus({"memory": 1}, {"host memory": 2}) == {"memory": 1, "host memory": -2}
+
+
+def test_of_two_amounts_the_larger_is_taken_name_by_name():
+    assert most({"GPU 0": 9, "memory": 1}, {"GPU 0": 2, "host memory": 3}) == {
+        "GPU 0": 9,
+        "memory": 1,
+        "host memory": 3,
+    }
 
 
 def test_memory_that_is_not_there_holds_nothing():

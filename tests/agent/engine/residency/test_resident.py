@@ -26,6 +26,11 @@ def test_what_it_takes_and_what_it_will_have_kept(place, takes, keeps):
     assert (one.takes, one.keeps) == (takes, keeps)
 
 
+def test_what_it_keeps_of_the_same_memory_is_not_counted_twice_while_it_falls_asleep():
+    model = r.Model("a", {"GPU 0": 9}, asleep={"GPU 0": 2, "host memory": 3})
+    assert r.Resident(model, r.Leaving("sleep")).takes == {"GPU 0": 9, "host memory": 3}
+
+
 def test_one_that_cannot_sleep_takes_nothing_then():
     model = r.Model("a", {"memory": 4})
     assert r.Resident(model, r.Asleep()).takes == {}
