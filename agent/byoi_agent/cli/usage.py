@@ -30,7 +30,17 @@ if TYPE_CHECKING:
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  byoi usage
+  byoi usage --since 2026-11-01 --until 2026-11-30
+  byoi usage --json | jq .balance.net
+
+With --json: rows, totals, energy and balance; money is an object by currency, and what was not
+measured is null.
+"""
+)
 @setting_options("data_dir")
 @click.option("--since", type=_DAY, help="First day, in UTC.")
 @click.option("--until", type=_DAY, help="Last day, in UTC.")

@@ -41,8 +41,14 @@ def usage_view(table: UsageTable) -> RenderableType:
 
 def hints(balance: Balance) -> Iterator[str]:
     """What is not known, and what to do about it."""
-    if not balance.requests:
-        return
+    if balance.requests:
+        yield from _hints_of_requests(balance)
+    has_cost = balance.energy_cost or balance.idle_cost or balance.left_cost
+    if (balance.joules is not None or balance.measured_by) and not has_cost:
+        yield f"No tariff was set: put [tariff] {_FILE}."
+
+
+def _hints_of_requests(balance: Balance) -> Iterator[str]:
     if not balance.priced_requests:
         yield f"None of these requests had a price: put [prices] {_FILE}."
     elif balance.priced_requests < balance.requests:
@@ -52,9 +58,6 @@ def hints(balance: Balance) -> Iterator[str]:
     elif balance.measured_requests < balance.requests:
         measured = f"{balance.measured_requests:,} of {balance.requests:,}"
         yield f"Energy was measured of {measured} requests; what was not measured has no cost here."
-    has_cost = balance.energy_cost or balance.idle_cost or balance.left_cost
-    if (balance.joules is not None or balance.measured_by) and not has_cost:
-        yield f"No tariff was set: put [tariff] {_FILE}."
 
 
 def _tokens(table: UsageTable) -> Table:
@@ -174,4 +177,5 @@ def _sum(balance: Balance) -> str:
         if name in {"counter", "power"}
     )
     told = ", ".join(part for part in parts if part)
-    return f"{told}. Measured by {how}." if how else f"{told}."
+    sentences = (told[:1].upper() + told[1:], f"Measured by {how}" if how else "")
+    return " ".join(f"{sentence}." for sentence in sentences if sentence)

@@ -103,8 +103,9 @@ class TariffWindow(_Table):
     @field_validator("since", "until", mode="before")
     @classmethod
     def _clock_time(cls, value: object) -> object:
-        if isinstance(value, str) and re.fullmatch(r"\d\d:\d\d", value) is None:
-            raise ValueError(f"{value!r} is no time of day; it looks like 22:00")
+        is_written = isinstance(value, str) and re.fullmatch(r"\d\d:\d\d", value)
+        if not is_written and not isinstance(value, time):
+            raise ValueError(f'{value!r} is no time of day; it looks like "22:00"')
         return value
 
 

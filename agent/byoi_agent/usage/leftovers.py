@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.usage.report import UsageUnreadable
+from byoi_agent.usage.report import reading
 from byoi_agent.usage.storage import Storage
 
 if TYPE_CHECKING:
@@ -23,15 +21,9 @@ def count_waiting(path: Path) -> int:
     """
     if not path.is_file():
         return 0
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            return int(
-                database.execute(
-                    "SELECT count(*) FROM records WHERE acknowledged_at IS NULL"
-                ).fetchone()[0]
-            )
-    except sqlite3.Error as error:
-        raise UsageUnreadable(f"{path} cannot be read: {error}") from error
+    with reading(path) as database:
+        waiting = "SELECT count(*) FROM records WHERE acknowledged_at IS NULL"
+        return int(database.execute(waiting).fetchone()[0])
 
 
 def give_up(path: Path, now: float) -> int:

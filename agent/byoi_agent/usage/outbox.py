@@ -203,10 +203,14 @@ class Outbox:
     async def add_energy(self, lines: Sequence[EnergyLine]) -> None:
         """Keep energy that is on no record; durable on return.
 
+        A caller that is cancelled while it waits takes nothing back.
+
         Raises:
             StorageUnavailable: none was kept.
         """
-        await self._in_thread(self._storage.add_energy, lines)
+        loop = asyncio.get_running_loop()
+        job = loop.run_in_executor(self._thread, self._storage.add_energy, lines)
+        await asyncio.shield(job)
 
     async def evidence(self, limit: int) -> list[Measurement]:
         """The newest requests whose energy was measured, oldest of them first.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from byoi_agent.errors import AgentError
@@ -11,10 +12,15 @@ from byoi_agent.usage import energy_lines, schema
 from byoi_agent.usage.money import Money, moneys, summed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from byoi_agent.usage.energy_lines import EnergyLine
+
+_MEND: Final = (
+    "see that this account may read it; a damaged file is set aside at the node's next start: "
+    "byoi run"
+)
 
 _QUERY: Final = """
     SELECT day, model, outcome, count(*), sum(prompt_tokens), sum(completion_tokens),
@@ -133,11 +139,27 @@ def read_report(path: Path, chosen: UsageFilter = EVERYTHING) -> UsageReport:
     """
     if not path.is_file():
         raise UsageUnreadable(f"no usage has been recorded yet: {path} does not exist")
+    with reading(path) as database:
+        return query(database, chosen)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file, changing nothing: also while a node writes it.
+
+    Raises:
+        UsageUnreadable: it cannot be read, or holds no usage records.
+    """
+    # A reader of a write-ahead log makes a file beside it. Where nothing can be made and no log is
+    # there, nobody writes either.
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    is_still = not has_log and not os.access(path.parent, os.W_OK)
+    uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_still else ''}"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            return query(database, chosen)
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            yield database
     except sqlite3.Error as error:
-        raise UsageUnreadable(f"{path} cannot be read: {error}") from error
+        raise UsageUnreadable(f"{path} cannot be read: {error}; {_MEND}") from error
 
 
 def _row(  # noqa: PLR0917 the query's columns, in its order

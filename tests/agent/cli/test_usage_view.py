@@ -80,6 +80,16 @@ def test_without_a_tariff_there_is_energy_and_no_cost():
     assert "no net: no [tariff] was set" in text
 
 
+def test_energy_alone_is_told_in_whole_sentences():
+    idle = line("idle", 5, 0)._replace(key=EnergyKey(DAY, "", "idle", "counter", ""))
+    for energy in (
+        shown(table(Worth(40, 0, 9_000_000), idle)),
+        shown(usage_table([UsageReport((), UsageTotals(), (idle,))])),
+    ):
+        assert "\nMeasured by the devices' own counters.\n" in energy
+        assert "No tariff was set: put [tariff]" in energy
+
+
 def test_two_currencies_are_shown_apart_and_never_added():
     text = " ".join(
         shown(table(Worth(40, 40, 5, (Money("USD", 2 * 10**9),), (Money("EUR", 10**9),)))).split()

@@ -60,6 +60,11 @@ def test_models_and_a_tariff_are_read_from_the_file(file):
             'windows = [{since = "25:00", until = "6", price_per_kwh = 1}]',
             "windows[1].since: ",
         ),
+        (
+            '[tariff]\ncurrency = "EUR"\nprice_per_kwh = 1\n'
+            "windows = [{since = 22, until = 06:00:00, price_per_kwh = 1}]",
+            'windows[1].since: 22 is no time of day; it looks like "22:00"',
+        ),
     ],
 )
 def test_a_wrong_table_is_told_with_its_place(file, text, told):

@@ -7,10 +7,12 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
 from byoi_agent.usage import schema
+from byoi_agent.usage.energy_lines import EnergyKey, EnergyLine
 from byoi_agent.usage.outbox import KEPT_SECONDS, OutboxFull, OutboxLimits
 from byoi_agent.usage.report import read_report
 from byoi_agent.usage.storage import StorageUnavailable
@@ -137,6 +139,20 @@ async def test_a_cancelled_waiter_takes_nothing_back(new_outbox, record):
         task.cancel()
     async with new_outbox() as outbox:
         assert len(await outbox.unacknowledged(10)) == 1
+
+
+async def test_energy_of_a_cancelled_writer_is_written_all_the_same(new_outbox):
+    line = EnergyLine(EnergyKey("2027-01-15", "", "idle", "counter", ""), 5, 0)
+    gate = threading.Event()
+    async with new_outbox() as outbox:
+        outbox._thread.submit(gate.wait)
+        task = asyncio.get_running_loop().create_task(outbox.add_energy([line]))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        gate.set()
+    async with new_outbox() as outbox:
+        assert (await outbox.report()).energy == (line,)
 
 
 async def test_full_disk_keeps_records_in_memory_until_there_is_room(outbox, record, health, clock):

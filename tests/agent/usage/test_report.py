@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from byoi_agent.usage import schema
+from byoi_agent.usage import report, schema
 from byoi_agent.usage.money import Money
 from byoi_agent.usage.report import (
     UsageFilter,
@@ -14,6 +14,7 @@ from byoi_agent.usage.report import (
     UsageUnreadable,
     Worth,
     read_report,
+    reading,
 )
 from byoi_agent.usage.value import Value
 from byoi_wire.usage import Usage
@@ -32,14 +33,14 @@ async def path(new_outbox, record, tmp_path):
 
 
 def test_rows_per_day_model_and_outcome_with_totals(path):
-    report = read_report(path)
-    assert [tuple(row[:7]) for row in report.rows] == [
+    found = read_report(path)
+    assert [tuple(row[:7]) for row in found.rows] == [
         ("2027-01-15", "small", "cancelled", 1, 7, 0, 0),
         ("2027-01-15", "small", "complete", 2, 20, 10, 8),
         ("2027-01-16", "large", "complete", 1, 10, 5, 4),
     ]
-    assert report.totals == UsageTotals(4, 37, 15, 12, 52)
-    assert report.rows[1].total_tokens == 30
+    assert found.totals == UsageTotals(4, 37, 15, 12, 52)
+    assert found.rows[1].total_tokens == 30
 
 
 @pytest.mark.parametrize(
@@ -68,8 +69,23 @@ def test_no_file_is_told_in_words(tmp_path):
 
 def test_another_file_is_told_in_words(tmp_path):
     (tmp_path / "usage.db").write_text("not a database at all, for sure" * 100)
-    with pytest.raises(UsageUnreadable, match="cannot be read"):
+    with pytest.raises(UsageUnreadable, match=r"cannot be read.*start: byoi run"):
         read_report(tmp_path / "usage.db")
+
+
+def test_on_a_disk_that_is_read_only_it_is_read_without_a_file_beside_it(path, monkeypatch):
+    monkeypatch.setattr(report.os, "access", lambda *_: False)
+    with reading(path) as database:
+        assert database.execute("SELECT count(*) FROM records").fetchone() == (4,)
+        assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_only_in_the_log_so_far_is_read_where_nothing_can_be_made(path, monkeypatch):
+    monkeypatch.setattr(report.os, "access", lambda *_: False)
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("DELETE FROM records WHERE model = 'large'")
+        writer.commit()
+        assert read_report(path).totals.requests == 3
 
 
 def test_a_file_that_no_newer_agent_has_opened_yet_is_read_all_the_same(tmp_path):
@@ -83,9 +99,9 @@ def test_a_file_that_no_newer_agent_has_opened_yet_is_read_all_the_same(tmp_path
             " '{}', 'k', 's', NULL)"
         )
         database.commit()
-    report = read_report(old)
-    assert report.rows == (UsageRow("2026-01-01", "smol", "complete", 1, 1, 2, 0),)
-    assert report.energy == ()
+    found = read_report(old)
+    assert found.rows == (UsageRow("2026-01-01", "smol", "complete", 1, 1, 2, 0),)
+    assert found.energy == ()
 
 
 async def test_rows_of_which_some_were_measured_or_priced_say_how_many(new_outbox, record):
