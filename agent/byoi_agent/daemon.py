@@ -131,6 +131,7 @@ class Daemon:
             clock=self._clock,
             budget_gib=settings.memory_budget_gib,
             reckoned=self._learning.expected_bytes,
+            places="CUDA_VISIBLE_DEVICES" not in os.environ,
         )
         self._board.subscribe(lambda view: self._learning.look(view.engines, view.devices))
         self._board.update(engine=self._engine.view, engines=self._engine.views)
@@ -365,7 +366,7 @@ class Daemon:
             records=self._paths.engine_runs_folder,
             report=ProgressLog(),
             starts=starts,
-            environment=lambda: visible_gpus(entry.gpus, self._board.view.devices),
+            environment=lambda: visible_gpus(self._engine.gpus_of(entry), self._board.view.devices),
         )
 
     async def _requests_ended(self, key: str) -> None:

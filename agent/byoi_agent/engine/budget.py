@@ -60,10 +60,16 @@ def budget_of(owners_gib: float | None, gpus: Mapping[int, int], host_bytes: int
 
 
 def model_of(
-    entry: Entry, gpus: Mapping[int, int], reckoned: Callable[[Entry], int | None]
+    entry: Entry,
+    gpus: Mapping[int, int],
+    reckoned: Callable[[Entry], int | None],
+    place: tuple[int, ...] | None = None,
 ) -> Model:
-    """An engine as the residency counts it. `reckoned` knows better than its files' sizes."""
-    its = entry.gpus or tuple(range(entry.kind.uses_gpus))
+    """An engine as the residency counts it. `reckoned` knows better than its files' sizes.
+
+    `place` are its GPUs; without one it is counted on the first ones.
+    """
+    its = place or entry.gpus or tuple(range(entry.kind.uses_gpus))
     on_gpus = bool(entry.kind.uses_gpus)
     need = entry.memory_bytes or _fixed_share(entry, its, gpus) or reckoned(entry)
     need = need or max(_LEAST_BYTES, int(entry.kind.weight_bytes * _WEIGHTS_FACTOR))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def visible_gpus(
     wanted: tuple[int, ...] | None, devices: Iterable[DeviceReading]
 ) -> Mapping[str, str]:
-    """The variables that show an engine these GPUs alone; none where its owner named none.
+    """The variables that show an engine these GPUs alone; none where none is meant.
 
     By their UUIDs, as CUDA numbers them by speed; by number in the order of the bus, which is
     NVML's and so ours, where one has none.

@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.engine.budget import budget_of, gpu_bytes, model_of
+from byoi_agent.engine.budget import ALL, budget_of, gpu_bytes, model_of
 from byoi_agent.engine.faces import as_one, face_of, face_of_standing
+from byoi_agent.engine.placement import free_bytes, place_of, placed
 from byoi_agent.engine.pooled import PooledEngine
 from byoi_agent.engine.residency import machine
 from byoi_agent.engine.residency.supervisor import Residency
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.clock import Clock
     from byoi_agent.engine.entries import Entry
+    from byoi_agent.engine.placement import Places
     from byoi_agent.engine.pooled import Supervise
     from byoi_agent.engine.residency.resident import How
     from byoi_agent.engine.view import EngineView
@@ -32,7 +34,8 @@ class EnginePool:
 
     One that stands is there as long as the settings have it. The others share memory, and are
     loaded as the residency decides, by what `demand` tells. `idle` waits until no request of that
-    engine is left; `reckoned` says what memory one takes, where that is known or measured.
+    engine is left; `reckoned` says what memory one takes, where that is known or measured. Where
+    it `places`, each gets GPUs of its own as far as there are any, else whichever it finds.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class EnginePool:
         budget_gib: float | None = None,
         reckoned: Callable[[Entry], int | None] = lambda _entry: None,
         limits: machine.Limits = _LIMITS,
+        places: bool = True,
     ) -> None:
         self._supervise = supervise
         self._publish = publish
@@ -57,6 +61,9 @@ class EnginePool:
             clock=clock, load=self._load, unload=self._unload, publish=self._show, limits=limits
         )
         self._gpus: dict[int, int] = {}
+        self._free: dict[int, int] = {}
+        self._shall_place = places
+        self._places: Places = {}
         self._host_bytes: int | None = None
         self._wanted = {entry.key: entry for entry in entries}
         self._seats = {entry.key: self._seat(entry) for entry in entries}
@@ -95,6 +102,10 @@ class EnginePool:
                 return self._seats[key]
         return None
 
+    def gpus_of(self, entry: Entry) -> tuple[int, ...] | None:
+        """Those that its owner named or that it was given; None: whichever it finds."""
+        return entry.gpus or self._places.get(place_of(entry))
+
     def demand(self, key: str, running: int, waiting: int) -> None:
         """So many requests are at that engine and wait for it now."""
         before = self._demands.get(key, (0, 0))
@@ -129,7 +140,10 @@ class EnginePool:
 
     def resources(self, devices: Iterable[DeviceReading], host_bytes: int | None) -> None:
         """What memory the machine has. A GPU that cannot be read for a while is still there."""
-        gpus = {**self._gpus, **gpu_bytes(tuple(devices))}
+        devices = tuple(devices)
+        gpus = {**self._gpus, **gpu_bytes(devices)}
+        # As it was before any engine was loaded: what is taken then is somebody else's.
+        self._free = {**free_bytes(devices), **self._free}
         if (gpus, host_bytes) != (self._gpus, self._host_bytes):
             self._gpus, self._host_bytes = gpus, host_bytes
             self.reconsider()
@@ -139,10 +153,11 @@ class EnginePool:
         if self._host_bytes is None or any(map(self._is_in_the_way, self._seats)):
             return  # not known yet, or what was there before still has the memory
         budget = budget_of(self._budget_gib, self._gpus, self._host_bytes)
+        shared = [entry for entry in self._wanted.values() if not entry.is_standing]
+        if self._shall_place:
+            self._places = placed(shared, self._free, self._places, self._need)
         models = tuple(
-            model_of(entry, self._gpus, self._reckoned)
-            for entry in self._wanted.values()
-            if not entry.is_standing
+            model_of(entry, self._gpus, self._reckoned, self.gpus_of(entry)) for entry in shared
         )
         self._residency.tell(machine.Configured(models, budget))
         for key, load in self._demands.items():
@@ -207,6 +222,9 @@ class EnginePool:
             if key not in self._running and not waits and self._tasks is not None:
                 run = self._tasks.create_task(seat.run(), name=f"engine at {key}")
                 self._running[key] = run
+
+    def _need(self, entry: Entry, its: tuple[int, ...]) -> int:
+        return model_of(entry, self._gpus, self._reckoned, its).loaded[ALL]
 
     def _is_in_the_way(self, key: str) -> bool:
         """Whether it stood, is ours, and has not ended what it had."""

@@ -195,6 +195,29 @@ async def test_a_gpu_that_cannot_be_read_for_a_while_is_still_there(run):
     assert (node.states(), node.engine("a").told) == ({"a": "ready"}, ["start"])
 
 
+async def test_models_whose_owner_names_no_gpus_get_different_ones(run):
+    two = [entry(name, loads_at_start=True, memory_bytes=9 * GIB) for name in ("a", "b")]
+    for each in two:
+        each.kind.uses_gpus = 1
+    cards = [
+        DeviceReading(index, "nvidia", "L4", memory_total_bytes=12 * GIB, memory_used_bytes=0)
+        for index in range(3)
+    ]
+    node = await run(*two)
+    assert node.states() == {"a": "failed", "b": "failed"}
+    node.pool.resources(cards, 20 * GIB)
+    assert node.states() == {"a": "ready", "b": "ready"}
+    assert [node.pool.gpus_of(each) for each in two] == [(0,), (1,)]
+    used = [replace(card, memory_used_bytes=9 * GIB) for card in cards[:2]]
+    node.pool.resources([*used, cards[2]], 20 * GIB)
+    late = entry("c", gpus=(2,))
+    later = entry("d")
+    later.kind.uses_gpus = 1
+    node.pool.change_to([later, late, *two])
+    assert [node.pool.gpus_of(each) for each in (*two, late)] == [(0,), (1,), (2,)]
+    assert node.states()["a"] == node.states()["b"] == "ready", "nobody moves for another"
+
+
 async def test_its_owner_puts_one_model_to_sleep_and_wakes_it(run):
     node = await run(entry("a", loads_at_start=True), entry("b"))
     node.pool.sleep(5.0, "a")
