@@ -95,7 +95,11 @@ def _money(balance: Balance) -> str:
 
 def _one_of_several(engine: EngineStatus, now: float) -> str:
     """One model that shares the node's memory with others."""
-    told = [_with(engine.state, engine.reason), f"priority {engine.priority}"]
+    since = engine.since
+    state = (
+        engine.state if since is None else f"{engine.state} for {duration(max(0.0, now - since))}"
+    )
+    told = [_with(state, engine.reason), f"priority {engine.priority}"]
     if engine.memory_bytes is not None:
         told.append(f"{engine.memory_bytes / _GIB:.1f} GiB")
     if engine.load_seconds is not None:

@@ -33,7 +33,8 @@ class EngineStatus(_Answer):
     """An engine, or all of a node's as one, in the owner's words.
 
     `key` names it among several: it is its model. What it takes (`memory_bytes`) and how long its
-    loading takes are known of one that shares memory with others. `used_at` is Unix seconds.
+    loading takes are known of one that shares memory with others. `used_at` and `since`, when it
+    came into its state, are Unix seconds.
     """
 
     state: str
@@ -50,6 +51,7 @@ class EngineStatus(_Answer):
     memory_bytes: int | None = None
     load_seconds: float | None = None
     used_at: float | None = None
+    since: float | None = None
 
 
 class EngineOrder(BaseModel):

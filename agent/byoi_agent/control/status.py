@@ -116,6 +116,7 @@ def _engine_of(engine: EngineView) -> EngineStatus:
         memory_bytes=engine.memory_bytes,
         load_seconds=max(times, default=None) if is_one else None,
         used_at=engine.used_at,
+        since=engine.since,
     )
 
 

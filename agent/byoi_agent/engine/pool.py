@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from byoi_agent.engine.placement import Places
     from byoi_agent.engine.pooled import Supervise
     from byoi_agent.engine.residency.resident import How
-    from byoi_agent.engine.view import EngineView
+    from byoi_agent.engine.view import EngineState, EngineView
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_wire.ids import ModelId
 
@@ -70,6 +70,7 @@ class EnginePool:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._demands: dict[str, tuple[int, int]] = {}
         self._used_at: dict[str, float] = {}
+        self._since: dict[str, tuple[EngineState, float]] = {}
         self._following: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._views = tuple(self._face(key) for key in self._seats)
@@ -240,6 +241,7 @@ class EnginePool:
 
     def _drop(self, key: str) -> asyncio.Task[None] | None:
         del self._seats[key]
+        self._since.pop(key, None)
         if (running := self._running.pop(key, None)) is not None:
             running.cancel()
         self._show()
@@ -290,6 +292,14 @@ class EnginePool:
         self._sweep()
 
     def _face(self, key: str) -> EngineView:
+        face = self._face_now(key)
+        state, since = self._since.get(key, (None, 0.0))
+        if state != face.state:
+            since = round(self._clock.wall())
+            self._since[key] = face.state, since
+        return replace(face, since=since)
+
+    def _face_now(self, key: str) -> EngineView:
         seat = self._seats[key]
         entry = self._wanted.get(key, seat.entry)
         view = replace(seat.view, used_at=self._used_at.get(key))

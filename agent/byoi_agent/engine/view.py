@@ -58,7 +58,7 @@ class EngineView:
     `faults` has a sentence for each thing of it that does not work while the rest serves.
     `key` names its place in the pool; of two that do not fit together, the one with the higher
     `priority` stays. `memory_bytes` is what it takes when it is loaded, None where that is not ours
-    to share out; `used_at` is Unix seconds.
+    to share out; `used_at` and `since`, when its state became what it is, are Unix seconds.
     """
 
     state: EngineState
@@ -76,3 +76,4 @@ class EngineView:
     priority: int = 50
     memory_bytes: int | None = None
     used_at: float | None = None
+    since: float | None = None

@@ -182,11 +182,12 @@ def test_of_several_models_each_has_a_line():
         memory_bytes=3 * 1024**3,
         load_seconds=2.5,
         used_at=NOW - 65,
+        since=NOW - 120,
     )
     large = EngineStatus(
         state="failed", kind="vllm", key="large", priority=50, reason="it is too large"
     )
     shown = lines(engines=(small, large))
-    assert shown["small"] == "ready, priority 80, 3.0 GiB, loads in 2.5 s, used 1 min 5 s ago"
+    assert shown["small"] == "ready for 2 min 0 s, priority 80, 3.0 GiB, loads in 2.5 s, used 1 min 5 s ago"
     assert shown["large"] == "failed (it is too large), priority 50, not used yet"
     assert "small" not in lines(engines=(small,))

@@ -83,11 +83,13 @@ class Supervisor:
 
 
 class Clock:
+    seconds = 0.0
+
     def monotonic(self):
         return 1000.0
 
     def wall(self):
-        return 1_800_000_000.4
+        return 1_800_000_000.4 + self.seconds
 
     async def sleep_until(self, at):
         await asyncio.get_running_loop().create_future()
@@ -98,6 +100,7 @@ class Node:
 
     def __init__(self, *entries, memory=10 * GIB):
         self.made, self.views = {}, []
+        self.clock = Clock()
         self.is_idle = asyncio.Event()
         self.is_idle.set()
         self.pool = EnginePool(
@@ -105,7 +108,7 @@ class Node:
             supervise=self._supervise,
             publish=self.views.append,
             idle=lambda _key: self.is_idle.wait(),
-            clock=Clock(),
+            clock=self.clock,
         )
         self.memory = memory
 
@@ -163,6 +166,15 @@ async def test_nothing_is_loaded_before_somebody_asks(run):
     assert node.pool.engine_for(ModelId("a")).key == "a"
     assert node.pool.engine_for(ModelId("none")) is None
     assert node.pool.views[1].used_at == 1_800_000_000
+
+
+async def test_of_each_it_is_known_since_when_it_is_what_it_is(run):
+    node = await run(entry("a"), entry("b"))
+    node.clock.seconds = 60.0
+    node.pool.demand("b", 0, 1)
+    node.clock.seconds = 90.0
+    node.pool.demand("b", 1, 0)
+    assert [view.since - Clock().wall() // 1 for view in node.pool.views] == [0, 60]
 
 
 async def test_what_is_asked_for_before_the_memory_is_known_is_loaded_then():
