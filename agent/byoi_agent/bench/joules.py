@@ -1,6 +1,6 @@
 """Energy of this machine between two moments of a benchmark; pure.
 
-All accelerators count, with what they take at rest. Where one of them tells neither energy nor
+All devices that are shown to it count, with what they take at rest. Where one of them tells neither energy nor
 power, or was not measured throughout, nothing is told: a part would look like a whole.
 """
 

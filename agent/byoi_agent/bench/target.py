@@ -37,7 +37,8 @@ class Target:
 
     `engine` names it with its version, None where that is not known; `engine_id` is what it calls
     the model. `slots` are the requests that it runs at once, None where that is not known.
-    `client` is that of an engine of our own: bytes that come by it tell that it is alive.
+    `client` is that of an engine of our own: bytes that come by it tell that it is alive. `pid` is
+    the engine's process; one that `is_on_host` computes in the machine's memory, on no card.
     """
 
     model: ModelId
@@ -48,6 +49,8 @@ class Target:
     slots: int | None = None
     context_tokens: int | None = None
     client: EngineClient | None = None
+    pid: int | None = None
+    is_on_host: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -142,6 +145,8 @@ def _target_of(supervisor: EngineSupervisor, view: EngineView, model: ServedMode
         engine=engine_name(view.kind, view.version),
         slots=view.slots,
         context_tokens=model.context_tokens,
+        pid=view.pid,
+        is_on_host=view.kind != Attached.name and not supervisor.kind.uses_gpus,
     )
 
 

@@ -29,6 +29,7 @@ else:
     from uvloop import new_event_loop as _new_loop
 
 _MOST_CONCURRENCY: Final = 1024
+_MOST_DIGITS: Final = 100
 _PIPE_COLUMNS: Final = 80
 
 
@@ -46,7 +47,8 @@ class _Concurrencies(click.ParamType[tuple[int, ...]]):
         parts = str(value).split(",")
         if not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
             self.fail("give numbers with commas between them, like 1,8,32", param, ctx)
-        numbers = tuple(dict.fromkeys(int(part) for part in parts))
+        # Python reads no number of thousands of digits.
+        numbers = tuple(dict.fromkeys(int(part.strip()[:_MOST_DIGITS]) for part in parts))
         if not all(1 <= number <= _MOST_CONCURRENCY for number in numbers):
             self.fail(f"each is a number from 1 to {_MOST_CONCURRENCY}", param, ctx)
         return numbers
@@ -143,11 +145,24 @@ def bench(
 
 
 def _tell(report: BenchReport, svg: Path | None, *, as_json: bool) -> None:
-    if svg is not None:
-        svg.write_text(drawing(report), encoding="utf-8")
     if as_json:
         click.echo(report.model_dump_json())
+    else:
+        _show(report)
+    if svg is None:
         return
+    try:
+        svg.write_text(drawing(report), encoding="utf-8")
+    except OSError as error:
+        raise AgentError(
+            f"the diagram cannot be written to {svg}: {error.strerror}; make room there, "
+            "or name another file"
+        ) from error
+    if not as_json:
+        click.echo(f"\nThe diagram is in {svg}.")
+
+
+def _show(report: BenchReport) -> None:
     from rich.console import Console  # noqa: PLC0415 programs ask for JSON and never pay for it
 
     from byoi_agent.cli.bench_view import bench_view  # noqa: PLC0415
@@ -155,8 +170,6 @@ def _tell(report: BenchReport, svg: Path | None, *, as_json: bool) -> None:
     width = None if sys.stdout.isatty() else _PIPE_COLUMNS
     console = Console(file=sys.stdout, highlight=False, markup=False, width=width)
     console.print(bench_view(report, console.width, is_plain=not _takes_blocks()))
-    if svg is not None:
-        console.print(f"\nThe diagram is in {svg}.")
 
 
 def _takes_blocks() -> bool:

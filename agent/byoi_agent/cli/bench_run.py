@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from byoi_agent.bench.asker import EngineAsker
+from byoi_agent.bench.devices import ItsDevices
 from byoi_agent.bench.parameters import active_parameters
 from byoi_agent.bench.report import BenchReport, finished, measured_of
 from byoi_agent.bench.supervisor import Bench, Wish
@@ -118,7 +119,9 @@ class Measuring:
             seed=secrets.randbits(_SEED_BITS),
             context_tokens=target.context_tokens,
         )
-        probe = machine_probe() if target.is_local else None
+        probe = None
+        if target.is_local:
+            probe = ItsDevices(machine_probe(), target.pid, is_on_host=target.is_on_host)
         return Bench(
             wish, EngineAsker(client, target.slots), self._place.clock, probe=probe, tell=_say
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -21,6 +20,7 @@ from byoi_agent.control.schema import MeasuredOrder
 from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.entries import entries_of
 from byoi_agent.engine.kinds.choice import engine_kind
+from byoi_agent.engine.kinds.llamacpp import LlamaCpp
 from byoi_agent.errors import AgentError, EngineError
 from byoi_agent.node.advertise import engine_name
 
@@ -121,7 +121,7 @@ class Place:
             raise click.UsageError(f"{flags} is for an engine that is started here; {why}")
 
     async def _of_node(self, node: ControlClient, tell: Callable[[str], None]) -> Found:
-        engine, report = await asyncio.to_thread(self._ready, node, tell)
+        engine, report = await self._ready(node, tell)
         offer = _chosen((await asyncio.to_thread(node.offer)).models, engine, self.model)
         assert engine.url is not None, "an engine that is ready listens somewhere"
         address = EngineAddress.parse(engine.url, self.chosen.settings.engine_api_key)
@@ -133,6 +133,8 @@ class Place:
             engine=engine_name(engine.kind, engine.version),
             slots=min(engine.slots, report.slots) or None,
             context_tokens=offer.context_tokens,
+            pid=engine.pid,
+            is_on_host=engine.kind == LlamaCpp.name,
         )
         return Found(
             target,
@@ -140,17 +142,14 @@ class Place:
             _notes_of(report),
         )
 
-    def _ready(
+    async def _ready(
         self, node: ControlClient, tell: Callable[[str], None]
     ) -> tuple[EngineStatus, StatusReport]:
-        """The model's engine once it serves; one that sleeps, or is not loaded, is had to.
-
-        Blocks, as the client does.
-        """
+        """The model's engine once it serves; one that sleeps, or is not loaded, is had to."""
         deadline = self.clock.monotonic() + _WAKE_SECONDS
         told: str | None = None
         while True:
-            report = node.status()
+            report = await asyncio.to_thread(node.status)
             engine = _meant(report, self.model)
             if engine.state == "ready":
                 return engine, report
@@ -158,11 +157,12 @@ class Place:
                 why = f": {engine.reason}" if engine.reason else ""
                 raise EngineError(f"the engine is {engine.state}{why}; see: byoi status")
             if engine.state != told and engine.state in _RESTING:
-                node.wake(engine.key if len(report.engines) > 1 else None)
+                key = engine.key if len(report.engines) > 1 else None
+                await asyncio.to_thread(node.wake, key)
             if engine.state != told:
                 tell(f"waiting: the engine is {engine.state}")
                 told = engine.state
-            time.sleep(_LOOK_SECONDS)
+            await self.clock.sleep_until(self.clock.monotonic() + _LOOK_SECONDS)
 
 
 def _meant(report: StatusReport, model: ModelId | None) -> EngineStatus:

@@ -84,6 +84,7 @@ class Supervisor:
 
 class Kind:
     address = NOWHERE
+    uses_gpus = 0
 
 
 @pytest.fixture
@@ -109,6 +110,7 @@ async def test_an_engine_of_our_own_is_ready_and_gone_afterwards(own):
             "llamacpp 7",
         )
         assert (target.slots, target.context_tokens) == (4, 2048)
+        assert target.is_on_host
         assert target.client is not None, "by it the supervisor sees that the engine works"
         assert not Supervisor.has_ended
     assert Supervisor.has_ended

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import os
 import pty
@@ -17,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from byoi_agent.bench.kept import Kept
-from byoi_agent.cli import bench_target
+from byoi_agent.cli import bench_run, bench_target
 from byoi_agent.cli.bench_target import Place
 from byoi_agent.cli.main import EXIT_INTERRUPTED, EXIT_UNAVAILABLE, EXIT_USAGE
 from byoi_agent.cli.options import choose
@@ -31,6 +33,7 @@ from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.entries import Entry
 from byoi_agent.engine.kinds.attached import Attached
 from byoi_agent.errors import AgentError
+from byoi_agent.hardware.devices import DeviceReading, ProbeReading
 from byoi_wire.offers import ModelOffer
 
 FAKE_ENGINE = Path(__file__).resolve().parents[2] / "fakes" / "engine.py"
@@ -155,11 +158,12 @@ def test_a_server_is_measured_and_told_as_a_table_bars_and_a_diagram(byoi, engin
     assert "knee" in out
     assert "energy    not measured" in out
     assert "kept" not in out, "nobody serves it here"
-    assert max(map(len, out.splitlines())) <= 80
+    *figures, last = out.splitlines()
+    assert max(map(len, figures)) <= 80
+    assert last == f"The diagram is in {picture}.", "a path in two lines cannot be copied"
     assert "\x1b" not in out
     assert "measuring concurrency 2" in err
     assert picture.read_text().startswith("<svg")
-    assert str(picture) in out.replace("\n", "")
 
 
 def test_the_running_nodes_engine_is_measured_and_the_node_told(byoi, engine, with_node):
@@ -268,6 +272,7 @@ def test_a_second_one_does_not_start_another_engine(byoi, tmp_path):
         (("--concurrency", "1,x"), "like 1,8,32"),
         (("--concurrency", "0"), "from 1 to 1024"),
         (("--concurrency", ""), "like 1,8,32"),
+        (("--concurrency", "9" * 5000), "from 1 to 1024"),
         (("--output-tokens", "1"), "not in the range"),
         (("--url", "http://127.0.0.1:9", "--engine", "vllm"), "--engine is for an engine"),
     ],
@@ -296,6 +301,49 @@ def test_a_diagram_that_cannot_be_written_is_told_before_anything_is_measured(by
     code, _, err = byoi("bench", "--svg", tmp_path / "none" / "bench.svg")
     assert code == 78
     assert "--svg: there is no folder" in err
+
+
+def test_figures_are_told_also_where_the_disk_does_not_take_the_diagram(byoi, engine, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    code, out, err = byoi("bench", "--url", engine.url, *QUICK, "--no-knee", "--svg", "bench.svg")
+    assert code == 1
+    assert "tokens/s each" in out
+    assert "bench.svg: No space left on device; make room there" in err.replace("\n", " ")
+
+
+async def test_waiting_for_an_engine_ends_at_once_when_it_is_given_up(with_node):
+    with_node(Node("http://127.0.0.1:9", "starting"))
+    told = asyncio.Event()
+    place = Place(choose({}), {})
+    node = ControlClient(socket_path="/none")
+    waiting = asyncio.create_task(place._ready(node, lambda _: told.set()))
+    await told.wait()
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+
+
+class Card:
+    """It draws 100 W all the time."""
+
+    async def read(self):
+        joules = time.monotonic() * 100
+        return ProbeReading((DeviceReading(0, "nvidia", "card", energy_joules=joules),))
+
+
+def test_a_card_counts_for_who_computes_on_it_and_not_for_llama_cpp_beside_it(
+    byoi, engine, with_node, monkeypatch
+):
+    monkeypatch.setattr(bench_run, "machine_probe", Card)
+    quick = (*QUICK, "--no-knee", "--no-keep", "--json")
+    _, out, _ = byoi("bench", "--url", engine.url, *quick)
+    assert json.loads(out)["joules_per_token"] > 0
+    with_node(Node(engine.url))
+    _, out, _ = byoi("bench", *quick)
+    assert json.loads(out)["joules_per_token"] is None
 
 
 def test_too_few_answers_are_no_report(byoi, engine, with_node, monkeypatch):
