@@ -128,7 +128,9 @@ class EnginePool:
                 self._residency.tell(machine.Held(seat.key, within_seconds))
 
     def wake(self, model: str | None = None) -> None:
-        """Have it, or all of them, serve again; of those that do not fit together, who can.
+        """Have it, or all of them, serve again; of all that do not fit together, who can.
+
+        For one that is named others give way as for a request.
 
         Raises:
             ConfigError: there is no such model.
@@ -137,7 +139,7 @@ class EnginePool:
             if self._stands(seat.key):
                 seat.wake()
             else:
-                self._residency.tell(machine.Released(seat.key))
+                self._residency.tell(machine.Released(seat.key, is_called=model is not None))
 
     def resources(self, devices: Iterable[DeviceReading], host_bytes: int | None) -> None:
         """What memory the machine has. A GPU that cannot be read for a while is still there."""

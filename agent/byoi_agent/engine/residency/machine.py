@@ -108,9 +108,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Released:
-    """Its owner wants it loaded, whatever was before."""
+    """Its owner wants it loaded, whatever was before; `is_called` if just it and no other."""
 
     key: str
+    is_called: bool = False
 
 
 @dataclass(frozen=True)
@@ -214,13 +215,13 @@ class _Desk:
             case Served():
                 if not isinstance(one.place, Loading):
                     return one
-                one = replace(one, wants_in=one.model.loads_at_start)
+                one = self._waited(replace(one, wants_in=one.model.loads_at_start, is_called=False))
                 return replace(one, place=Loaded(self._now), used_at=self._now)
             case Broke(key, reason, is_final):
                 if not isinstance(one.place, Loading | Loaded):
                     return one
                 self.commands.append(Unload(key, "stop", 0.0))
-                one = replace(one, attempts=self._attempts(one) + 1)
+                one = self._waited(replace(one, attempts=self._attempts(one) + 1, is_called=False))
                 return replace(one, place=Leaving("stop", reason, is_final))
             case Gone(is_asleep=is_asleep):
                 return replace(one, place=self._gone(one, is_asleep=is_asleep))
@@ -228,19 +229,25 @@ class _Desk:
                 if isinstance(one.place, Loading | Loaded):
                     self.commands.append(Unload(key, how := self._how(one), seconds))
                     one = replace(one, place=Leaving(how))
-                return replace(one, is_held=True)
-            case Released():
-                one = replace(one, is_held=False, wants_in=True, attempts=0)
+                return self._waited(replace(one, is_held=True, is_called=False))
+            case Released(is_called=is_called):
+                is_called = is_called and not isinstance(one.place, Loading | Loaded)
+                one = replace(one, is_held=False, wants_in=True, attempts=0, is_called=is_called)
+                one = self._waited(one)
                 return replace(one, place=Out()) if isinstance(one.place, Failed) else one
             case _:
                 assert_never(event)
 
     def _demanded(self, one: Resident, running: int, waiting: int) -> Resident:
-        was_busy, since = one.is_busy, self._now if one.waited_from is None else one.waited_from
-        one = replace(one, running=running, waiting=waiting, waited_from=since if waiting else None)
+        was_busy = one.is_busy
+        one = self._waited(replace(one, running=running, waiting=waiting))
         if not (was_busy or one.is_busy):
             return one
         return replace(one, used_at=self._now, wants_in=one.wants_in or one.model.loads_at_start)
+
+    def _waited(self, one: Resident) -> Resident:
+        since = self._now if one.waited_from is None else one.waited_from
+        return replace(one, waited_from=since if one.presses else None)
 
     def _attempts(self, one: Resident) -> int:
         """Failures that count: one that served for long enough begins anew."""
@@ -302,7 +309,7 @@ class _Desk:
             if fits(plus(self._taken(), more), self.budget) and fits(then, self.budget):
                 self._put(replace(one, place=Loading(self._now)))
                 self.commands.append(Load(one.model.key))
-            elif one.waiting and self._can_have_room(one, then):
+            elif one.presses and self._can_have_room(one, then):
                 promised = plus(promised, more)
 
     def _can_have_room(self, one: Resident, then: Amounts) -> bool:
@@ -319,7 +326,7 @@ class _Desk:
         return at is not None and self._now >= at
 
     def _gives_way_at(self, one: Resident, other: Resident) -> float | None:
-        """When `one` can be made to go for `other`, for which somebody waits; None: not yet."""
+        """When `one` can be made to go for `other`, which presses; None: not yet."""
         waited_from = other.waited_from or 0.0
         if not one.stays or isinstance(one.place, Loading):
             return None
@@ -370,7 +377,7 @@ class _Desk:
         for other in all_of_them:
             if isinstance(other.place, Loaded) and other.place.closes and not other.running:
                 times.append(self._now + self._limits.closing_seconds)
-            if other.is_wanted and other.waiting:
+            if other.is_wanted and other.presses:
                 times += [self._gives_way_at(one, other) for one in all_of_them]
         later = [at for at in times if at is not None and at > self._now]
         if later:
@@ -378,7 +385,7 @@ class _Desk:
 
 
 def _urgency(one: Resident) -> tuple[bool, int, float]:
-    return not one.waiting, -one.model.priority, one.waited_from or 0.0
+    return not one.presses, -one.model.priority, one.waited_from or 0.0
 
 
 def _worth(one: Resident) -> tuple[bool, int, float]:

@@ -93,7 +93,8 @@ class Resident:
 
     `used_at` is when it was last in use, or was loaded; since `waited_from` somebody has waited
     without a break. `is_held`: its owner took it away for now. `is_retired`: the settings have it
-    no more, but maybe a `successor`. `wants_in`: it loads into free memory though nobody asks.
+    no more, but maybe a `successor`. `wants_in`: it loads into free memory though nobody asks;
+    `is_called`: its owner asked for it, and others give way as if somebody waited.
     """
 
     model: Model
@@ -107,6 +108,12 @@ class Resident:
     is_retired: bool = False
     successor: Model | None = None
     wants_in: bool = False
+    is_called: bool = False
+
+    @property
+    def presses(self) -> bool:
+        """Whether others shall give way to it."""
+        return self.waiting > 0 or self.is_called
 
     @property
     def is_busy(self) -> bool:

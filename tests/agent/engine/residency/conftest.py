@@ -45,7 +45,7 @@ news = st.one_of(
     st.tuples(st.just("obey"), keys),
     st.builds(m.Broke, keys, st.just("x"), st.booleans()),
     st.builds(m.Held, keys, st.just(0.0)),
-    st.builds(m.Released, keys),
+    st.builds(m.Released, keys, st.booleans()),
     st.sampled_from([0.5, 1.0, 5.0, 30.0, 700.0]),
 )
 

@@ -334,6 +334,19 @@ def test_what_comes_back_into_the_settings_in_time_stays(make):
     assert (node.place("a"), node.one("a").model.priority) == (r.Loaded(1000.0), 7)
 
 
+def test_what_its_owner_calls_for_makes_others_give_way_as_a_request_does(make):
+    node = make(model("a"), model("b"))
+    node.load("a")
+    assert node.tell(m.Released("b")) == []
+    assert node.after(60.0) == [], "among all of them only who fits comes back"
+    assert node.tell(m.Released("b", is_called=True)) == [m.Unload("a")]
+    assert node.tell(m.Gone("a")) == [m.Load("b")]
+    node.tell(m.Served("b"))
+    assert (node.one("b").is_called, node.one("b").waited_from) == (False, None)
+    assert node.tell(m.Released("b", is_called=True)) == []
+    assert not node.one("b").is_called
+
+
 # Asleep
 
 

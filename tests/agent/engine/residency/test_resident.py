@@ -37,6 +37,12 @@ def test_one_that_cannot_sleep_takes_nothing_then():
     assert r.Resident(model, r.Leaving("sleep")).keeps == {}
 
 
+def test_others_give_way_where_somebody_waits_or_its_owner_calls():
+    assert not r.Resident(MODEL, wants_in=True).presses
+    assert r.Resident(MODEL, waiting=1).presses
+    assert r.Resident(MODEL, is_called=True).presses
+
+
 def test_it_is_wanted_while_somebody_waits_or_its_owner_wants_it():
     assert not r.Resident(MODEL).is_wanted
     assert r.Resident(MODEL, waiting=1).is_wanted
