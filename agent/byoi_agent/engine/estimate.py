@@ -90,7 +90,11 @@ def facts_of(settings: Settings, paths: Paths) -> ModelFacts | None:
 
 
 def plan_devices(readings: Sequence[DeviceReading], host_bytes: int | None) -> list[PlanDevice]:
-    """The devices whose memory is known; without any, the processor with the machine's."""
+    """The devices whose memory is known; without any, the processor with the machine's.
+
+    Of cards that MIG splits an engine can be given one part, and none beside it: no two parts work
+    together on a token. So the largest one counts where there is no whole card.
+    """
     found = [
         PlanDevice(
             index=one.index,
@@ -100,11 +104,19 @@ def plan_devices(readings: Sequence[DeviceReading], host_bytes: int | None) -> l
             free_bytes=_free(one.memory_total_bytes, one.memory_used_bytes),
             compute_capability=one.compute_capability,
         )
-        for card in readings
+        for card in _together(readings)
         if (one := card.for_engine()) and one.memory_total_bytes and one.kind != "cpu"
     ]
     name = next((one.name for one in readings if one.kind == "cpu"), "processor")
     return found or ([PlanDevice(0, "cpu", name, host_bytes)] if host_bytes else [])
+
+
+def _together(cards: Sequence[DeviceReading]) -> Sequence[DeviceReading]:
+    whole = [card for card in cards if not card.is_mig]
+    if any(card.kind != "cpu" for card in whole):
+        return whole
+    parts = [part for card in cards if card.is_mig and (part := card.for_engine())]
+    return sorted(parts, key=lambda part: part.memory_total_bytes or 0)[-1:]
 
 
 def _free(total: int, used: int | None) -> int | None:

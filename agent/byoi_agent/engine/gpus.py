@@ -18,19 +18,25 @@ def visible_gpus(
     """The variables that show an engine these GPUs alone; none where none is meant.
 
     By their UUIDs, as CUDA numbers them by speed; by number in the order of the bus, which is
-    NVML's and so ours, where one has none.
+    NVML's and so ours, where one has none. Of a card that MIG splits it is the largest part.
 
     Raises:
-        ConfigError: one of them is not there.
+        ConfigError: one of them is not there, or cannot be used with the others.
     """
     if wanted is None:
         return {}
-    there = {device.index: device.uuid for device in devices if device.kind != "cpu"}
+    there = {device.index: device for device in devices if device.kind != "cpu"}
     for index in wanted:
         if index not in there:
             found = f"there are {', '.join(map(str, there))}" if there else "there is none"
             raise ConfigError(f"[[models]] names GPU {index}, and {found}; see: byoi devices")
-    uuids = [uuid for index in wanted if (uuid := there[index]) is not None]
+        if there[index].is_mig and len(wanted) > 1:
+            raise ConfigError(
+                f"[[models]] names GPU {index} with others, and MIG splits it: its parts work "
+                "together with nothing; name it alone, or end MIG: nvidia-smi -mig 0"
+            )
+    given = [there[index].for_engine() for index in wanted]
+    uuids = [one.uuid for one in given if one is not None and one.uuid is not None]
     if len(uuids) == len(wanted):
         return {"CUDA_VISIBLE_DEVICES": ",".join(uuids)}
     return {

@@ -10,7 +10,7 @@ from byoi_agent.engine import estimate as module
 from byoi_agent.engine.estimate import estimate, facts_of, plan_devices, reckon
 from byoi_agent.engine.kinds import choice, vllm
 from byoi_agent.engine.kinds.vllm_releases import RELEASES
-from byoi_agent.hardware.devices import DeviceReading
+from byoi_agent.hardware.devices import DeviceReading, MigInstance
 from byoi_agent.planning.machines import GIB
 
 CONFIG = {
@@ -91,6 +91,18 @@ def test_devices_whose_memory_is_unknown_are_not_planned_with():
     lost = DeviceReading(2, "nvidia", "b")
     [found] = plan_devices([busy, lost], 64 * GIB)
     assert (found.index, found.memory_bytes, found.free_bytes) == (1, 10 * GIB, 7 * GIB)
+
+
+def split(index, *gibs):
+    parts = tuple(MigInstance(i, memory_total_bytes=gib * GIB) for i, gib in enumerate(gibs))
+    return DeviceReading(index, "nvidia", "split", is_mig=True, mig_instances=parts)
+
+
+def test_parts_of_split_cards_never_work_together():
+    [found] = plan_devices([split(0, 10, 20), split(1, 40), split(2)], 64 * GIB)
+    assert (found.index, found.memory_bytes) == (1, 40 * GIB)
+    assert [one.name for one in plan_devices([split(0, 40), CARD], 64 * GIB)] == ["NVIDIA H100"]
+    assert [one.kind for one in plan_devices([split(0)], 64 * GIB)] == ["cpu"]
 
 
 def test_without_an_accelerator_the_processor_has_the_machine_s_memory():
