@@ -32,8 +32,8 @@ def visible_gpus(
             raise ConfigError(f"[[models]] names GPU {index}, and {found}; see: byoi devices")
         if there[index].is_mig and len(wanted) > 1:
             raise ConfigError(
-                f"[[models]] names GPU {index} with others, and MIG splits it: its parts work "
-                "together with nothing; name it alone, or end MIG: nvidia-smi -mig 0"
+                f"GPU {index} cannot work together with another: MIG splits it; set "
+                "tensor_parallel = 1, or end MIG: nvidia-smi -mig 0"
             )
     given = [there[index].for_engine() for index in wanted]
     uuids = [one.uuid for one in given if one is not None and one.uuid is not None]

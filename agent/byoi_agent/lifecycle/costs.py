@@ -32,6 +32,7 @@ class Engines(Protocol):
     def views(self) -> tuple[EngineView, ...]: ...  # noqa: D102
     @property
     def entries(self) -> tuple[Entry, ...]: ...  # noqa: D102
+    def gpus_of(self, entry: Entry) -> tuple[int, ...] | None: ...  # noqa: D102
 
 
 class Costs:
@@ -70,8 +71,19 @@ class Costs:
         self._books.know_bench(_benched(views, self._board.view.measured))
         self._energy.know(
             tuple(model.id for view in views for model in view.models),
-            _hosts_own(served, devices) | found | _named_devices(served),
+            _hosts_own(served, devices) | found | self._given_devices(served),
         )
+
+    def _given_devices(
+        self, served: Iterable[tuple[Entry, tuple[str, ...]]]
+    ) -> dict[str, frozenset[int]]:
+        """The GPUs that the owner named for an engine, or that the pool gave to it."""
+        return {
+            name: frozenset(gpus)
+            for entry, names in served
+            if (gpus := self._engines.gpus_of(entry)) is not None
+            for name in names
+        }
 
 
 def devices_of_engines(
@@ -125,16 +137,6 @@ def _price_list(
         for name in names
     }
     return PriceList(None if general is None else Prices.model_validate(general.model_dump()), own)
-
-
-def _named_devices(served: Iterable[tuple[Entry, tuple[str, ...]]]) -> dict[str, frozenset[int]]:
-    """The GPUs of the models whose `[[models]]` name them."""
-    return {
-        name: frozenset(entry.gpus)
-        for entry, names in served
-        if entry.gpus is not None
-        for name in names
-    }
 
 
 def _hosts_own(

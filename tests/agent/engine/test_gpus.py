@@ -31,7 +31,7 @@ def test_of_a_card_that_mig_splits_it_sees_the_largest_part():
 
 
 def test_a_part_of_a_card_works_together_with_nothing():
-    with pytest.raises(ConfigError, match=r"GPU 2 with others, and MIG splits it.*name it alone"):
+    with pytest.raises(ConfigError, match=r"GPU 2 cannot work together .* tensor_parallel = 1"):
         visible_gpus((0, 2), [*CARDS, SPLIT])
 
 

@@ -47,9 +47,13 @@ def entry(key, *, engine="vllm", kind=Kind(), **facts):
 
 
 class Pool:
-    def __init__(self, *views, entries=()):
+    def __init__(self, *views, entries=(), given=None):
         self.views = views
         self.entries = entries
+        self.given = given
+
+    def gpus_of(self, entry):
+        return entry.gpus or self.given
 
 
 class Listener:
@@ -102,6 +106,13 @@ def test_an_engine_that_we_start_on_the_processor_takes_nothing_of_a_card(board,
     board.update(devices=(DeviceReading(0, kind, "device"),))
     Costs(Settings(), Pool(*views, entries=entries), listener, listener, board)
     assert listener.known == (("light", "heavy", "elsewhere"), {"light": own})
+
+
+def test_an_engine_takes_of_the_cards_that_the_pool_gave_to_it(board):
+    listener = Listener()
+    pool = Pool(engine("smol"), entries=(entry("smol"),), given=(1, 3))
+    Costs(Settings(), pool, listener, listener, board)
+    assert listener.known == (("smol",), {"smol": frozenset({1, 3})})
 
 
 def test_changed_settings_and_engines_are_told_at_once(board):
