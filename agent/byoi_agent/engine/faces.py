@@ -110,6 +110,7 @@ def as_one(views: Sequence[EngineView]) -> EngineView:
 
 
 _GIVES_WAY_FOR_GOOD: Final = "it goes once its requests have ended"
+_LESS_OR_MORE: Final = "give it less (context_tokens, slots), or more (memory_budget_gib, gpus)"
 _GIVES_WAY: Final = "it gives way to another model once its requests have ended"
 
 
@@ -121,6 +122,11 @@ def _state_of(view: EngineView, resident: Resident | None) -> tuple[EngineState,
         return "backing_off", place.failure
     if isinstance(place, Failed) and place.until is not None:
         return "backing_off", place.reason
+    if isinstance(place, Failed) and resident is not None:
+        mend = f"once that is mended: byoi engines wake {resident.model.key}"
+        return "failed", f"{place.reason}; {mend}"
+    if isinstance(place, Unfit):
+        return "failed", f"{place.reason}; {_LESS_OR_MORE}"
     if resident is not None and resident.is_held and isinstance(place, Out):
         return "asleep", None
     return _WORDS.get(type(place), "stopped"), getattr(place, "reason", None)

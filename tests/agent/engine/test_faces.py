@@ -65,17 +65,21 @@ def test_one_that_nobody_loads_says_of_itself_what_it_is():
 
 
 @pytest.mark.parametrize(
-    ("place", "state"),
+    ("place", "state", "mend"),
     [
-        (r.Unfit("too large"), "failed"),
-        (r.Failed("too large", None), "failed"),
-        (r.Failed("too large", 9.0), "backing_off"),
-        (r.Leaving(failure="too large"), "backing_off"),
+        (
+            r.Unfit("too large"),
+            "failed",
+            "; give it less (context_tokens, slots), or more (memory_budget_gib, gpus)",
+        ),
+        (r.Failed("too large", None), "failed", "; once that is mended: byoi engines wake a"),
+        (r.Failed("too large", 9.0), "backing_off", ""),
+        (r.Leaving(failure="too large"), "backing_off", ""),
     ],
 )
-def test_nobody_waits_for_what_cannot_be_loaded(place, state):
+def test_nobody_waits_for_what_cannot_be_loaded_and_its_owner_is_told(place, state, mend):
     seen = face(place)
-    assert (seen.state, seen.reason, seen.models) == (state, "too large", ())
+    assert (seen.state, seen.reason, seen.models) == (state, "too large" + mend, ())
 
 
 def test_nobody_waits_for_what_is_held_doubted_or_gone_for_good():
@@ -112,7 +116,7 @@ def test_of_several_that_cannot_be_asked_it_says_why():
     one = as_one([face(r.Unfit("too large")), face(r.Failed("no memory", 9.0))])
     assert (one.state, one.reason, one.kind, one.version) == (
         "backing_off",
-        "too large",
+        "too large; give it less (context_tokens, slots), or more (memory_budget_gib, gpus)",
         "llamacpp",
         "1",
     )

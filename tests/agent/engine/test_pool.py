@@ -250,7 +250,11 @@ async def test_a_final_failure_is_told_with_its_reason(run):
     engine.stop = lambda _within: None  # a failed one has nothing to end
     engine.show("failed", reason="wrong hash")
     (view,) = node.pool.views
-    assert (view.state, view.reason, view.models) == ("failed", "wrong hash", ())
+    assert (view.state, view.reason, view.models) == (
+        "failed",
+        "wrong hash; once that is mended: byoi engines wake a",
+        (),
+    )
     assert node.pool.engine_for(ModelId("a")).key == "a"
 
 
