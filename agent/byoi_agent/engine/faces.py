@@ -27,11 +27,9 @@ if TYPE_CHECKING:
 
 _WORDS: Final[Mapping[type[object], EngineState]] = {
     Asleep: "asleep",
-    Failed: "failed",
     Leaving: "draining",
     Loading: "starting",
     Out: "stopped",
-    Unfit: "failed",
 }
 
 
@@ -118,18 +116,20 @@ def _state_of(view: EngineView, resident: Resident | None) -> tuple[EngineState,
     place = None if resident is None else resident.place
     if isinstance(place, Loaded):
         return ("draining", _GIVES_WAY) if place.closes else (view.state, view.reason)
-    if isinstance(place, Leaving) and place.failure is not None:
-        return "backing_off", place.failure
-    if isinstance(place, Failed) and place.until is not None:
-        return "backing_off", place.reason
-    if isinstance(place, Failed) and resident is not None:
-        mend = f"once that is mended: byoi engines wake {resident.model.key}"
-        return "failed", f"{place.reason}; {mend}"
-    if isinstance(place, Unfit):
-        return "failed", f"{place.reason}; {_LESS_OR_MORE}"
-    if resident is not None and resident.is_held and isinstance(place, Out):
-        return "asleep", None
-    return _WORDS.get(type(place), "stopped"), getattr(place, "reason", None)
+    match place:
+        case Leaving(failure=str(reason)) | Failed(reason, until=float()):
+            return "backing_off", reason
+        case Failed(reason) if resident is not None:
+            return (
+                "failed",
+                f"{reason}; once that is mended: byoi engines wake {resident.model.key}",
+            )
+        case Unfit(reason):
+            return "failed", f"{reason}; {_LESS_OR_MORE}"
+        case Out() if resident is not None and resident.is_held:
+            return "asleep", None
+        case _:
+            return _WORDS.get(type(place), "stopped"), None
 
 
 def _is_refused(state: EngineState, resident: Resident | None) -> bool:
