@@ -13,6 +13,8 @@ import psutil
 import pytest
 
 CYCLES = 100
+AT_ONCE = 2
+"""Engines beside each other: starting one keeps a single core busy for a second."""
 WARM_UP = 10
 """Until then the pool of threads and what is imported late may still grow."""
 
@@ -51,6 +53,22 @@ class Leftovers:
         return sorted(path.name for path in owners if "llama" in path.name or "ggml" in path.name)
 
 
+async def together(runs, cycles, pids) -> None:
+    """So many starts and stops in all, ending with every engine stopped."""
+    async with asyncio.TaskGroup() as tasks:
+        for run in runs:
+            tasks.create_task(cycling(run, cycles // len(runs), pids))
+
+
+async def cycling(run, cycles, pids) -> None:
+    for cycle in range(cycles):
+        pids.add((await run.becomes("ready")).pid)  # it has answered a token
+        run.supervisor.stop(within_seconds=0)
+        await run.becomes("stopped")
+        if cycle < cycles - 1:
+            run.supervisor.start()
+
+
 @pytest.mark.slow
 @pytest.mark.engine
 @pytest.mark.timeout(600)
@@ -64,29 +82,33 @@ async def test_a_hundred_starts_and_stops_leave_nothing_behind(
     pids = set()
     with tempfile.TemporaryDirectory(prefix="byoi-", dir="/tmp") as runtime:
         leftovers = Leftovers(temporary, tmp_path, Path(runtime))
-        paths = engines.paths_in(tmp_path / "state", Path(runtime))
-        run = engines.EngineRun(paths, slots=1, context_tokens=256)
+        runs = [
+            engines.EngineRun(
+                engines.paths_in(tmp_path / f"state-{one}", Path(runtime) / str(one)),
+                slots=1,
+                context_tokens=256,
+            )
+            for one in range(AT_ONCE)
+        ]
         before = leftovers.now()
         began = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
-            supervising = tasks.create_task(run.supervisor.run())
-            for cycle in range(CYCLES):
-                pids.add((await run.becomes("ready")).pid)  # it has answered a token
-                run.supervisor.stop(within_seconds=0)
-                await run.becomes("stopped")
-                if cycle == WARM_UP - 1:
-                    warm = leftovers.now()
-                if cycle < CYCLES - 1:
-                    run.supervisor.start()
+            supervising = [tasks.create_task(run.supervisor.run()) for run in runs]
+            await together(runs, WARM_UP, pids)
+            warm = leftovers.now()
+            for run in runs:
+                run.supervisor.start()
+            await together(runs, CYCLES - WARM_UP, pids)
             after = leftovers.now()
-            supervising.cancel()
+            for task in supervising:
+                task.cancel()
         ended = leftovers.now()
     assert len(pids) == CYCLES
     assert after == warm
     unheld = {"processes", "ports", "sockets", "shared memory", "tasks"}
     assert {name: ended[name] for name in unheld} == {name: before[name] for name in unheld}
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
-    assert run.supervisor.view.restarts == 0
+    assert not [run for run in runs if run.supervisor.view.restarts]
     assert not list(Path(temporary).iterdir())
     with capsys.disabled():
         seconds = (time.monotonic() - began) / CYCLES

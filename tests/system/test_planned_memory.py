@@ -71,7 +71,7 @@ async def test_weights_and_context_are_within_two_percent_of_llama_cpp_s_buffers
     file = await ModelStore(paths.models_folder).ensure(CATALOGUE[0], lambda _: None)
     facts = facts_at(file)
     layout = Layout((PlanDevice(0, "cpu", "this machine", 24 * GIB),))
-    for slots, context in ((4, 2048), (1, 8192), (2, 1024)):
+    for slots, context in ((4, 2048), (1, 8192), (2, 300), (4, 128)):
         need = need_of(facts, layout, Wish("llamacpp"), context, slots)
         step = need.overheads[1].size_bytes
         measured = await buffers(python, file, slots, context)

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from byoi_agent.planning.machines import Engine
 
 _GPU: Final = re.compile(
-    r"(?P<name>.+?):(?P<gib>\d+(\.\d+)?)( ?(gib|gb))?( ?x ?(?P<count>\d+))?", re.IGNORECASE
+    r"((?P<times>\d+) ?x ?)?(?P<name>.+?):(?P<gib>\d+(\.\d+)?)( ?(gib|gb))?"
+    r"( ?x ?(?P<count>\d+))?",
+    re.IGNORECASE,
 )
 _GPUS_AT_MOST: Final = 1024
 _REPACKED: Final[dict[Engine, tuple[str, ...]]] = {
@@ -58,7 +60,7 @@ class Machine(NamedTuple):
 
 
 class Gpu(click.ParamType[list[PlanDevice]]):
-    """`NAME:GiB` or `NAME:GiBxN`: cards that one does not have yet."""
+    """`NAME:GiB`, `NAME:GiBxN` or `NxNAME:GiB`: cards that one does not have yet."""
 
     name = "gpu"
 
@@ -69,7 +71,7 @@ class Gpu(click.ParamType[list[PlanDevice]]):
         if isinstance(value, list):
             return value
         found = _GPU.fullmatch(str(value).strip())
-        count = int(found["count"] or 1) if found else 0
+        count = int(found["count"] or found["times"] or 1) if found else 0
         memory = float(found["gib"]) if found else 0.0
         if found is None or not 1 <= count <= _GPUS_AT_MOST or memory <= 0:
             self.fail(

@@ -80,7 +80,11 @@ Examples:
 @click.option("--days", type=Number(most=1e7), help="Time there is.  [default: 90]")
 @click.option("--gpus", type=Number(most=1e12), help="GPUs there are: tells the time instead.")
 @click.option("--tflops", type=Number(most=1e9), help="Achieved by one GPU, in TFLOP/s.")
-@click.option("--gpu", type=click.Choice(sorted(training.PRESETS)), help="Assume such a GPU.")
+@click.option(
+    "--gpu",
+    type=click.Choice(sorted(training.PRESETS), case_sensitive=False),
+    help="Assume such a GPU.",
+)
 @click.option("--machine", is_flag=True, help="This machine, by what byoi bench measured.")
 @click.option("--fleet", is_flag=True, help="All online nodes, by what byoi bench measured.")
 @click.option(

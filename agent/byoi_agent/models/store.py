@@ -315,6 +315,8 @@ def sealed(folder: Path, manifest: Manifest) -> Manifest:
 def finish(folder: Path, target: Path, manifest: Manifest) -> Pulled:
     """Make a whole model of a folder whose files were all proven: all of it, or not at all."""
     _write(folder, sealed(folder, manifest))
+    if target.exists():
+        _discard(target)  # damaged, else it would have been found: nobody can have it in use
     folder.replace(target)
     _use_file(target).touch(mode=0o600)
     found = _read(target)

@@ -149,7 +149,7 @@ def _unknown(model_type: str) -> UnfitModel:
     near = difflib.get_close_matches(model_type, FAMILIES, n=1)
     hint = f" (it does know {near[0]!r})" if near else ""
     return UnfitModel(
-        f"byoi does not know the architecture {model_type!r}{hint}; "
+        f"byoi does not know the architecture {model_type[:80]!r}{hint}; "
         "with the model's .safetensors or .gguf files beside it, it can count their weights"
     )
 

@@ -22,7 +22,8 @@ _MIB: Final = 1024**2
 _VLLM_CPU_BYTES: Final = 1600 * _MIB
 """Three processes that each import torch; measured of vLLM 0.32.0 with SmolLM2: 3.02 GB, what they
 share counted once, less 0.27 GB of weights and 1 GiB of context."""
-_LLAMACPP_BYTES: Final = 64 * _MIB
+_LLAMACPP_BYTES: Final = 48 * _MIB
+"""Its process, measured of 2026.10.11549: what is left of ten loads' peaks without all the rest."""
 _CUDA_BYTES: Final = 600 * _MIB
 _NCCL_BYTES: Final = 400 * _MIB
 _GRAPHS_BYTES: Final = 512 * _MIB
@@ -59,10 +60,11 @@ def keeping(
 ) -> Keeping:
     """How the engine keeps a context: vLLM in blocks of 16 tokens (128 on a CPU).
 
-    llama.cpp hands out single cells, and keeps a state's numbers in 32 bits.
+    llama.cpp rounds each slot up to 256 cells (`GGML_PAD(n_ctx_seq, 256)`), and keeps a state's
+    numbers in 32 bits.
     """
     if engine == "llamacpp":
-        return Keeping(element_bytes, 4, 1, step, 1)
+        return Keeping(element_bytes, 4, 256, step, 1)
     return Keeping(element_bytes, 2, 128 if is_cpu else 16, step, tensor_parallel)
 
 
@@ -80,10 +82,13 @@ def overheads(
     width = _STEP_HIDDEN * facts.hidden_size + _STEP_INNER * facts.inner_size // tensor_parallel
     if engine == "llamacpp":
         base = _LLAMACPP_BYTES + (0 if is_cpu else _GGML_CUDA_BYTES)
-        # Scores in 32 bits for every token of a step, once a long prompt has come.
+        # Scores in 32 bits for every token of a step, once a long input was embedded: they are
+        # computed in the step's buffer and copied to the output's, and both stay.
+        scored = step * facts.vocabulary * 4
         return (
             Overhead("the engine itself", base),
-            Overhead(f"a step of {step} tokens", step * (width * 2 + facts.vocabulary * 4)),
+            Overhead(f"a step of {step} tokens", step * width * 2 + scored),
+            Overhead("scores of that step, copied out", scored),
         )
     scores = Overhead("scores of all words", concurrency * facts.vocabulary * 4 * 2)
     activations = Overhead(f"a step of {step} tokens", step * width * facts.dtype_bytes)

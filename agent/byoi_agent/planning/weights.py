@@ -42,6 +42,7 @@ class Quantisation:
 
 
 _EXPERTS: Final[frozenset[Role]] = frozenset({"expert"})
+_MATRICES: Final[frozenset[Role]] = frozenset({"linear", "expert"})
 
 NAMED: Final[Mapping[str, Quantisation]] = MappingProxyType(
     {
@@ -195,12 +196,29 @@ def _bitsandbytes(fields: Fields) -> Quantisation:
 
 def _compressed(fields: Fields) -> Quantisation:
     first = fields.inner("config_groups").inner("group_0").inner("weights")
-    bits = first.size("num_bits", default=8)
+    if not first.has("num_bits"):
+        raise UnfitModel(
+            "config.json: quantization_config does not say how its group_0 packs weights; with the "
+            "model's .safetensors files beside it, byoi can count their bytes"
+        )
+    bits = first.size("num_bits")
     kind = "int" if first.text("type") == "int" else "fp"
     group = first.count("group_size", default=0)
     strategy = first.text("strategy", default="group" if group else "channel")
     name = f"compressed-tensors {kind}{bits}"
+    roles = _EXPERTS if _leaves_all_but_experts(fields) else _MATRICES
     if strategy in {"group", "tensor_group"}:
         scale = 1 if kind == "fp" else 2
-        return Quantisation(name, bits, "group", group or 128, scale)
-    return Quantisation(name, bits, "tensor" if strategy == "tensor" else "row", scale_bytes=2)
+        return Quantisation(name, bits, "group", group or 128, scale, roles=roles)
+    grouping: Grouping = "tensor" if strategy == "tensor" else "row"
+    return Quantisation(name, bits, grouping, scale_bytes=2, roles=roles)
+
+
+def _leaves_all_but_experts(fields: Fields) -> bool:
+    """Whether its list of what stays as it is names both attention and shared experts.
+
+    Kimi K2 Thinking's is such a list. Its patterns are looked through, never run: a pattern of
+    somebody else's can take for ever.
+    """
+    told = [str(one) for one in fields.items("ignore")]
+    return all(any(word in one for one in told) for word in ("self_attn", "shared_experts"))

@@ -12,6 +12,8 @@ from byoi_agent.planning.machines import GIB, PlanDevice
     ("text", "count", "name", "gib"),
     [
         ("RTX 4090:24", 1, "RTX 4090", 24),
+        ("8xH100:80", 8, "H100", 80),
+        ("2 x RTX 4090:24", 2, "RTX 4090", 24),
         ("H100:80x8", 8, "H100", 80),
         ("H100:80 GiB x 8", 8, "H100", 80),
         ("A:2:0.5", 1, "A:2", 0.5),

@@ -75,7 +75,7 @@ def test_people_see_the_arithmetic_and_why_it_is_eight(byoi):
     assert "split over 25 machines" in out
 
 
-@pytest.mark.parametrize(("gpu", "tflops"), [("a100", 163), ("h100", 600), ("gb300", 2000)])
+@pytest.mark.parametrize(("gpu", "tflops"), [("a100", 163), ("H100", 600), ("gb300", 2000)])
 def test_a_preset_is_marked_as_an_assumption(byoi, gpu, tflops):
     answer = told(byoi, "--params", "1T", "--gpu", gpu)
     assert answer["tflops"] == tflops

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import json
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -332,6 +333,7 @@ async def test_the_longest_unused_model_makes_room_within_the_owners_budget(hub,
     first = (await ask(repo("first"), **budget)).pulled
     second = (await ask(repo("second"), **budget)).pulled
     store.use(first).load()
+    os.utime(store.folder / f"{second.key}.use", (1, 1))  # a file system's clock has coarse ticks
     third = await ask(repo("third"), **budget)
     assert third.removed == (second.key,)
     assert {one.key for one in store.all()} == {first.key, third.pulled.key}
@@ -416,3 +418,14 @@ async def test_a_model_in_use_is_not_removed(hub, hubs, ask, store):
     store.remove(found)
     assert_nothing_counts_as_here(store)
     assert isinstance(ModelInUse("x"), AgentError)
+
+
+async def test_a_model_whose_manifest_was_damaged_can_be_pulled_again(hub, ask, store, model):
+    hub.add(REPO, model)
+    first = await ask()
+    (first.pulled.folder / "manifest.json").write_text("{broken")
+    assert_nothing_counts_as_here(store)
+    again = await ask()
+    assert not again.was_here
+    assert [one.key for one in store.all()] == [first.pulled.key]
+    assert sorted(one.name for one in store.folder.iterdir() if one.is_dir()) == [first.pulled.key]

@@ -169,3 +169,9 @@ def test_a_config_of_somebody_s_is_read_or_refused_and_nothing_else(name, field,
     except UnfitModel:
         return
     assert found.parameters > 0
+
+
+def test_a_long_name_of_an_unknown_family_does_not_fill_the_screen():
+    with pytest.raises(UnfitModel) as refused:
+        read({"model_type": "x" * 100_000})
+    assert len(str(refused.value)) < 300

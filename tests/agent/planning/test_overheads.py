@@ -23,10 +23,10 @@ def test_how_many_tokens_an_engine_computes_at_once(engine, is_cpu, gib, context
     assert found == tokens
 
 
-def test_vllm_hands_out_blocks_and_llama_cpp_cells():
+def test_vllm_hands_out_small_blocks_and_llama_cpp_whole_slots():
     assert keeping("vllm", is_cpu=True) == Keeping(2, 2, 128, 2048, 1)
     assert keeping("vllm", is_cpu=False, tensor_parallel=4).block_tokens == 16
-    assert keeping("llamacpp", is_cpu=False, tensor_parallel=4) == Keeping(2, 4, 1, 2048, 1)
+    assert keeping("llamacpp", is_cpu=False, tensor_parallel=4) == Keeping(2, 4, 256, 2048, 1)
 
 
 def sizes(facts, engine, **more):
@@ -55,3 +55,12 @@ def test_devices_that_work_together_need_a_library_more_and_share_the_step(facts
     alone, both = sizes(llama, "vllm"), sizes(llama, "vllm", devices=2, tensor_parallel=2)
     assert both["CUDA and its libraries"] > alone["CUDA and its libraries"]
     assert both["a step of 1024 tokens"] < alone["a step of 1024 tokens"]
+
+
+def test_llama_cpp_keeps_the_scores_of_a_whole_step_twice(facts):
+    """Once where they are computed, and once where they are handed out."""
+    llama = facts("llama-3.1-8b")
+    found = sizes(llama, "llamacpp", is_cpu=True)
+    once = 1024 * 128_256 * 4
+    assert found["scores of that step, copied out"] == once
+    assert found["a step of 1024 tokens"] > once

@@ -85,6 +85,31 @@ def test_compressed_tensors_say_how_they_group(weights, bytes_of_matrices, name)
     assert weight_bytes(read(TINY), found) == pytest.approx(bytes_of_matrices + REST_BYTES, abs=1)
 
 
+def test_compressed_tensors_that_do_not_say_how_are_refused():
+    for groups in ([1], {}, {"group_0": {"weights": None}}):
+        with pytest.raises(UnfitModel, match="does not say"):
+            packed(quant_method="compressed-tensors", config_groups=groups)
+
+
+def test_kimi_k2_thinking_packs_its_routed_experts_alone(config):
+    """594 GB on the hub (compressed-tensors, int4 by 32)."""
+    weights = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 32}
+    told = {
+        **config("deepseek-v3"),
+        "n_routed_experts": 384,
+        "first_k_dense_replace": 1,
+        "num_attention_heads": 64,
+        "vocab_size": 163_840,
+        "num_key_value_heads": 64,
+        "quantization_config": {
+            "quant_method": "compressed-tensors",
+            "config_groups": {"group_0": {"weights": weights}},
+            "ignore": ["lm_head", "re:.*self_attn.*", "re:.*shared_experts.*"],
+        },
+    }
+    assert weight_bytes(read(told), quantisation_of(told)) == pytest.approx(594e9, rel=0.005)
+
+
 def test_gpt_oss_packs_its_experts_alone(config):
     told = config("gpt-oss-20b")
     # The card: 12.8 GiB of checkpoint for 20.9 billion parameters.
