@@ -67,13 +67,13 @@ def _conclusions(report: BenchReport) -> list[str]:
     if report.prefill is not None and report.prefill.tokens_per_second is not None:
         lines.append(
             f"prefill   {number(report.prefill.tokens_per_second)} tokens/s, prompts of "
-            f"{number(report.prefill.prompt_tokens_p50)} tokens"
+            f"{report.prefill.prompt_tokens_p50 or 0:,.0f} tokens"
         )
     joules = report.joules_per_token
     lines.append(
         "energy    not measured: nothing here tells it"
         if joules is None
-        else f"energy    {number(joules)} J/token at the knee, all accelerators, at rest included"
+        else f"energy    {number(joules)} J/token at the knee, at rest included"
     )
     if report.flops_per_second is not None:
         lines.append(f"compute   {number(report.flops_per_second / 1e12)} TFLOP/s achieved")
