@@ -19,6 +19,7 @@ from byoi_agent.cli.plan_inputs import (
 from byoi_agent.engine.kept_loads import read_loads
 from byoi_agent.engine.kinds import llamacpp
 from byoi_agent.engine.kinds.vllm_releases import RELEASES
+from byoi_agent.planning.arguments import engine_arguments
 from byoi_agent.planning.arguments import settings as settings_of
 from byoi_agent.planning.calibration import Key
 from byoi_agent.planning.explain import numbers, steps
@@ -165,7 +166,22 @@ def _tell(found: Plan, speed: Speed | None, why: Sequence[str], model: str) -> N
     click.echo(f"It fits: {found.concurrency} at once with {found.context_tokens:,} tokens each.")
     if found.facts.origin == "config.json":
         click.echo("Its weights are not here; of a hub's model: byoi models pull OWNER/NAME")
+    if _is_beyond_byoi(found):
+        server = "vllm serve" if found.wish.engine == "vllm" else "llama-server --model"
+        by_hand = shlex.join([model, *engine_arguments(found)])
+        click.echo(f"byoi does not start an engine so; by hand: {server} {by_hand}")
+        click.echo("Then offer that server: byoi run --engine http://127.0.0.1:PORT")
+        return
     click.echo(f"To serve it: byoi run {arguments}")
+
+
+def _is_beyond_byoi(found: Plan) -> bool:
+    """Pipelines, a context in eight bits, and llama.cpp on cards that its wheel has no code for."""
+    if found.wish.engine == "vllm":
+        is_divided = found.pipeline_parallel > 1
+    else:
+        is_divided = any(one.kind not in {"cpu", "apple"} for one in found.devices)
+    return is_divided or found.wish.element_bytes == 1
 
 
 def _flags(found: Plan, model: str) -> list[str]:

@@ -48,6 +48,8 @@ def layouts(facts: ModelFacts, devices: Sequence[PlanDevice], engine: Engine) ->
         for chosen in _choices(accelerators, count, engine)
         for layout in _divided(facts, chosen, engine)
     ]
+    if engine == "vllm":  # byoi starts no pipelines of vLLM itself: what needs none goes first
+        found.sort(key=lambda layout: layout.pipeline_parallel > 1)
     return found or [Layout((device,)) for device in devices if device.is_cpu]
 
 

@@ -105,3 +105,19 @@ def test_an_unknown_architecture_is_named(ask, tmp_path):
     code, _, err = ask(tmp_path)
     assert code == 78
     assert "'zebra'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "by_hand"),
+    [
+        (("qwen2.5-7b-instruct", "--gpu", "RTX 3060:5x7"), "--pipeline-parallel-size"),
+        (("qwen2.5-7b-instruct", "--gpu", "RTX 4090:24", "--kv-dtype", "fp8"), "--kv-cache-dtype"),
+        (("qwen2.5-7b-instruct", "--gpu", "RTX 4090:24", "--engine", "llamacpp"), "--n-gpu-layers"),
+    ],
+)
+def test_what_byoi_would_not_start_so_is_told_for_the_engine_itself(ask, arguments, by_hand):
+    code, out, _ = ask(*arguments)
+    assert code == 0
+    assert "To serve it" not in out
+    assert by_hand in out
+    assert "byoi run --engine http" in out

@@ -12,9 +12,10 @@ def told(facts, devices, engine="vllm"):
     ]
 
 
-def test_few_devices_come_before_many(facts, cards):
+def test_few_devices_come_before_many_and_pipelines_last(facts, cards):
+    """A node starts vLLM without pipelines only."""
     found = told(facts("llama-3.1-8b"), cards("RTX 4090", 24, 4))
-    assert found == [(1, 1, 1), (2, 2, 1), (2, 1, 2), (4, 4, 1), (4, 2, 2), (4, 1, 4)]
+    assert found == [(1, 1, 1), (2, 2, 1), (4, 4, 1), (2, 1, 2), (4, 2, 2), (4, 1, 4)]
 
 
 def test_the_fast_card_comes_before_the_large_one(facts, cards):
