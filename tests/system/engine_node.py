@@ -7,18 +7,22 @@ import itertools
 import json
 import sys
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byoi_agent.clock import SystemClock
+from byoi_agent.config.settings import Settings
 from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.client import EngineClient
+from byoi_agent.engine.entries import ONLY, Entry
 from byoi_agent.engine.guard import stat_of
 from byoi_agent.engine.kinds import probes
 from byoi_agent.engine.kinds.errors import translate
 from byoi_agent.engine.kinds.metrics import ask_load
 from byoi_agent.engine.kinds.tokenizers import count_with_vllm
 from byoi_agent.engine.machine import Limits
+from byoi_agent.engine.pool import EnginePool
 from byoi_agent.engine.process import LaunchSpec
 from byoi_agent.engine.supervisor import EngineSupervisor
 from byoi_agent.engine.view import ServedModel
@@ -47,6 +51,10 @@ class StandIn:
     slots = 4
     extra_fields = frozenset()
     counts_all_choices = True
+    faults = ()
+    offers = (ServedModel(MODEL, str(MODEL), (CHAT,)),)
+    weight_bytes = 0
+    uses_gpus = 0
     limits = Limits(startup_seconds=20.0, drain_seconds=STOP_SECONDS, first_back_off_seconds=0.1)
 
     def __init__(self, socket_path: Path, *flags: str, can_sleep: bool = False) -> None:
@@ -66,7 +74,7 @@ class StandIn:
         answer = await client.fetch("GET", "/health", timeout_seconds=probes.MODELS_SECONDS)
         if answer.status != 200:
             raise EngineError(f"/health answered {answer.status}")
-        return (ServedModel(MODEL, str(MODEL), (CHAT,)),)
+        return self.offers
 
     async def canary(self, client):
         await probes.one_token(client, str(MODEL))
@@ -158,19 +166,30 @@ class Node:
         self.board = Board(NodeView(node_id=NodeId("node"), agent_version="1"))
         self.offers = []
         self.board.subscribe(lambda view: self.offers.append((view.engine.state, self.offered)))
-        self.engine = EngineSupervisor(
-            kind,
-            publish=lambda view: self.board.update(engine=view),
+        self.engine: EngineSupervisor | None = None
+        self.pool = EnginePool(
+            [Entry(ONLY, kind, Settings(), is_standing=True)],
+            supervise=partial(self._supervise, folder / "runs"),
+            publish=self._engine_changed,
+            idle=lambda key: self.dispatcher.idle(key),
             clock=self.clock,
-            records=folder / "runs",
         )
-        self.board.update(engine=self.engine.view)
+        self._engine_changed(self.pool.view)
         self.records = Records()
         self.session = Session()
-        around = Surroundings(NodeId("node"), self.engine, self.records, self.clock, b"secret")
+        around = Surroundings(NodeId("node"), self.pool, self.records, self.clock, b"secret")
         self.dispatcher = Dispatcher(around, self.board)
         self._side = EngineClient(kind.address)
         self._ids = itertools.count(1)
+
+    def _supervise(self, records, entry, publish, *, starts):
+        self.engine = EngineSupervisor(
+            entry.kind, publish=publish, clock=self.clock, records=records, starts=starts
+        )
+        return self.engine
+
+    def _engine_changed(self, view):
+        self.board.update(engine=view, engines=self.pool.views)
 
     @property
     def state(self) -> str:
@@ -229,7 +248,7 @@ class Node:
 async def node_with(folder: Path, *flags: str, can_sleep: bool = False):
     """Run one until the block ends; nothing of its engine may be left then."""
     node = Node(StandIn(folder / "e.sock", *flags, can_sleep=can_sleep), folder)
-    tasks = [asyncio.ensure_future(part.run()) for part in (node.engine, node.dispatcher)]
+    tasks = [asyncio.ensure_future(part.run()) for part in (node.pool, node.dispatcher)]
     try:
         yield node
     finally:

@@ -14,7 +14,8 @@ CHILD = """
 import os, subprocess, sys
 held = bytearray(os.urandom(1 << 20)) * 64
 if len(sys.argv) > 1:
-    below = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdin=subprocess.PIPE)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+    below = subprocess.Popen([sys.executable, "-c", sys.argv[1]], **pipes)
 del held
 print("ready", flush=True)
 sys.stdin.read()
@@ -93,8 +94,7 @@ async def test_a_real_family_is_seen_with_its_peak():
         assert tree[0] == parent.pid
         assert host_peak_bytes(tree) > 64 * MIB  # though it was given back
     finally:
-        parent.stdin.close()
-        await parent.wait()
+        await parent.communicate(b"")  # to the end of its output, so that nothing is left open
     assert tree_of(parent.pid) == ()
 
 
