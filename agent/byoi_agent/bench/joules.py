@@ -1,7 +1,8 @@
 """Energy of this machine between two moments of a benchmark; pure.
 
-All devices that are shown to it count, with what they take at rest. Where one of them tells neither energy nor
-power, or was not measured throughout, nothing is told: a part would look like a whole.
+All devices that are shown to it count, with what they take at rest. Where one of them tells
+neither energy nor power, or was not measured throughout, nothing is told: a part would look like a
+whole.
 """
 
 from __future__ import annotations

@@ -188,6 +188,9 @@ def test_of_several_models_each_has_a_line():
         state="failed", kind="vllm", key="large", priority=50, reason="it is too large"
     )
     shown = lines(engines=(small, large))
-    assert shown["small"] == "ready for 2 min 0 s, priority 80, 3.0 GiB, loads in 2.5 s, used 1 min 5 s ago"
+    assert (
+        shown["small"]
+        == "ready for 2 min 0 s, priority 80, 3.0 GiB, loads in 2.5 s, used 1 min 5 s ago"
+    )
     assert shown["large"] == "failed (it is too large), priority 50, not used yet"
     assert "small" not in lines(engines=(small,))
