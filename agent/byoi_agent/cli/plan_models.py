@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -11,6 +12,7 @@ import click
 from byoi_agent.cli.options import choose, debug_option, json_option, setting_options, width_of
 from byoi_agent.cli.plan_inputs import Gpu, default_engine, facts_of, meant_machine, proposable
 from byoi_agent.cli.plan_serve import with_what_was_learnt
+from byoi_agent.engine.kept_loads import read_loads
 from byoi_agent.errors import ConfigError
 from byoi_agent.models.catalogue import CATALOGUE
 from byoi_agent.models.store import Store
@@ -65,11 +67,20 @@ def models(*, gpus: Sequence[Any], shows_all: bool, as_json: bool, **flags: obje
     shown = [row for row in rows if shows_all or row.plan.fits]
     if as_json:
         told = [{"source": row.source, **numbers(row.plan, row.speed)} for row in shown]
-        click.echo(json.dumps({"models": told}))
+        accuracy = read_loads(chosen.paths.loads_file).accuracy()
+        click.echo(
+            json.dumps({"models": told, "accuracy": None if accuracy is None else asdict(accuracy)})
+        )
         return
     _table(shown)
     if left := len(rows) - len(shown):
         click.echo(f"{left} more do not fit; they are shown with --all")
+    if (accuracy := read_loads(chosen.paths.loads_file).accuracy()) is not None:
+        loads = "the one load" if accuracy.loads == 1 else f"the last {accuracy.loads} loads"
+        click.echo(
+            f"memory of {loads} here: {accuracy.before:.1%} off as reckoned, {accuracy.after:.1%} "
+            "as corrected by the loads before"
+        )
 
 
 def _all(paths: Paths) -> Iterator[tuple[ModelFacts, str]]:

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from byoi_agent.cli import program
+from byoi_agent.engine.kept_loads import KeptLoads
+from byoi_agent.planning.calibration import Key, Observation
 
 
 @pytest.fixture
@@ -38,3 +40,15 @@ def test_all_are_listed_when_asked_and_the_others_counted(ask):
     assert "more do not fit" in table
     assert "Qwen/Qwen3-8B" in table
     assert "does not fit" in ask("--gpu", "RTX 4090:24", "--all")[1]
+
+
+def test_how_far_off_earlier_estimates_were_is_told(ask, tmp_path):
+    here = ("--gpu", "RTX 4090:24", "--data-dir", str(tmp_path))
+    assert json.loads(ask(*here, "--json")[1])["accuracy"] is None
+    kept = KeptLoads(tmp_path / "loads.json")
+    for number, expected in enumerate((100, 198)):
+        key = Key("vllm", "0", "m", "bf16", 2048, number + 1)
+        kept.learn(key, Observation(100, 200, float(number), expected))
+    told = json.loads(ask(*here, "--json")[1])["accuracy"]
+    assert told == {"loads": 2, "before": 0.5, "after": pytest.approx(0.255)}
+    assert "the last 2 loads here: 50.0% off as reckoned, 25.5%" in ask(*here)[1]
