@@ -7,6 +7,7 @@ import os
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ CYCLES = 100
 AT_ONCE = 2
 """Engines beside each other: starting one keeps a single core busy for a second."""
 WARM_UP = 10
-"""Until then the pool of threads and what is imported late may still grow."""
+"""Until then what is imported late may still leave something."""
 
 
 class Leftovers:
@@ -53,6 +54,14 @@ class Leftovers:
         return sorted(path.name for path in owners if "llama" in path.name or "ggml" in path.name)
 
 
+def grown_pool() -> ThreadPoolExecutor:
+    """Threads for what blocks, all of them there: one grows whenever both engines need it."""
+    pool, all_there = ThreadPoolExecutor(AT_ONCE), threading.Barrier(AT_ONCE)
+    for _ in range(AT_ONCE):
+        pool.submit(all_there.wait)
+    return pool
+
+
 async def together(runs, cycles, pids) -> None:
     """So many starts and stops in all, ending with every engine stopped."""
     async with asyncio.TaskGroup() as tasks:
@@ -79,8 +88,11 @@ async def test_a_hundred_starts_and_stops_leave_nothing_behind(
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
+    asyncio.get_running_loop().set_default_executor(grown_pool())
     pids = set()
     with tempfile.TemporaryDirectory(prefix="byoi-", dir="/tmp") as runtime:
+        for one in range(AT_ONCE):
+            Path(runtime, str(one)).mkdir(mode=0o700)
         leftovers = Leftovers(temporary, tmp_path, Path(runtime))
         runs = [
             engines.EngineRun(
