@@ -100,7 +100,8 @@ class Hub:
                 content = await _bounded(response)
         except (TransportError, OSError) as error:
             raise HubUnreachable(
-                f"{self.endpoint} does not answer: {error or type(error).__name__}"
+                f"{self.endpoint} does not answer: {error or type(error).__name__}; check the "
+                "network and HTTPS_PROXY, or name another hub with HF_ENDPOINT"
             ) from error
         return _listing(repo, content, self.endpoint)
 

@@ -35,6 +35,8 @@ _MARGIN_BYTES: Final = 1 << 30
 """What a disk keeps free beyond the model: a node writes its usage and logs there as well."""
 
 _FILES_AT_ONCE: Final = 4
+_LIST_ATTEMPTS: Final = 4
+"""Nothing has come yet that would be lost: who typed a wrong address is told within seconds."""
 _REPORT_SECONDS: Final = 0.1
 
 
@@ -103,7 +105,7 @@ async def _list(hub: Hub, reference: Reference, patience: Patience) -> Listing:
             return await hub.listing(reference.repo, reference.revision, patience.stall_seconds)
         except HubUnreachable as error:
             failures += 1
-            if failures >= patience.attempts:
+            if failures >= min(patience.attempts, _LIST_ATTEMPTS):
                 raise
             await asyncio.sleep(patience.wait_seconds(failures, error.retry_after_seconds))
 

@@ -429,3 +429,15 @@ async def test_a_model_whose_manifest_was_damaged_can_be_pulled_again(hub, ask, 
     assert not again.was_here
     assert [one.key for one in store.all()] == [first.pulled.key]
     assert sorted(one.name for one in store.folder.iterdir() if one.is_dir()) == [first.pulled.key]
+
+
+async def test_a_hub_that_is_not_there_is_told_soon_and_with_what_to_do(ask, monkeypatch):
+    waits = []
+
+    async def sleep(seconds):
+        waits.append(seconds)
+
+    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    with pytest.raises(HubUnreachable, match="HTTPS_PROXY, or name another hub with HF_ENDPOINT"):
+        await ask(endpoint="http://127.0.0.1:9", patience=Patience())
+    assert sum(waits) < 10
