@@ -51,6 +51,7 @@ def numbers(plan: Plan, speed: Speed | None) -> dict[str, Any]:
         "active_parameters": facts.active_parameters,
         "weight_bytes": facts.weight_bytes,
         "kv_bytes_per_token": plan.kv_bytes_per_token,
+        "kv_bytes_per_token_on_all_devices": plan.spread_bytes_per_token,
         "kv_bytes_per_token_beyond_windows": plan.growing_bytes_per_token,
         "kv_bytes_per_request": plan.need.kv * len(plan.devices),
         "kv_bytes": plan.kv_bytes,
@@ -130,6 +131,9 @@ def _context(plan: Plan) -> list[Line]:
     lines = [("context", _layers(one, count, plan)) for one, count in _alike(plan.facts.memories)]
     if plan.kv_bytes_per_token:
         lines.append(("context", f"together {plan.kv_bytes_per_token:,} bytes for each token"))
+    if (plan.spread_bytes_per_token or 0) > (plan.kv_bytes_per_token or 0):
+        copied = f"{plan.spread_bytes_per_token:,} on all devices, as several keep the same heads"
+        lines.append(("context", copied))
     each = plan.need.kv * max(1, len(plan.devices))
     whole = f"a request of {plan.context_tokens:,} tokens takes {size(each)}"
     return [*lines, ("context", whole)] if plan.layout else lines

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from byoi_agent.planning.cache import bytes_per_token, sequence_bytes
+from byoi_agent.planning.cache import Keeping, bytes_per_token, sequence_bytes
 from byoi_agent.planning.fields import UnfitModel
 from byoi_agent.planning.layouts import Layout, layouts
 from byoi_agent.planning.overheads import Overhead, keeping, overheads, step_tokens
@@ -17,7 +17,6 @@ from byoi_agent.planning.overheads import Overhead, keeping, overheads, step_tok
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from byoi_agent.planning.cache import Keeping
     from byoi_agent.planning.facts import ModelFacts
     from byoi_agent.planning.machines import Engine, PlanDevice
 
@@ -87,7 +86,9 @@ class Need:
 
 @dataclass(frozen=True)
 class Plan:
-    """The answer. `kv_bytes_per_token` is over all devices; None where nobody knows it.
+    """The answer. `kv_bytes_per_token` is the model's own; None where nobody knows it.
+
+    `spread_bytes_per_token` is the same over all devices, of which several may keep a copy.
 
     `memory_bytes` is the corrected need of all devices together, `room_bytes` what they offer;
     `largest_context_tokens` is for one request alone. `reasons` say why it does not fit, and what
@@ -102,6 +103,7 @@ class Plan:
     concurrency: int
     largest_context_tokens: int
     kv_bytes_per_token: int | None
+    spread_bytes_per_token: int | None
     growing_bytes_per_token: int | None
     memory_bytes: int
     room_bytes: int
@@ -206,7 +208,6 @@ def _on(facts: ModelFacts, layout: Layout, wish: Wish, correction: Correction) -
     need = need_of(facts, layout, wish, context, max(1, concurrency))
     fits = need.total(max(1, concurrency)) <= room
     count = len(layout.devices)
-    per_token = _per_token(facts, layout, wish, growing=False)
     return Plan(
         fits=fits,
         facts=facts,
@@ -215,8 +216,9 @@ def _on(facts: ModelFacts, layout: Layout, wish: Wish, correction: Correction) -
         context_tokens=context,
         concurrency=max(1, concurrency),
         largest_context_tokens=largest,
-        kv_bytes_per_token=per_token,
-        growing_bytes_per_token=_per_token(facts, layout, wish, growing=True),
+        kv_bytes_per_token=_per_token(facts, wish),
+        spread_bytes_per_token=_per_token(facts, wish, layout.tensor_parallel),
+        growing_bytes_per_token=_per_token(facts, wish, growing=True),
         memory_bytes=round(need.total(max(1, concurrency)) * count * correction.factor),
         room_bytes=usable * count,
         need=need,
@@ -276,11 +278,13 @@ def _kv(facts: ModelFacts, layout: Layout, kept: Keeping, context_tokens: int) -
     return -(-sequence_bytes(facts.memories, kept, context_tokens) // layout.pipeline_parallel)
 
 
-def _per_token(facts: ModelFacts, layout: Layout, wish: Wish, *, growing: bool) -> int | None:
+def _per_token(
+    facts: ModelFacts, wish: Wish, devices: int = 1, *, growing: bool = False
+) -> int | None:
     if facts.memories is None:
         return None
-    kept = _keeping(layout, wish, 0)
-    return bytes_per_token(facts.memories, kept, growing=growing) * layout.tensor_parallel
+    kept = Keeping(element_bytes=wish.element_bytes, tensor_parallel=devices)
+    return bytes_per_token(facts.memories, kept, growing=growing) * devices
 
 
 def _nowhere(facts: ModelFacts, wish: Wish, correction: Correction) -> Plan:
@@ -292,8 +296,9 @@ def _nowhere(facts: ModelFacts, wish: Wish, correction: Correction) -> Plan:
         context_tokens=wish.context_tokens or 0,
         concurrency=wish.concurrency or 1,
         largest_context_tokens=0,
-        kv_bytes_per_token=None,
-        growing_bytes_per_token=None,
+        kv_bytes_per_token=_per_token(facts, wish),
+        spread_bytes_per_token=None,
+        growing_bytes_per_token=_per_token(facts, wish, growing=True),
         memory_bytes=facts.weight_bytes,
         room_bytes=0,
         need=Need(facts.weight_bytes, (), 0),

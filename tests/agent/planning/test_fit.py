@@ -29,6 +29,14 @@ def test_one_that_does_not_takes_as_few_cards_as_will_do(facts, cards):
     assert found.memory_bytes <= found.room_bytes
 
 
+def test_a_token_is_told_as_the_model_has_it_and_with_the_copies_that_devices_keep(facts, cards):
+    found = plan(facts("deepseek-v3"), cards("H200", 141, 8), Wish(context_tokens=8192))
+    assert found.tensor_parallel == 8
+    assert (found.kv_bytes_per_token, found.spread_bytes_per_token) == (70_272, 8 * 70_272)
+    nowhere = plan(facts("deepseek-v3"), [], Wish())
+    assert (nowhere.kv_bytes_per_token, nowhere.spread_bytes_per_token) == (70_272, None)
+
+
 def test_without_a_wish_the_context_is_the_longest_that_fits(facts, cards):
     small = plan(facts("llama-3.1-8b"), cards("RTX 4090", 24), Wish())
     assert small.fits
