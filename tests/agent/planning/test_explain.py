@@ -27,6 +27,12 @@ def test_the_arithmetic_is_told_line_by_line(facts, cards):
     assert "speed: about" in told
 
 
+def test_copies_that_devices_keep_of_the_same_heads_are_told_apart(facts, cards):
+    told = text(plan(facts("deepseek-v3"), cards("H200", 141, 8), Wish(context_tokens=8192)))
+    assert "together 70,272 bytes for each token" in told
+    assert "562,176 on all devices, as several keep the same heads" in told
+
+
 @pytest.mark.parametrize(
     ("model", "line"),
     [

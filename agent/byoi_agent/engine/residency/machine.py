@@ -224,7 +224,10 @@ class _Desk:
                 one = self._waited(replace(one, attempts=self._attempts(one) + 1, is_called=False))
                 return replace(one, place=Leaving("stop", reason, is_final))
             case Gone(is_asleep=is_asleep):
-                return replace(one, place=self._gone(one, is_asleep=is_asleep))
+                # It has had its turn: whoever waits for it comes after those who had none yet.
+                since = self._now if one.presses else None
+                place = self._gone(one, is_asleep=is_asleep)
+                return replace(one, place=place, waited_from=since)
             case Held(key, seconds):
                 if isinstance(one.place, Loading | Loaded):
                     self.commands.append(Unload(key, how := self._how(one), seconds))

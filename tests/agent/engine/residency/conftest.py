@@ -182,7 +182,7 @@ class World:
 
     def serve_all(self):
         """All that runs ends, every order is obeyed, and time goes on to what was asked for."""
-        for what in ("begin", "end", "obey"):
+        for what in ("obey", "begin", "end"):
             for key in tuple(self.state.residents):
                 self.do((what, key))
         if self.wake_at is not None:

@@ -417,6 +417,18 @@ def test_sleepers_give_way_to_what_needs_the_hosts_memory(make):
     assert node.tell(m.Gone("a")) == [m.Load("cpu")]
 
 
+def test_a_model_that_is_always_asked_for_does_not_starve_its_equal(make):
+    node = make(r.Model("a", {"memory": 6}), r.Model("b", {"memory": 6}))
+    assert node.demand("a", waiting=3) == [m.Load("a")]
+    node.tell(m.Served("a"))
+    node.demand("a", running=1, waiting=2)
+    node.now += 1
+    node.demand("b", waiting=1)
+    assert node.after(30) == []  # its turn is over: it begins nothing new
+    assert node.demand("a", waiting=3) == [m.Unload("a")]
+    assert node.tell(m.Gone("a")) == [m.Load("b")]
+
+
 # Whatever happens; `conftest.py` has the engines and clients that obey the machine.
 
 
