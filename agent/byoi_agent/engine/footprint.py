@@ -61,6 +61,20 @@ def device_bytes(devices: Sequence[DeviceReading], pids: Iterable[int]) -> int |
     return sum(held) if held else None
 
 
+def growth_bytes(before: Sequence[DeviceReading], now: Sequence[DeviceReading]) -> int | None:
+    """What accelerators hold more than before, whoever took it; None where none of them tells.
+
+    For where no driver names an engine's processes.
+    """
+    held = {device.index: device.memory_used_bytes for device in before}
+    grown = [
+        max(0, device.memory_used_bytes - used)
+        for device in now
+        if device.memory_used_bytes is not None and (used := held.get(device.index)) is not None
+    ]
+    return sum(grown) if grown else None
+
+
 def _peak_of(process: Path) -> int | None:
     try:
         status = _numbers((process / "status").read_text(encoding="utf-8", errors="replace"))

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.engine.footprint import device_bytes, host_peak_bytes, tree_of
+from byoi_agent.engine.footprint import device_bytes, growth_bytes, host_peak_bytes, tree_of
 from byoi_agent.planning.calibration import Observation
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ INTERVAL_SECONDS: Final = 5.0
 
 GROWTH: Final = 1.005
 """A peak that grew by less is not worth a write to the disk."""
+
+
+UNTOUCHED_SECONDS: Final = 2.0
+"""So long after its start no engine has yet taken memory of a GPU: it still imports."""
 
 
 @dataclass
@@ -67,13 +71,32 @@ class LoadWatch:
         self._loads: dict[int, _Load | None] = {}
         self._engines: tuple[EngineView, ...] = ()
         self._devices: tuple[DeviceReading, ...] = ()
+        self._without: tuple[DeviceReading, ...] = ()
+        self._alone_until: float | None = None
         self._is_news = asyncio.Event()
 
     def look(self, engines: Sequence[EngineView], devices: tuple[DeviceReading, ...]) -> None:
         """What there is now; cheap, as it is called at every change of the node."""
         if (tuple(engines), devices) != (self._engines, self._devices):
+            self._note_devices(engines, devices)
             self._engines, self._devices = tuple(engines), devices
             self._is_news.set()
+
+    def _note_devices(
+        self, engines: Sequence[EngineView], devices: tuple[DeviceReading, ...]
+    ) -> None:
+        """A reading of the devices without our engines: what they held before any was there.
+
+        One that came while an engine ended may still show what that had, so the next one counts.
+        """
+        now, had = self._clock.monotonic(), any(one.pid is not None for one in self._engines)
+        if not any(one.pid is not None for one in engines):
+            self._alone_until = None
+        elif not had:
+            self._alone_until = now + UNTOUCHED_SECONDS
+        is_alone = not had if self._alone_until is None else now < self._alone_until
+        if devices != self._devices and is_alone:
+            self._without = devices
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -106,7 +129,10 @@ class LoadWatch:
     async def _size_of(self, pid: int, prediction: Prediction) -> int | None:
         if not prediction.is_on_devices:
             return await asyncio.to_thread(self._measure, pid)
-        return device_bytes(self._devices, await asyncio.to_thread(tree_of, pid))
+        size = device_bytes(self._devices, await asyncio.to_thread(tree_of, pid))
+        if size is None and sum(one.pid is not None for one in self._engines) == 1:
+            return growth_bytes(self._without, self._devices)
+        return size
 
     def _begun(self, prediction: Prediction | None) -> _Load | None:
         if prediction is None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from byoi_agent.engine.footprint import device_bytes, host_peak_bytes, tree_of
+from byoi_agent.engine.footprint import device_bytes, growth_bytes, host_peak_bytes, tree_of
 from byoi_agent.hardware.devices import DeviceProcess, DeviceReading
 
 MIB = 1 << 20
@@ -78,6 +78,15 @@ def test_memory_on_accelerators_is_that_of_the_engine_s_own_processes():
     )
     assert device_bytes(devices, [10, 11]) == 6 * MIB
     assert device_bytes(devices, [12]) is None
+
+
+def test_what_devices_gained_is_counted_for_each_that_tells():
+    def card(index, used):
+        return DeviceReading(index, "nvidia", "GPU", memory_used_bytes=used)
+
+    before = [card(0, 5), card(1, 7), card(2, None)]
+    assert growth_bytes(before, [card(0, 9), card(1, 6), card(2, 3), card(3, 8)]) == 4
+    assert growth_bytes([], [card(0, 9)]) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux: /proc")

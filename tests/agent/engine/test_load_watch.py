@@ -167,6 +167,44 @@ async def test_on_a_gpu_the_driver_s_numbers_count(watched, kept, monkeypatch):
     assert seen(kept) == [110]
 
 
+def gpu(used_mib):
+    return (DeviceReading(0, "nvidia", "GPU", memory_used_bytes=used_mib * MIB),)
+
+
+async def test_where_no_driver_names_processes_what_the_devices_gained_counts(
+    watched, kept, monkeypatch
+):
+    monkeypatch.setattr(load_watch, "tree_of", lambda pid: (pid,))
+    watch = watched(is_on_devices=True)
+    watch.look([replace(READY, state="starting")], gpu(50))  # it has just been started
+    watch._clock.now = 2.0
+    watch.look([replace(READY, state="starting")], gpu(90))
+    watch.look([READY], gpu(170))
+    await watch.measure()
+    assert seen(kept) == [120]
+    other = replace(READY, key="other", pid=11)
+    watch.look([READY, other], gpu(400))  # whose is it?
+    await watch.measure()
+    assert seen(kept) == [120]
+
+
+@pytest.mark.parametrize(("cleared", "learnt"), [(160, []), (40, [140])])
+async def test_a_reading_from_while_an_engine_ended_is_not_what_was_there_without_one(
+    watched, kept, monkeypatch, cleared, learnt
+):
+    monkeypatch.setattr(load_watch, "tree_of", lambda pid: (pid,))
+    watch = watched(is_on_devices=True)
+    stopped, again = replace(READY, state="stopped", pid=None), replace(READY, pid=11)
+    watch.look([READY], ())
+    watch.look([stopped], gpu(160))  # of before its end
+    watch.look([stopped], gpu(cleared))
+    watch.look([again], gpu(cleared))
+    watch._clock.now = 20.0
+    watch.look([again], gpu(180))
+    await watch.measure()
+    assert seen(kept) == learnt
+
+
 async def test_it_looks_at_news_and_no_oftener_than_it_may(watched, kept):
     watch = watched()
     clock = watch._clock
