@@ -11,7 +11,8 @@ QUESTION = "Write a long story about the sea, a harbour and an old ship. Use man
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("how", ["fin", pytest.param("rst", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["fin", "rst"])
 async def test_an_answer_cut_at_twenty_points_is_the_uninterrupted_one(deployment, proxy_to, how):
     await deployment.start_console()
     proxy = await proxy_to("127.0.0.1", deployment.console_port)

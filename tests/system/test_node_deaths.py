@@ -59,6 +59,7 @@ async def test_requests_that_wait_for_their_first_token_move_to_the_other_node(d
     assert sum(row["outcome"] == "complete" for row in rows) == 20
 
 
+@pytest.mark.slow
 async def test_a_node_killed_in_mid_answer_ends_in_one_error_event_and_never_a_torn_one(deployment):
     (one, _), _ = await two_nodes(deployment, "--rate", "50")
     running = [asyncio.create_task(deployment.chat(f"q {n}", max_tokens=300)) for n in range(10)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byoi_agent.errors import ConfigError
+from byoi_agent.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +21,8 @@ def visible_gpus(
     NVML's and so ours, where one has none. Of a card that MIG splits it is the largest part.
 
     Raises:
-        ConfigError: one of them is not there, or cannot be used with the others.
+        ConfigError: one of them cannot be used with the others.
+        EngineError: one of them is not there now; a card that was lost may come back.
     """
     if wanted is None:
         return {}
@@ -29,7 +30,7 @@ def visible_gpus(
     for index in wanted:
         if index not in there:
             found = f"there are {', '.join(map(str, there))}" if there else "there is none"
-            raise ConfigError(f"[[models]] names GPU {index}, and {found}; see: byoi devices")
+            raise EngineError(f"[[models]] names GPU {index}, and {found}; see: byoi devices")
         if there[index].is_mig and len(wanted) > 1:
             raise ConfigError(
                 f"GPU {index} cannot work together with another: MIG splits it; set "

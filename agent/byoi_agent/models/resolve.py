@@ -63,7 +63,10 @@ def resolve(name: str, store: Store, remote_code: Iterable[str] = ()) -> Model:
         return look_into(Path(name))
     if "/" in name or name.startswith((".", "~")) or _is_there(name):
         return look_through(Path(name))
-    return find(ModelId(name))  # names the nearest that there is
+    try:
+        return find(ModelId(name))  # names the nearest that there is
+    except ConfigError as error:
+        raise ConfigError(f"{error} A hub's come by: byoi models pull OWNER/NAME") from error
 
 
 def look_into(file: Path) -> GgufModel:

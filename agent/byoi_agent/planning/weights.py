@@ -76,11 +76,13 @@ def quantisation_of(config: Mapping[str, Any]) -> Quantisation | None:
     """What a config.json says of it; None for weights as they are.
 
     Raises:
-        UnfitModel: a quantiser that byoi does not know.
+        UnfitModel: a quantiser that byoi does not know, or none at all.
     """
     given = config.get("quantization_config") or config.get("compression_config")
-    if not isinstance(given, dict) or not given:
+    if not given:
         return None
+    if not isinstance(given, dict):
+        raise UnfitModel("config.json: quantization_config is no object; pull the model again")
     fields = Fields(given)
     method = fields.text("quant_method", default="none").lower().replace("_", "-")
     match method:

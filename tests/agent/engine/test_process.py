@@ -82,6 +82,7 @@ async def test_a_terminated_engine_leaves_nothing_behind(tree, running):
     it = tree()
     run = running(it.process.run())
     pids = await it.pids()
+    await until(lambda: it.started)  # the guard tells of it beside the engine's own first steps
     assert it.started == pids[:1]
     assert list(it.records.glob("*.json"))
     it.process.terminate()

@@ -90,7 +90,7 @@ def test_a_name_may_be_of_the_catalogue_the_store_a_folder_or_a_file(
         ("~nobody-at-all/x.gguf", "no such user's home"),
         ("/none/at", "there is no such folder"),
         ("m" * 5000, "no model"),
-        ("smollm2-135m", "did you mean 'smollm2-135m-instruct'"),
+        ("smollm2-135m", "did you mean 'smollm2-135m-instruct'.*byoi models pull OWNER/NAME"),
     ],
 )
 def test_what_means_nothing_says_what_to_type(store, name, said):

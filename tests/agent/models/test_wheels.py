@@ -24,7 +24,13 @@ async def install(tool, index, tmp_path, requirement, *where):
     await tool.install(requirements, tmp_path / "scratch", *where)
 
 
-@pytest.mark.parametrize("tool", [UV, Tool(None)], ids=["uv", "pip"])
+with_each_tool = pytest.mark.parametrize(
+    "tool",
+    [pytest.param(UV, id="uv"), pytest.param(Tool(None), id="pip", marks=pytest.mark.slow)],
+)
+
+
+@with_each_tool
 async def test_a_pinned_wheel_lands_in_a_folder_and_in_an_environment(index, tmp_path, tool):
     requirement = index.add("tiny-thing", "1.0", {"tiny_thing/data.txt": b"hello"})
     target = tmp_path / "target"
@@ -37,7 +43,7 @@ async def test_a_pinned_wheel_lands_in_a_folder_and_in_an_environment(index, tmp
     assert list(environment.glob("lib/*/site-packages/tiny_thing/data.txt"))
 
 
-@pytest.mark.parametrize("tool", [UV, Tool(None)], ids=["uv", "pip"])
+@with_each_tool
 async def test_a_wheel_with_another_hash_is_refused_for_good(index, tmp_path, tool):
     requirement = index.add("tiny-thing", "1.0", {"tiny_thing/data.txt": b"hello"})
     wrong = requirement[:-4] + "0000"

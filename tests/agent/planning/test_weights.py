@@ -130,7 +130,6 @@ def test_a_gguf_mixture_is_known_by_its_average(config):
 
 def test_no_quantisation_is_none_and_an_unknown_one_is_refused():
     assert quantisation_of({}) is None
-    assert quantisation_of({"quantization_config": "odd"}) is None
     with pytest.raises(UnfitModel, match=r"'quip'.*safetensors"):
         packed(quant_method="quip")
     with pytest.raises(UnfitModel, match=r"'q9'.*q4_k_m"):
@@ -145,3 +144,9 @@ def test_what_one_weight_takes_when_it_is_read():
     assert bytes_per_weight(awq, 2, "linear") == 0.5 + 2.5 / 128
     assert bytes_per_weight(named("q8_0"), 2, "head") == 8.5 / 8
     assert bytes_per_weight(Quantisation("a", 8), 2, "linear") == 1
+
+
+@pytest.mark.parametrize("given", ["awq", [4]])
+def test_what_is_no_description_of_a_quantisation_is_refused(given):
+    with pytest.raises(UnfitModel, match="quantization_config is no object"):
+        quantisation_of({"quantization_config": given})
