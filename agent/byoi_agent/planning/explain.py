@@ -202,6 +202,6 @@ def _speed(plan: Plan, speed: Speed | None) -> str:
         names = ", ".join(dict.fromkeys(device.name for device in plan.devices))
         return f"unknown: no data sheet of {names} here; `byoi bench` measures it"
     return (
-        f"about {speed.decode:,.0f} tokens/s for one request, {speed.decode_all:,.0f} for "
+        f"at most {speed.decode:,.0f} tokens/s for one request, {speed.decode_all:,.0f} for "
         f"{plan.concurrency} at once, prompts at {speed.prefill:,.0f} tokens/s, by {speed.source}"
     )

@@ -24,7 +24,7 @@ def test_the_arithmetic_is_told_line_by_line(facts, cards):
     assert "together 131,072 bytes for each token" in told
     assert "a request of 8,192 tokens takes 1.00 GiB" in told
     assert "it fits; one request alone could have" in told
-    assert "speed: about" in told
+    assert "speed: at most" in told
 
 
 def test_copies_that_devices_keep_of_the_same_heads_are_told_apart(facts, cards):
