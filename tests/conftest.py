@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import openai
 import pytest
 import pytest_asyncio
@@ -31,6 +32,15 @@ REAL = "smollm2-135m-instruct"
 FIRST_DOWNLOAD_SECONDS = 900
 INSTALL_SECONDS = 120
 HERE = Path(__file__).parent
+
+# How long an example takes on a busy machine proves nothing.
+hypothesis.settings.register_profile(
+    "any machine",
+    parent=hypothesis.settings(),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
