@@ -75,6 +75,7 @@ class EngineProcess:
         self._run = new_run(uuid.uuid4().hex)
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
         self._leash: asyncio.StreamWriter | None = None
+        self._early = b""
         self._code: int | None = None
         self._has_ended = False
 
@@ -93,6 +94,7 @@ class EngineProcess:
         assert process.stdout is not None
         assert process.stderr is not None
         self._leash = process.stdin
+        self._order(self._early)  # given while it was being started
         try:
             async with asyncio.TaskGroup() as tasks:
                 log = tasks.create_task(self._read_log(process.stderr), name="engine log")
@@ -107,19 +109,21 @@ class EngineProcess:
 
     def terminate(self) -> None:
         """Ask the engine to leave; the guard kills it when its time is up."""
-        self._order(f"terminate {self._spec.stop_seconds:g}\n")
+        self._order(f"terminate {self._spec.stop_seconds:g}\n".encode())
 
     def kill(self) -> None:
         """End it now, with all it started."""
-        self._order("kill\n")
+        self._order(b"kill\n")
 
     async def exposed(self) -> tuple[str, ...]:
         """Addresses at which others than this machine could reach one of its processes."""
         return await asyncio.to_thread(lambda: open_to_others(processes_of(self._run)))
 
-    def _order(self, line: str) -> None:
-        if self._leash is not None and not self._leash.is_closing():
-            self._leash.write(line.encode())
+    def _order(self, line: bytes) -> None:
+        if self._leash is None:
+            self._early += line
+        elif line and not self._leash.is_closing():
+            self._leash.write(line)
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         """The guard does the ending, also if we are cancelled again while we wait for it."""

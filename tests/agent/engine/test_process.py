@@ -102,6 +102,12 @@ async def test_an_engine_that_will_not_leave_is_killed_when_its_time_is_up(tree,
     assert all(is_gone(pid) for pid in pids)
 
 
+async def test_an_order_that_is_given_while_it_is_being_started_is_not_lost(tree, running):
+    it = tree(STUBBORN, stop_seconds=600)
+    it.process.kill()
+    assert (await running(it.process.run())).code == -signal.SIGKILL
+
+
 async def test_a_kill_takes_the_whole_tree_at_once(tree, running):
     it = tree(STUBBORN, stop_seconds=600)
     run = running(it.process.run())
