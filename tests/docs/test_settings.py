@@ -51,6 +51,7 @@ def test_its_variable_is_heeded(name):
     value = {"engine": address, "console": address, "hub": address, "context_tokens": "4096"}.get(
         name, "1"
     )
-    choices = Settings.model_json_schema()["properties"][name].get("enum")
+    field = Settings.model_json_schema()["properties"][name]
+    choices = field.get("enum") or field.get("anyOf", [{}])[0].get("enum")
     loaded = load({}, {variable_of(name): choices[-1] if choices else value}, None)
     assert loaded.sources[name] == "environment"

@@ -81,7 +81,7 @@ async def test_records_survive_a_console_that_dies_before_it_acknowledged(deploy
     await deployment.until(under_way)
     await asyncio.sleep(0.3)
     deployment.console.kill()
-    await deployment.console.wait(5)
+    await deployment.console.wait(30)
     answers = await asyncio.gather(*running)
     assert all(a.broken for a in answers)  # only a gateway's death may break the transport
     await deployment.start_console()

@@ -161,7 +161,7 @@ async def test_a_killed_agent_takes_its_engine_along(node):
     before = node.tree()
     asked = await node.under_load()
     node.process.kill()
-    await node.process.wait(5)
+    await node.process.wait(30)
     await ended_well(asked, {"upstream_lost", "no_node_available", "node_unavailable"})
     await node.all_gone(before)
 

@@ -55,6 +55,8 @@ class ResetCode(IntEnum):
     """The link is gone and will not resume (never sent, only reported locally)."""
     INTERNAL = 6
     """A fault of our own at the sender."""
+    HANDED_BACK = 7
+    """The machine is its owner's again: go on at another node."""
 
 
 class Open(NamedTuple):

@@ -16,7 +16,7 @@ from byoi_agent.cli.options import choose, debug_option, setting_options
 from byoi_agent.cli.parent import when_stdin_ends
 from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
-from byoi_agent.daemon import Daemon
+from byoi_agent.daemon.daemon import Daemon
 from byoi_agent.identity.enrolment import load_identity
 from byoi_agent.identity.memory import keep_memory_private
 from byoi_agent.identity.stores import stores_for
@@ -59,6 +59,9 @@ Examples:
     "downloads",
     "hub",
     "stop_loss",
+    "mode",
+    "dedicated_to",
+    "local_port",
     "slots",
     "queue",
     "console",

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from byoi_agent.config.availability import Idle, Protect, Schedule
 from byoi_agent.config.tables import ModelSetting, Prices, Tariff, is_named_code
 from byoi_agent.config.toml_file import UnfitFile, table_of, text_of
 from byoi_agent.errors import ConfigError
@@ -61,6 +62,11 @@ LIVE: Final = frozenset(
         "tariff",
         "prices",
         "stop_loss",
+        "mode",
+        "idle",
+        "schedule",
+        "protect",
+        "dedicated_to",
         "slots",
         "queue",
         "drain_seconds",
@@ -72,7 +78,9 @@ LIVE: Final = frozenset(
 )
 """Settings that a running node takes over when it is told to read them again."""
 
-TABLES: Final = frozenset({"models", "remote_code", "tariff", "prices"})
+TABLES: Final = frozenset(
+    {"models", "remote_code", "tariff", "prices", "idle", "schedule", "protect"}
+)
 """Settings that only the file can give: neither a flag nor a variable has room for them."""
 
 
@@ -162,6 +170,29 @@ class Settings(BaseModel):
     prices: Prices | None = Field(default=None, description="what a million tokens cost: [prices]")
     stop_loss: Literal["off", "on"] = Field(
         default="off", description="take no request whose energy costs more than it earns"
+    )
+    mode: Literal["dedicated", "idle", "scheduled"] | None = Field(
+        default=None,
+        description="dedicated: always serves; idle: while its owner is away; scheduled: in the "
+        "windows of [schedule]; what was chosen at the enrolment if unset",
+    )
+    idle: Idle = Field(default=Idle(), description="what makes the machine its owner's: [idle]")
+    schedule: Schedule = Field(
+        default=Schedule(), description="windows, quiet hours and forecasts: [schedule]"
+    )
+    protect: Protect = Field(
+        default=Protect(), description="limits that spare the machine: [protect]"
+    )
+    dedicated_to: str | None = Field(
+        default=None,
+        max_length=200,
+        description="organisation that gets this node for itself as soon as it asks",
+    )
+    local_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="loopback port of /v1 for the owner's own programs; none if unset, 0 = any",
     )
     data_dir: Path | None = Field(default=None, description="where identity and usage are kept")
     cache_dir: Path | None = Field(default=None, description="where engines and models are kept")
@@ -290,7 +321,9 @@ def shown(name: str, value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     if name in TABLES:
-        return TypeAdapter(object).dump_python(value, mode="json", exclude_none=True)
+        return TypeAdapter(object).dump_python(
+            value, mode="json", exclude_none=True, exclude_defaults=True
+        )
     return HIDDEN if name in SECRETS else _PASSWORD.sub(rf"\g<1>{HIDDEN}@", str(value))
 
 

@@ -11,6 +11,7 @@ from byoi_agent.node import advertise
 from byoi_agent.node.view import Load, NodeView
 
 if TYPE_CHECKING:
+    from byoi_agent.availability.view import AvailabilityView
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.link.view import LinkView
@@ -39,6 +40,7 @@ class Parts(TypedDict, total=False):
     queue: int | None
     load: Load
     link: LinkView
+    availability: AvailabilityView
     is_draining: bool
     warnings: tuple[HealthWarning, ...]
     measured: Mapping[tuple[ModelId, str], Measured]

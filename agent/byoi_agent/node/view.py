@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from byoi_agent.availability.view import AvailabilityView
 from byoi_agent.link.view import LinkView
 from byoi_agent.usage.prices import PriceList
 
@@ -45,6 +46,7 @@ class NodeView:
     queue: int | None = None
     load: Load = field(default_factory=Load)
     link: LinkView = field(default_factory=LinkView)
+    availability: AvailabilityView = field(default_factory=AvailabilityView)
     is_draining: bool = False
     warnings: tuple[HealthWarning, ...] = ()
     offer_version: int = 0
@@ -55,4 +57,5 @@ class NodeView:
     def is_serving(self) -> bool:
         """Whether a request that came now would be answered."""
         engine_ready = self.engine is not None and self.engine.state == "ready"
-        return engine_ready and self.link.state == "online" and not self.is_draining
+        is_there = self.link.state == "online" and not self.is_draining
+        return engine_ready and is_there and self.availability.is_serving

@@ -15,7 +15,7 @@ from byoi_agent.config.paths import prepare, resolve
 from byoi_agent.config.settings import Settings
 from byoi_agent.control.client import ControlClient
 from byoi_agent.control.instances import read_place
-from byoi_agent.daemon import Daemon, salt_secret
+from byoi_agent.daemon.daemon import Daemon, salt_secret
 from byoi_agent.errors import ConfigError
 from byoi_agent.identity.keys import Identity, raw_public_key
 from byoi_agent.link.supervisor import LinkStopped

@@ -23,9 +23,10 @@ from byoi_agent.control.schema import ReloadReport
 from byoi_agent.control.server import ControlServer, ControlServices
 from byoi_agent.control.status import engine_place
 from byoi_agent.control.word import Word
+from byoi_agent.daemon.ending import Ending
+from byoi_agent.daemon.engine_notes import tell_of_engines
 from byoi_agent.engine.entries import entries_of
 from byoi_agent.engine.gpus import visible_gpus
-from byoi_agent.engine.kinds.choice import with_own_code
 from byoi_agent.engine.learning import Learning
 from byoi_agent.engine.leftovers import clear_leftovers
 from byoi_agent.engine.pool import EnginePool
@@ -45,7 +46,6 @@ from byoi_agent.lifecycle.service import ServiceNotices
 from byoi_agent.lifecycle.signals import Stop, listen
 from byoi_agent.link.keys import NodeKeys
 from byoi_agent.link.supervisor import LinkStopped, LinkSupervisor
-from byoi_agent.node.advertise import unoffered
 from byoi_agent.node.announcer import Announcer
 from byoi_agent.node.board import Board
 from byoi_agent.node.view import NodeView
@@ -61,7 +61,6 @@ from byoi_agent.usage.reporter import Reporter
 from byoi_agent.usage.sampling import EnergySampler
 from byoi_agent.usage.storage import StorageUnavailable
 from byoi_agent.usage.tally import Tally, today
-from byoi_wire.messages import Draining, UsageAck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,13 +73,9 @@ if TYPE_CHECKING:
     from byoi_agent.engine.view import EngineView
     from byoi_agent.identity.keys import Identity
     from byoi_agent.lifecycle.change import Change
+    from byoi_wire.messages import UsageAck
 
 logger = logging.getLogger(__name__)
-
-FLUSH_SECONDS: Final = 3.0
-"""How long the last usage records may take to be acknowledged; the next start sends the rest."""
-
-_FLUSH_LOOK_SECONDS: Final = 0.05
 
 _OF_THE_POOL: Final = frozenset({"slots", "memory_budget_gib", "idle_unload_minutes"})
 """Settings that the pool takes over while its engines go on."""
@@ -270,8 +265,9 @@ class Daemon:
         ready.cancel()
         word.cancel()
         loads.cancel()
-        await self._drain(tasks)
-        await self._flush()
+        ending = self._ending()
+        await ending.drain(tasks, self._reload.settings.drain_seconds)
+        await ending.flush()
         for task in (
             dispatcher,
             keys,
@@ -306,32 +302,7 @@ class Daemon:
     def _engine_changed(self, view: EngineView) -> None:
         self._board.update(engine=view, engines=self._engine.views)
         self._costs.look()
-        if count := unoffered(self._board.view, self._board.offer):
-            self._health.warn(
-                "models-left-out",
-                f"{count} of the engine's models are not offered: a console takes no more",
-                "name the one to serve: --model NAME",
-            )
-        else:
-            self._health.clear("models-left-out")
-        if view.faults:
-            mend = "mend it, then: byoi reload"
-            self._health.warn("adapters-not-served", "; ".join(view.faults), mend)
-        else:
-            self._health.clear("adapters-not-served")
-
-        self._tell_code()
-
-    def _tell_code(self) -> None:
-        if models := with_own_code(entry.kind for entry in self._engine.entries):
-            self._health.warn(
-                "model-runs-code",
-                f"{', '.join(models)} runs code of its own on this machine, as remote_code allows: "
-                "it can do whatever this node can",
-                "where that is not meant: take it out of remote_code, then: byoi reload",
-            )
-        else:
-            self._health.clear("model-runs-code")
+        tell_of_engines(self._health, self._board, self._engine.entries)
 
     def _hardware_read(self, view: HardwareView) -> None:
         self._board.update(host=view.host, devices=view.devices)
@@ -403,25 +374,15 @@ class Daemon:
 
     # The end.
 
-    async def _drain(self, tasks: asyncio.TaskGroup) -> None:
-        seconds = 0.0 if self.stop.is_urgent.is_set() else self._reload.settings.drain_seconds
-        logger.info("node stops", extra={"running": self._board.view.load.running})
-        self._notices.stopping()
-        self._board.update(is_draining=True)
-        self._link.send(Draining(deadline_seconds=seconds))
-        drained = tasks.create_task(self._dispatcher.drain(seconds), name="drain")
-        urgent = tasks.create_task(self.stop.is_urgent.wait(), name="second signal")
-        await asyncio.wait({drained, urgent}, return_when=asyncio.FIRST_COMPLETED)
-        urgent.cancel()
-        await self._dispatcher.drain(0.0)
-
-    async def _flush(self) -> None:
-        """Let the console acknowledge the last records; they are on the disk in any case."""
-        with suppress(TimeoutError, StorageUnavailable):
-            async with asyncio.timeout(FLUSH_SECONDS):
-                # The outbox tells of commits, not of acknowledgements.
-                while self._link.view.state == "online" and await self._outbox.unacknowledged(1):  # noqa: ASYNC110
-                    await asyncio.sleep(_FLUSH_LOOK_SECONDS)
+    def _ending(self) -> Ending:
+        return Ending(
+            stop=self.stop,
+            board=self._board,
+            link=self._link,
+            dispatcher=self._dispatcher,
+            outbox=self._outbox,
+            notices=self._notices,
+        )
 
 
 def salt_secret(identity: Identity) -> bytes:

@@ -1,0 +1,1 @@
+"""Whether the node serves now, by its owner's wishes: what is looked at, and what follows of it."""

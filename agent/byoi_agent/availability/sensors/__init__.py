@@ -1,0 +1,1 @@
+"""What tells of the owner's presence, one source and system a file."""

@@ -1,0 +1,48 @@
+"""Whether the node serves now, and why, for everybody else: frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Mode = Literal["dedicated", "idle", "scheduled"]
+
+State = Literal["serve", "drain", "yield"]
+"""`drain` takes nothing new and lets end what runs; `yield` hands all back and frees the memory."""
+
+
+@dataclass(frozen=True)
+class ReclaimTimes:
+    """How long the machine took to be the owner's again; seconds, over the reclaims kept."""
+
+    count: int = 0
+    p50_seconds: float | None = None
+    p99_seconds: float | None = None
+    last_seconds: float | None = None
+    last_cause: str | None = None
+
+
+@dataclass(frozen=True)
+class AvailabilityView:
+    """The decision that holds now.
+
+    `code` names the reason for programs and `reason` tells it to the owner; `since`, `until` (when
+    it may change by the clock alone) and `paused_until` are Unix seconds. `pinned_to` is the
+    organisation that the owner has consented to dedicate the node to.
+    """
+
+    mode: Mode = "dedicated"
+    state: State = "serve"
+    code: str = "dedicated"
+    reason: str = "always serves"
+    is_paused: bool = False
+    paused_until: float | None = None
+    since: float | None = None
+    until: float | None = None
+    pinned_to: str | None = None
+    reclaims: ReclaimTimes = field(default_factory=ReclaimTimes)
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether new work is taken."""
+        return self.state == "serve"

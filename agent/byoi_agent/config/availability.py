@@ -1,0 +1,108 @@
+"""The tables of the file that say when the machine serves, and when it is its owner's."""
+
+from __future__ import annotations
+
+import re
+from datetime import time
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from byoi_agent.config.tables import WEEKDAYS, Weekday
+
+OnOff = Literal["off", "on"]
+
+ProgramName = Annotated[str, Field(min_length=1, max_length=200)]
+"""A program's file name without its folder; `*` and `?` stand for others, case does not matter."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Idle(_Table):
+    """`[idle]`: what makes the machine the owner's; holds in the modes idle and scheduled."""
+
+    after_minutes: float = Field(
+        default=5.0, gt=0, le=1440, description="in the mode idle: no key and no movement so long"
+    )
+    return_minutes: float = Field(
+        default=1.0,
+        ge=0,
+        le=1440,
+        description="how long a program or a state that took the machine must be gone",
+    )
+    fullscreen: OnOff = Field(default="on", description="a window over a whole screen counts")
+    foreign_gpu: OnOff = Field(
+        default="on", description="another program's memory on a GPU counts, whatever its name"
+    )
+    programs: tuple[ProgramName, ...] = Field(
+        default=(), max_length=200, description="programs that count as soon as they run"
+    )
+    ignored_programs: tuple[ProgramName, ...] = Field(
+        default=(), max_length=200, description="programs that never count, also not on a GPU"
+    )
+    battery: OnOff = Field(default="on", description="running on battery counts")
+    metered: OnOff = Field(default="on", description="a metered network counts")
+
+
+class Window(_Table):
+    """Hours of the owner's clock; `until` before `since` goes over midnight."""
+
+    days: tuple[Weekday, ...] = Field(
+        default=WEEKDAYS, min_length=1, description="the days on which it begins"
+    )
+    since: time = Field(description="local time, HH:MM")
+    until: time = Field(description="local time, HH:MM, not included")
+
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _clock_time(cls, value: object) -> object:
+        is_written = isinstance(value, str) and re.fullmatch(r"\d\d:\d\d", value)
+        if not is_written and not isinstance(value, time):
+            raise ValueError(f'{value!r} is no time of day; it looks like "22:00"')
+        return value
+
+
+class Feed(_Table):
+    """A forecast of the grid: serve only while its number is at most the limit."""
+
+    source: str = Field(min_length=1, description="file or URL of the forecast")
+    at_most: float = Field(description="largest number at which the node serves")
+    refresh_minutes: float = Field(default=15.0, ge=1, le=1440, description="how often it is read")
+    unknown: Literal["serve", "wait"] = Field(
+        default="serve", description="what holds while there is no number for now"
+    )
+
+
+class Schedule(_Table):
+    """`[schedule]`: the mode scheduled serves in its windows; quiet hours hold in every mode."""
+
+    windows: tuple[Window, ...] = Field(
+        default=(), max_length=100, description="when the mode scheduled serves"
+    )
+    quiet: tuple[Window, ...] = Field(
+        default=(), max_length=100, description="when no mode serves, for the fans' sake"
+    )
+    carbon: Feed | None = Field(default=None, description="grams of CO2 for a kWh, by the hour")
+    price: Feed | None = Field(default=None, description="price of a kWh, by the hour")
+
+
+class Protect(_Table):
+    """`[protect]`: what spares the machine; holds in every mode."""
+
+    power_limit_watts: float | None = Field(
+        default=None, gt=0, le=10_000, description="power limit given to each GPU while it serves"
+    )
+    temperature_celsius: float | None = Field(
+        default=None,
+        ge=30,
+        le=120,
+        description="hottest that a GPU may get; its own limit if unset",
+    )
+    power_watts: float | None = Field(
+        default=None, gt=0, le=1_000_000, description="most that all GPUs together may draw"
+    )
+    disk_free_gib: float = Field(
+        default=1.0, ge=0, le=1_000_000, description="disk that stays free for the owner"
+    )
