@@ -43,7 +43,7 @@ test: $(TOOLS) ## the whole suite but the slow lane and vLLM, real engine includ
 	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'not slow and not vllm' --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-slow: $(TOOLS) ## what takes long by its nature: thousands of requests, random deaths
-	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'slow and not vllm' $(ARGS)
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'slow and not vllm' --numprocesses auto --maxprocesses 2 --dist loadfile $(ARGS)
 
 test-vllm: $(TOOLS) ## a real vLLM through the whole path; fetches 0.6 GB once, needs 3 GB of disk and 6 GB of memory
 	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m vllm $(ARGS)

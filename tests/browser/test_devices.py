@@ -68,6 +68,7 @@ async def test_a_stranger_signs_in_first_and_comes_back_to_the_code(site):
         assert await visit.page.get_by_label("Code", exact=True).input_value() == "WDJB-MJHT"
 
 
+@pytest.mark.slow
 async def test_the_community_takes_a_second_choice(site, enrolling):
     async with enrolling("community") as terminal, site.visit() as visit:
         visit.expect("status of 400")
@@ -88,6 +89,7 @@ async def test_the_community_takes_a_second_choice(site, enrolling):
         assert await terminal.wait() == 0
 
 
+@pytest.mark.slow
 async def test_a_machine_that_comes_again_may_go_on_as_the_node_that_it_was(
     site, enrolling, pictures
 ):
@@ -105,6 +107,7 @@ async def test_a_machine_that_comes_again_may_go_on_as_the_node_that_it_was(
         assert enrolled["name"] == "reading room"
 
 
+@pytest.mark.slow
 async def test_who_guesses_codes_is_made_to_wait_and_told_how_long(fresh, chromium, visiting):
     """On a console of its own: on the shared one the next test would have to wait as well."""
     deployment = await fresh()

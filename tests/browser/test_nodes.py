@@ -105,6 +105,7 @@ async def test_a_node_s_page_is_live_and_its_orders_are_carried_out(site, guest,
         assert not found, "\n".join(found)
 
 
+@pytest.mark.slow
 async def test_a_key_ordered_here_is_used_by_the_node_and_the_old_one_ends(site, guest):
     node_id, run = guest
     async with site.visit() as visit:
@@ -140,6 +141,7 @@ async def test_a_page_of_somebody_who_signed_out_elsewhere_leads_to_the_door(sit
         await page.wait_for_url("**/sign-in?next=%2Fnodes")
 
 
+@pytest.mark.slow
 async def test_an_open_page_holds_up_no_stop_and_is_live_again_after_a_restart(
     fresh, chromium, visiting
 ):

@@ -11,6 +11,7 @@ FIELDS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 @pytest.mark.usefixtures("real")  # so that what has to be downloaded is there
+@pytest.mark.slow
 async def test_p33_clients_node_and_ledger_agree_although_both_were_killed(deployment):
     await deployment.start_console()
     node = await deployment.start_node("node")

@@ -46,6 +46,7 @@ async def test_a_client_that_leaves_stops_the_engine_and_the_row_has_what_was_pr
     assert seen <= row["completion_tokens"] <= produced
 
 
+@pytest.mark.slow
 async def test_a_client_that_leaves_before_the_first_token_or_without_a_stream_stops_it_too(
     deployment,
 ):
@@ -131,6 +132,7 @@ async def test_ten_thousand_cancelled_requests_leave_nothing_behind(deployment):
     assert answer.is_complete
 
 
+@pytest.mark.slow
 async def test_a_slow_reader_costs_neither_memory_nor_its_neighbours(deployment):
     await deployment.start_console()
     engine = await deployment.start_fake_engine("engine", "--rate", "400")

@@ -309,6 +309,7 @@ async def test_a_demo_that_is_interrupted_while_it_starts(machine, engine_url):
     assert machine.leftovers() == []
 
 
+@pytest.mark.slow
 async def test_a_port_that_is_taken(machine, engine_url):
     with contextlib.ExitStack() as taken:
         usual = taken.enter_context(socket.socket())

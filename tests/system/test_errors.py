@@ -416,6 +416,7 @@ async def test_a_key_that_has_asked_enough(shared, stand_in):
 
 
 @pytest.mark.asyncio(loop_scope="function")
+@pytest.mark.slow
 async def test_when_the_only_node_is_gone(deployment):
     await deployment.start_console()
     engine = await deployment.start_fake_engine()

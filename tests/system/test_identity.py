@@ -118,6 +118,7 @@ async def all_is_whole(deployment, answers):
     assert [row["attempt"] for row in await deployment.until(rows)] == [1] * booked
 
 
+@pytest.mark.slow
 async def test_an_owner_s_rotation_under_load_costs_no_request(deployment, loaded):
     data = deployment.folder / "node"
     stores = [FileStore(data / "keys")]
@@ -138,6 +139,7 @@ async def test_an_owner_s_rotation_under_load_costs_no_request(deployment, loade
     assert status["link"]["resumes"] >= 1
 
 
+@pytest.mark.slow
 async def test_the_console_s_order_under_load_costs_no_request(deployment, loaded):
     data = deployment.folder / "node"
     old = load_identity(data / "identity.json", [FileStore(data / "keys")])

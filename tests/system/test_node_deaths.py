@@ -41,6 +41,7 @@ async def ledger_adds_up(deployment):
     return rows
 
 
+@pytest.mark.slow
 async def test_requests_that_wait_for_their_first_token_move_to_the_other_node(deployment):
     (one, engine_one), (_, engine_two) = await two_nodes(deployment)
     for engine in (engine_one, engine_two):
@@ -83,6 +84,7 @@ async def test_a_node_killed_in_mid_answer_ends_in_one_error_event_and_never_a_t
     await ledger_adds_up(deployment)
 
 
+@pytest.mark.slow
 async def test_a_killed_node_leaves_no_engine_behind_and_comes_back_with_its_ledger(
     deployment, is_alive
 ):
@@ -130,6 +132,7 @@ async def test_a_killed_engine_is_an_error_event_and_is_started_again(deployment
     await ledger_adds_up(deployment)
 
 
+@pytest.mark.slow
 async def test_a_copied_state_folder_replaces_the_first_process_once_and_for_good(deployment):
     await deployment.start_console()
     engine = await deployment.start_fake_engine()
@@ -146,6 +149,7 @@ async def test_a_copied_state_folder_replaces_the_first_process_once_and_for_goo
     assert node["state"] == "online"
 
 
+@pytest.mark.slow
 async def test_a_revoked_node_is_closed_within_a_second_in_mid_answer(deployment):
     await deployment.start_console()
     engine = await deployment.start_fake_engine("engine", "--rate", "20")
@@ -188,6 +192,7 @@ async def test_a_node_told_to_stop_finishes_its_answers_and_leaves_with_0(deploy
     assert len(rows) == 4
 
 
+@pytest.mark.slow
 async def test_a_console_told_to_stop_lets_its_answers_end(deployment):
     await deployment.start_console()
     engine = await deployment.start_fake_engine("engine", "--rate", "50")
@@ -204,6 +209,7 @@ async def test_a_console_told_to_stop_lets_its_answers_end(deployment):
     assert await deployment.console.wait(15) == 0
 
 
+@pytest.mark.slow
 async def test_the_engine_hears_only_the_node(deployment):
     await deployment.start_console()
     node = await deployment.start_node("node")

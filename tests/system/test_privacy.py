@@ -59,6 +59,7 @@ async def serve_everything(run):
     await run.post("/v1/completions", {"model": await run.model(), "prompt": told})
 
 
+@pytest.mark.slow
 async def test_a_whole_run_leaves_no_prompt_no_answer_and_no_key_behind(run):
     node = run.processes[-1]
     await serve_everything(run)

@@ -20,6 +20,9 @@ async def settled(deployment, rows):
     return await deployment.until(complete)
 
 
+SLOWER_FAULTS = ("error_event", "truncated", "short", "reset")
+
+
 async def test_clients_node_and_ledger_agree_to_the_token(deployment):
     await deployment.start_console()
     engine = await deployment.start_fake_engine()
@@ -69,6 +72,7 @@ async def test_clients_node_and_ledger_agree_to_the_token(deployment):
     assert totals["requests"] == node["requests"] == 25
 
 
+@pytest.mark.slow
 async def test_records_survive_a_console_that_dies_before_it_acknowledged(deployment):
     await deployment.start_console()
     engine = await deployment.start_fake_engine("engine", "--rate", "50")
@@ -97,7 +101,10 @@ async def test_records_survive_a_console_that_dies_before_it_acknowledged(deploy
     assert again.is_complete
 
 
-@pytest.mark.parametrize("fault", ["die", "error_event", "truncated", "short", "reset"])
+@pytest.mark.parametrize(
+    "fault",
+    ["die", *(pytest.param(fault, marks=pytest.mark.slow) for fault in SLOWER_FAULTS)],
+)
 async def test_an_engine_that_fails_in_mid_answer_is_an_error_to_the_client_and_a_row(
     deployment, fault
 ):
