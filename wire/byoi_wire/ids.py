@@ -12,6 +12,7 @@ InstanceId = NewType("InstanceId", str)
 RequestId = NewType("RequestId", str)
 StreamId = NewType("StreamId", int)
 ModelId = NewType("ModelId", str)
+PinId = NewType("PinId", str)
 
 
 class RecordId(NamedTuple):

@@ -13,7 +13,17 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from byoi_wire.errors import RejectCode
-from byoi_wire.ids import InstanceId, KeyId, ModelId, NodeId, RequestId, SessionId, StreamId
+from byoi_wire.ids import (
+    InstanceId,
+    KeyId,
+    ModelId,
+    NodeId,
+    OrgId,
+    PinId,
+    RequestId,
+    SessionId,
+    StreamId,
+)
 from byoi_wire.offers import Device, Host, ModelOffer
 from byoi_wire.usage import Count, SignedRecord, Usage
 
@@ -116,13 +126,14 @@ class OpenHead(_Message):
 
     `ticket` is opaque to the node and goes back with the usage record. `tenant` is a salt that
     keeps two organisations' prompts apart in the engine's prefix cache. `deadline_seconds` is the
-    time left from now.
+    time left from now. `org_id` is the organisation that asks; a console of before pins says none.
     """
 
     request_id: RequestId
     attempt: int = Field(ge=1)
     ticket: str
     tenant: str
+    org_id: OrgId | None = None
     method: Literal["POST"] = "POST"
     path: str
     model: ModelId
@@ -275,11 +286,57 @@ class Status(_Message):
 
 
 class Availability(_Message):
-    """Node → console: whether it serves at all, and why not in the owner's words."""
+    """Node → console: whether it serves at all, and why not in the owner's words.
+
+    `code` names the reason for programs, `mode` is what the owner chose, and `until_ms` (Unix) is
+    when the node expects to serve again, where the clock alone decides that.
+    """
 
     type: Literal["availability"] = "availability"
     serving: bool
     reason: str = ""
+    code: str = ""
+    mode: str = ""
+    is_paused: bool = False
+    until_ms: Count | None = None
+
+
+class PinAsk(_Message):
+    """Console → node, when asked and at each link: an organisation wants it for itself alone.
+
+    It means nothing until the owner has said yes at the node.
+    """
+
+    type: Literal["pin.ask"] = "pin.ask"
+    pin_id: PinId
+    org_id: OrgId
+    organisation: str
+    reason: str = ""
+    asked_by: str = ""
+    asked_at_ms: Count
+
+
+class PinEnd(_Message):
+    """Console → node: the organisation does not want it any more."""
+
+    type: Literal["pin.end"] = "pin.end"
+    pin_id: PinId
+
+
+PinAnswerState = Literal["asked", "granted", "refused", "withdrawn"]
+
+
+class PinAnswer(_Message):
+    """Node → console, upon each change, each ask, and at each link: what the owner says of a pin.
+
+    `actor` is who said so at the node, `at_ms` when; `asked` is no answer yet.
+    """
+
+    type: Literal["pin.answer"] = "pin.answer"
+    pin_id: PinId
+    state: PinAnswerState
+    actor: str = ""
+    at_ms: Count
 
 
 class Renew(_Message):
@@ -335,6 +392,9 @@ ControlMessage = (
     | Advertise
     | Status
     | Availability
+    | PinAsk
+    | PinEnd
+    | PinAnswer
     | Renew
     | Ping
     | Pong
