@@ -120,6 +120,11 @@ class Dispatcher:
         await self.idle()
         self._drained.set()
 
+    def hand_back(self, reason: str) -> None:
+        """The machine is its owner's: what waits goes back, what runs is cut, all in this turn."""
+        for relay in tuple(self._relays.values()):
+            relay.hand_back(reason)
+
     def _admit(self, session: StreamSession, stream: StreamId, head: OpenHead) -> Relay:
         if self._tasks is None:
             raise RequestRefused("draining")

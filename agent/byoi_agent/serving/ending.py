@@ -52,6 +52,9 @@ INTERNAL: Final = Ending(
 NODE_STOPS: Final = Ending(
     "failed", 503, "node_stopped", ResetCode.INTERNAL, "the node was stopped"
 )
+HANDED_BACK: Final = Ending(
+    "failed", 503, "handed_back", ResetCode.HANDED_BACK, "the node's owner needs the machine"
+)
 BODY_MISMATCH: Final = Ending(
     "failed", 500, "body_mismatch", ResetCode.INTERNAL, "the body is not what its head says"
 )

@@ -24,6 +24,9 @@ COUNT_SECONDS: Final = 2.0
 HASTY_COUNT_SECONDS: Final = 0.5
 """While the node goes down, and a second signal may want it down at once."""
 
+HANDING_BACK_SECONDS: Final = 0.25
+"""While the machine's owner waits for its memory; the engine goes as soon as all is counted."""
+
 
 class Measured(NamedTuple):
     """The tokens, and where the numbers come from."""

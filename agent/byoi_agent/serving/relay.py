@@ -18,12 +18,14 @@ from byoi_agent.serving.ending import (
     DEADLINE,
     ENGINE_FAILED,
     ENGINE_SILENT,
+    HANDED_BACK,
     INTERNAL,
     NODE_STOPS,
     Ending,
 )
 from byoi_agent.serving.measure import (
     COUNT_SECONDS,
+    HANDING_BACK_SECONDS,
     HASTY_COUNT_SECONDS,
     NOTHING,
     Measured,
@@ -162,6 +164,14 @@ class Relay:
         """The node goes down: what has not begun goes back to the console, the rest is cut."""
         self.give_back("draining")
         self.finish(NODE_STOPS)
+
+    def hand_back(self, reason: str) -> None:
+        """The machine is its owner's: another node may do what has not begun, or go on from here.
+
+        The engine stops in this very turn.
+        """
+        self.give_back(reason)
+        self.finish(HANDED_BACK)
 
     def give_back(self, reason: str) -> None:
         """If nothing of it has reached the engine, let the console try another node."""
@@ -307,7 +317,8 @@ class Relay:
         self._free_slot(self.record_id)
         try:
             measured = await self._measured()
-            if not self._how.is_rejection:  # a fast no lets the console try elsewhere sooner
+            # A fast no lets the console try elsewhere sooner; so does what another goes on with.
+            if not self._how.is_rejection and self._how is not HANDED_BACK:
                 self._joules = await self._around.energy.end(self.record_id)
         except asyncio.CancelledError:
             await self._conclude(self._measured_at_once())
@@ -318,7 +329,9 @@ class Relay:
         answer, request = self._answer, self._request
         if answer is None or request is None or self._is_unused(answer):
             return NOTHING
-        seconds = COUNT_SECONDS if self._how is not NODE_STOPS else HASTY_COUNT_SECONDS
+        seconds = HASTY_COUNT_SECONDS if self._how is NODE_STOPS else COUNT_SECONDS
+        if self._how is HANDED_BACK:
+            seconds = HANDING_BACK_SECONDS
         return await measure(self._kind, self._client, request, answer, within_seconds=seconds)
 
     def _measured_at_once(self) -> Measured:
