@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from datetime import time
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from byoi_agent.config.tables import WEEKDAYS, Weekday
+from byoi_agent.config.windows import WEEKDAYS, Weekday
 
 OnOff = Literal["off", "on"]
 
 ProgramName = Annotated[str, Field(min_length=1, max_length=200)]
 """A program's file name without its folder; `*` and `?` stand for others, case does not matter."""
+
+
+_DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
 
 
 class _Table(BaseModel):
@@ -67,12 +71,23 @@ class Window(_Table):
 class Feed(_Table):
     """A forecast of the grid: serve only while its number is at most the limit."""
 
-    source: str = Field(min_length=1, description="file or URL of the forecast")
+    source: str = Field(
+        min_length=1, description="file, with its whole path, or URL of the forecast"
+    )
     at_most: float = Field(description="largest number at which the node serves")
     refresh_minutes: float = Field(default=15.0, ge=1, le=1440, description="how often it is read")
     unknown: Literal["serve", "wait"] = Field(
         default="serve", description="what holds while there is no number for now"
     )
+
+    @field_validator("source")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        if _is_web_address(value) or value.startswith(("/", "~/")) or _DRIVE.match(value):
+            return value
+        raise ValueError(
+            f"{value!r} is neither a URL (https://…) nor a file with its whole path (/…)"
+        )
 
 
 class Schedule(_Table):
@@ -106,3 +121,11 @@ class Protect(_Table):
     disk_free_gib: float = Field(
         default=1.0, ge=0, le=1_000_000, description="disk that stays free for the owner"
     )
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)

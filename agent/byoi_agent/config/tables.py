@@ -9,9 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-WEEKDAYS: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+from byoi_agent.config.windows import WEEKDAYS, Weekday
 
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 """As in ISO 4217: `EUR`, `USD`, `THB`."""

@@ -7,11 +7,10 @@ hour of its windows does not come; set back, an hour comes twice and is paid twi
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.config.tables import WEEKDAYS
+from byoi_agent.config.windows import holds
 from byoi_agent.usage.money import Money, exact, whole_nano
 from byoi_agent.usage.units import JOULES_PER_KWH
 
@@ -19,16 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from byoi_agent.config.tables import Tariff, TariffWindow
+    from byoi_agent.config.tables import Tariff
 
 _MINUTE: Final = 60
-_DAY: Final = timedelta(days=1)
 
 
 def price_at(tariff: Tariff, local: datetime) -> float:
     """For a kWh at a moment of the owner's clock: the first window that holds it, or the rest."""
     return next(
-        (window.price_per_kwh for window in tariff.windows if _holds(window, local)),
+        (window.price_per_kwh for window in tariff.windows if holds(window, local)),
         tariff.price_per_kwh,
     )
 
@@ -56,15 +54,6 @@ def cost(
 
 def _money(tariff: Tariff, joules_times_price: Decimal) -> Money:
     return Money(tariff.currency, whole_nano(joules_times_price / JOULES_PER_KWH))
-
-
-def _holds(window: TariffWindow, local: datetime) -> bool:
-    day, now = WEEKDAYS[local.weekday()], local.time()
-    if window.since < window.until:
-        return day in window.days and window.since <= now < window.until
-    if now >= window.since:
-        return day in window.days
-    return now < window.until and WEEKDAYS[(local - _DAY).weekday()] in window.days
 
 
 def _minutes(since: float, until: float) -> Iterator[tuple[float, float]]:

@@ -1,0 +1,117 @@
+"""What a forecast of the grid says of a moment: serve or wait, and when that changes; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+Kind = Literal["carbon", "price"]
+
+_NOW: Final[dict[Kind, str]] = {
+    "carbon": "the grid emits {number} g/kWh now",
+    "price": "a kWh costs {number} now",
+}
+_UNKNOWN: Final[dict[Kind, str]] = {
+    "carbon": "no forecast says what the grid emits now",
+    "price": "no forecast says what a kWh costs now",
+}
+
+
+class Limit(Protocol):
+    """What the owner said of a forecast: as in the settings' `Feed`."""
+
+    @property
+    def at_most(self) -> float: ...  # noqa: D102
+    @property
+    def unknown(self) -> Literal["serve", "wait"]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A stretch of time with one number; Unix seconds, `until` not included."""
+
+    since: float
+    until: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Slots in order, none over another; between them nothing is known."""
+
+    slots: tuple[Slot, ...]
+
+    def value_at(self, now: float) -> float | None:
+        """The number that holds then; None where the forecast does not reach."""
+        return next((one.value for one in self.slots if one.since <= now < one.until), None)
+
+    @property
+    def until(self) -> float:
+        """When it is outdated."""
+        return max((one.until for one in self.slots), default=0.0)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows of a forecast now; `reason` says it in the owner's words, either way.
+
+    `changes_at` is when `serves` becomes the other, in Unix seconds; None where nothing says so.
+    """
+
+    kind: Kind
+    serves: bool
+    reason: str
+    value: float | None = None
+    changes_at: float | None = None
+
+
+def judge(
+    kind: Kind,
+    limit: Limit,
+    forecast: Forecast | None,
+    now: float,
+    local: Callable[[float], datetime],
+) -> Verdict:
+    """Whether the limit lets the node serve at `now`; `local` tells the owner's clock."""
+    known = forecast or Forecast(())
+    value = known.value_at(now)
+    serves = _serves(limit, value)
+    changes_at = _change(limit, known, now, is_serving=serves)
+    if value is None:
+        wanted = "your setting is to serve then" if serves else "your setting is to wait then"
+        reason = f"{_UNKNOWN[kind]}; {wanted}"
+    else:
+        side = "within" if serves else "above"
+        reason = f"{_NOW[kind].format(number=_told(value))}, {side} your {_told(limit.at_most)}"
+    if not serves:
+        reason += _next_good(changes_at, now, local)
+    return Verdict(kind, serves, reason, value, changes_at)
+
+
+def _serves(limit: Limit, value: float | None) -> bool:
+    return limit.unknown == "serve" if value is None else value <= limit.at_most
+
+
+def _change(limit: Limit, forecast: Forecast, now: float, *, is_serving: bool) -> float | None:
+    later = (at for at in _edges(forecast.slots) if at > now)
+    return next((at for at in later if _serves(limit, forecast.value_at(at)) != is_serving), None)
+
+
+def _edges(slots: Iterable[Slot]) -> list[float]:
+    return sorted({edge for one in slots for edge in (one.since, one.until)})
+
+
+def _next_good(at: float | None, now: float, local: Callable[[float], datetime]) -> str:
+    if at is None:
+        return "; no better hour is forecast yet"
+    shown, today = local(at), local(now).date()
+    day = "" if shown.date() == today else f"{shown:%a} "
+    return f"; next good hour {day}{shown:%H:%M}"
+
+
+def _told(number: float) -> str:
+    return f"{number:.4g}"
