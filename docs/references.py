@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 import sys
@@ -23,7 +22,7 @@ from byoi_agent.config.tables import (
     TariffWindow,
 )
 from byoi_agent.control import metrics as agent_figures
-from byoi_agent.control import server as control
+from byoi_agent.control.services import ControlServices, routes_of
 from byoi_console import config as console_settings
 from byoi_console.api.app import ROOMS
 from byoi_console.cli.main import EXIT_CODES as CONSOLE_CODES
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
     from starlette.routing import Route
+
+    from byoi_agent.control.routing import Routes
 
 PROGRAMS = {"byoi": byoi, "byoi-console": byoi_console}
 _TABLES = (ModelSetting, AdapterSetting, Prices, Tariff, TariffWindow)
@@ -96,21 +97,15 @@ def gateway() -> str:
 
 def control_api() -> str:
     """What a running node answers on its own machine."""
-    tree = ast.parse(inspect.getsource(control))
-    told = {
-        node.name: ast.get_docstring(node) or ""
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
-    rows = ["| | path | what |", "| --- | --- | --- |"]
-    for call in ast.walk(tree):
-        name = ast.unparse(call.func) if isinstance(call, ast.Call) else ""
-        if isinstance(call, ast.Call) and name.startswith("app.router.add_"):
-            path = ast.literal_eval(call.args[0])
-            handler = re.findall(r"\b_\w+", ast.unparse(call.args[1]))[0]
-            method = name.rpartition("_")[2].upper()
-            rows.append(f"| {method} | `{path}` | {_first_line(told[handler])} |")
-    return "\n".join(rows[:2] + sorted(set(rows[2:]), key=lambda row: row.split("|")[2]))
+    routes = sorted(_every_route(), key=lambda route: (route.path, route.method))
+    rows = [f"| {each.method} | `{each.path}` | {_first_line(each.summary)} |" for each in routes]
+    return "\n".join(["| | path | what |", "| --- | --- | --- |", *rows])
+
+
+def _every_route() -> Routes:
+    """The routes of a node that can be asked everything; nobody asks it."""
+    given = dict.fromkeys(ControlServices.__dataclass_fields__, object())
+    return routes_of(ControlServices(**given))  # type: ignore[arg-type]
 
 
 def console_metrics() -> str:

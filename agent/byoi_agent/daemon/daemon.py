@@ -20,9 +20,9 @@ from byoi_agent.clock import SystemClock
 from byoi_agent.config.files import check_can_be_made, write_private
 from byoi_agent.control.answers import Answers
 from byoi_agent.control.schema import ReloadReport
-from byoi_agent.control.server import ControlServer, ControlServices
 from byoi_agent.control.status import engine_place
 from byoi_agent.control.word import Word
+from byoi_agent.daemon.control import control_of
 from byoi_agent.daemon.ending import Ending
 from byoi_agent.daemon.engine_notes import tell_of_engines
 from byoi_agent.engine.entries import entries_of
@@ -188,34 +188,25 @@ class Daemon:
         )
         self._kept = Kept(paths.measured_file)
         self._board.update(measured=self._kept.all)
-        answers = Answers(
-            board=self._board,
-            keys=self._keys,
-            outbox=self._outbox,
-            tally=self._tally,
-            books=self._books,
-            energy=self._energy,
-            door=self._dispatcher,
-            paths=paths,
-            console_url=self._console_url,
-            clock=self._clock,
-            started_at=self._clock.monotonic(),
-            log=lambda: self._log,
-        )
-        self._control = ControlServer(
-            ControlServices(
-                status=answers.status,
-                offer=lambda: self._board.offer,
-                usage=answers.usage,
-                engine=self._engine,
-                reload=self._reload_settings,
-                metrics=answers.metrics,
-                rotate_key=answers.rotate_key,
-                keep_measured=self._keep_measured,
+        self._control = control_of(
+            settings,
+            Answers(
+                board=self._board,
+                keys=self._keys,
+                outbox=self._outbox,
+                tally=self._tally,
+                books=self._books,
+                energy=self._energy,
+                door=self._dispatcher,
+                paths=paths,
+                console_url=self._console_url,
+                clock=self._clock,
+                started_at=self._clock.monotonic(),
+                log=lambda: self._log,
             ),
-            paths.control_socket,
-            settings.control_port,
-            settings.metrics_port,
+            engine=self._engine,
+            reload=self._reload_settings,
+            keep_measured=self._keep_measured,
         )
         self._word = Word(paths.control_file, self._place, self._health, self._clock)
         self._notices = ServiceNotices(

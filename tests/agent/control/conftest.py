@@ -6,7 +6,8 @@ import pytest
 
 from byoi_agent.control.client import ControlClient
 from byoi_agent.control.schema import LinkStatus, StatusReport
-from byoi_agent.control.server import ControlServer, ControlServices
+from byoi_agent.control.server import ControlServer
+from byoi_agent.control.services import ControlServices
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.usage.report import UsageReport, UsageRow, UsageTotals
 from byoi_wire.messages import Advertise

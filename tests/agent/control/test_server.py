@@ -9,7 +9,8 @@ import pytest
 
 from byoi_agent.control.client import ControlClient, NodeUnreachable
 from byoi_agent.control.schema import KeyChange, MeasuredOrder, ReloadReport
-from byoi_agent.control.server import ControlServer, ControlServices
+from byoi_agent.control.server import ControlServer
+from byoi_agent.control.services import ControlServices
 from byoi_agent.errors import AgentError, ConfigError, IdentityError, LinkError
 from byoi_agent.usage.report import UsageFilter
 from byoi_wire.offers import Measured

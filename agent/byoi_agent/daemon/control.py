@@ -1,0 +1,42 @@
+"""What the owner can ask of this node, put together from its rooms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from byoi_agent.control.server import ControlServer
+from byoi_agent.control.services import ControlServices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from byoi_agent.config.settings import Settings
+    from byoi_agent.control.answers import Answers
+    from byoi_agent.control.schema import MeasuredOrder, ReloadReport
+    from byoi_agent.engine.pool import EnginePool
+
+
+def control_of(
+    settings: Settings,
+    answers: Answers,
+    *,
+    engine: EnginePool,
+    reload: Callable[[], ReloadReport],
+    keep_measured: Callable[[MeasuredOrder], None],
+) -> ControlServer:
+    """The control API of a node with these rooms; each room's own line is all that it needs."""
+    return ControlServer(
+        ControlServices(
+            status=answers.status,
+            offer=lambda: answers.board.offer,
+            usage=answers.usage,
+            engine=engine,
+            reload=reload,
+            metrics=answers.metrics,
+            rotate_key=answers.rotate_key,
+            keep_measured=keep_measured,
+        ),
+        answers.paths.control_socket,
+        settings.control_port,
+        settings.metrics_port,
+    )
