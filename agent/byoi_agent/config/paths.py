@@ -68,6 +68,11 @@ class Paths:
         return self.state / "loads.json"
 
     @property
+    def availability_file(self) -> Path:
+        """The owner's switch, pause and consents."""
+        return self.state / "availability.json"
+
+    @property
     def engine_runs_folder(self) -> Path:
         """What a killed agent's engine may have left behind, written down before each start."""
         return self.state / "engine-runs"

@@ -25,6 +25,7 @@ from byoi_agent.control.word import Word
 from byoi_agent.daemon.control import control_of
 from byoi_agent.daemon.ending import Ending
 from byoi_agent.daemon.engine_notes import tell_of_engines
+from byoi_agent.daemon.owners import Owners
 from byoi_agent.engine.entries import entries_of
 from byoi_agent.engine.gpus import visible_gpus
 from byoi_agent.engine.learning import Learning
@@ -177,6 +178,17 @@ class Daemon:
             keys=self._keys,
         )
         self._keys.connect_with(self._link)
+        self._owners = Owners(
+            settings,
+            paths,
+            identity,
+            board=self._board,
+            engine=self._engine,
+            dispatcher=self._dispatcher,
+            link=self._link,
+            health=self._health,
+            clock=self._clock,
+        )
         self._announcer = Announcer(self._board, self._link.send, self._clock)
         self._hardware = HardwareWatch(
             probe=self._energy,
@@ -249,6 +261,7 @@ class Daemon:
         keys = tasks.create_task(self._keys.run(), name="keys")
         link = tasks.create_task(self._hold_link(), name="link")
         notices = tasks.create_task(self._notices.run(), name="service manager")
+        owners = tasks.create_task(self._owners.run(), name="the owner's rooms")
         word = tasks.create_task(self._word.run(), name="word of the node")
         loads = tasks.create_task(self._learning.run(), name="memory of engines")
         ready = tasks.create_task(self._tell_ready(), name="ready")
@@ -260,6 +273,7 @@ class Daemon:
         await ending.drain(tasks, self._reload.settings.drain_seconds)
         await ending.flush()
         for task in (
+            owners,
             dispatcher,
             keys,
             link,
@@ -299,6 +313,7 @@ class Daemon:
         self._board.update(host=view.host, devices=view.devices)
         self._costs.look()
         self._engine.resources(view.devices, view.host.memory_total_bytes)
+        self._owners.hardware_read(view)
 
     async def _tell_ready(self) -> None:
         view = await self._board.wait_until(lambda view: view.is_serving)
@@ -359,6 +374,7 @@ class Daemon:
         self._board.update(slots=settings.slots, queue=settings.queue)
         self._costs.take(settings)
         self._hardware.every(settings.probe_seconds)
+        self._owners.take(settings)
         configure(settings.log_format, settings.log_level, file=self._log.file)
         if entries is not None:
             self._engine.change_to(entries, settings.memory_budget_gib)

@@ -1,4 +1,4 @@
-"""Tells the console what the board says: an offer that is news at once, the load now and then."""
+"""Tells the console what the board says: what is news at once, the load now and then."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from byoi_agent.clock import Clock
     from byoi_agent.node.board import Board
     from byoi_agent.node.view import NodeView
-    from byoi_wire.messages import Advertise, ControlMessage
+    from byoi_wire.messages import Advertise, Availability, ControlMessage
 
 STATUS_SECONDS: Final = 5.0
 """Between statuses while nothing changes."""
@@ -23,13 +23,17 @@ CHANGED_SECONDS: Final = 0.5
 
 
 class Announcer:
-    """Sole sender of offers and statuses. `send` returns False while there is no link."""
+    """Sole sender of availability, offers and statuses. `send` is False while there is no link.
+
+    Whether the node serves is told before its offer: nothing may be sent to a node that is paused.
+    """
 
     def __init__(self, board: Board, send: Callable[[ControlMessage], bool], clock: Clock) -> None:
         self._board = board
         self._send = send
         self._clock = clock
         self._told: Advertise | None = None
+        self._told_availability: Availability | None = None
         self._load = board.view.load
         self._changed = asyncio.Event()
         board.subscribe(self._look)
@@ -37,6 +41,8 @@ class Announcer:
     def link_online(self) -> None:
         """A link is there: a console that may know nothing hears everything."""
         self._told = None
+        self._told_availability = None
+        self._availability()
         self._offer()
         self._status()
 
@@ -52,10 +58,16 @@ class Announcer:
                 continue
 
     def _look(self, view: NodeView) -> None:
+        self._availability()
         self._offer()
         if view.load != self._load:
             self._load = view.load
             self._changed.set()
+
+    def _availability(self) -> None:
+        now = advertise.availability(self._board.view)
+        if now != self._told_availability and self._send(now):
+            self._told_availability = now
 
     def _offer(self) -> None:
         offer = self._board.offer

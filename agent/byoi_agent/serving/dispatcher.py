@@ -72,6 +72,8 @@ class Dispatcher:
     def accept(self, session: StreamSession, stream: StreamId, head: OpenHead) -> StreamHandler:
         """A request begins; called for each stream that the console opens."""
         try:
+            if not self._board.view.availability.is_serving:
+                raise RequestRefused("not_serving")
             return self._admit(session, stream, head)
         except RequestRefused as refusal:
             self._refusals.note(refusal.reason)

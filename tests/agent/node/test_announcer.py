@@ -8,7 +8,7 @@ import pytest
 from byoi_agent.node.announcer import Announcer
 from byoi_agent.node.board import Board
 from byoi_agent.node.view import Load
-from byoi_wire.messages import Advertise, Status
+from byoi_wire.messages import Advertise, Availability, Status
 
 
 class Link:
@@ -59,7 +59,7 @@ def announcer(board, link):
 
 def test_a_new_link_hears_the_whole_offer_and_the_load(announcer, link):
     announcer.link_online()
-    assert [type(message) for message in link.sent] == [Advertise, Status]
+    assert [type(message) for message in link.sent] == [Availability, Advertise, Status]
     announcer.link_online()
     assert len(link.of(Advertise)) == 2
 

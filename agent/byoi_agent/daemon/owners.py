@@ -1,0 +1,77 @@
+"""What makes the machine its owner's: the rooms that decide whether it serves, and those that act.
+
+Each has one line in `Owners.__init__`, and one in `Owners.run` where it runs by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from byoi_agent.availability.kept import KeptWishes
+from byoi_agent.availability.watcher import Watcher
+from byoi_agent.errors import IdentityError
+from byoi_agent.identity.record import read_record
+
+if TYPE_CHECKING:
+    from byoi_agent.clock import Clock
+    from byoi_agent.config.paths import Paths
+    from byoi_agent.config.settings import Settings
+    from byoi_agent.engine.pool import EnginePool
+    from byoi_agent.hardware.watch import HardwareView
+    from byoi_agent.identity.keys import Identity
+    from byoi_agent.link.supervisor import LinkSupervisor
+    from byoi_agent.node.board import Board
+    from byoi_agent.serving.dispatcher import Dispatcher
+    from byoi_agent.telemetry.health import Health
+
+
+class Owners:
+    """Builds and runs what makes the machine its owner's."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        paths: Paths,
+        identity: Identity,
+        *,
+        board: Board,
+        engine: EnginePool,
+        dispatcher: Dispatcher,
+        link: LinkSupervisor,
+        health: Health,
+        clock: Clock,
+    ) -> None:
+        self._identity = identity
+        self._engine = engine
+        self._dispatcher = dispatcher
+        self._link = link
+        self.kept = KeptWishes(paths.availability_file, health, clock.wall())
+        self.availability = Watcher(
+            settings,
+            enrolled=_mode_at_enrolment(paths),
+            kept=self.kept,
+            clock=clock,
+            publish=lambda view: board.update(availability=view),
+        )
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.availability.run(), name="availability")
+
+    def take(self, settings: Settings) -> None:
+        """Other settings hold from now on."""
+        self.availability.take(settings)
+
+    def hardware_read(self, view: HardwareView) -> None:
+        """One look at the machine."""
+        self.availability.hardware(view.devices, view.host.disk_free_bytes)
+
+
+def _mode_at_enrolment(paths: Paths) -> str | None:
+    try:
+        record = read_record(paths.identity_file)
+    except IdentityError:  # whoever reads the key tells of it
+        return None
+    return None if record is None else record.mode
