@@ -156,6 +156,7 @@ class Attempt:
             attempt=self.number,
             ticket=ticket,
             tenant=call.tenant,
+            org_id=call.principal.org_id,
             path=call.route.path,
             model=call.model,
             deadline_seconds=deadline_seconds,

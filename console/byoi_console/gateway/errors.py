@@ -21,9 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from byoi_console.gateway.exchange import Header
+    from byoi_wire.messages import Availability
     from byoi_wire.requests import Dialect
 
 RETRY_SECONDS: Final = 5
+AWAY_SECONDS: Final = 30
+"""Where nobody knows when an owner leaves the machine again."""
+
+AWAY_LIMIT_SECONDS: Final = 3600
+"""An owner may change their mind; no client shall stay away for a night."""
 
 
 class Answer(NamedTuple):
@@ -71,26 +77,35 @@ class Unserved(ConsoleError):
 
     Attributes:
         code: what became of the last attempt, `no_node_available` if there was none.
+        retry_after_seconds: what `Retry-After` says.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, retry_after_seconds: int = RETRY_SECONDS) -> None:
         super().__init__(message)
         self.code = code
+        self.retry_after_seconds = retry_after_seconds
 
+
+REFUSED: Final = "node_unavailable"
+RECLAIMED: Final = "node_reclaimed"
 
 _CODES: Final = {
-    ResetCode.REFUSED: "node_unavailable",
+    ResetCode.REFUSED: REFUSED,
     ResetCode.ENGINE_ERROR: "engine_error",
     ResetCode.TIMED_OUT: "upstream_timeout",
     ResetCode.LOST: "upstream_lost",
+    ResetCode.HANDED_BACK: RECLAIMED,
 }
 _TEXTS: Final = {
-    "node_unavailable": "The node that was asked could not take the request, and no other did.",
+    REFUSED: "The node that was asked could not take the request, and no other did.",
     "engine_error": "The engine that was answering failed.",
     "upstream_timeout": "The node that was answering took too long.",
     "upstream_lost": "The node that was answering was lost.",
     "upstream_error": "The node that was answering failed.",
+    RECLAIMED: "The machine that was answering is its owner's again. Try again.",
     "no_node_available": "No node that serves this model is available now. Try again shortly.",
+    "nodes_away": "No node that serves this model takes requests now: their owners use or have "
+    "paused them. Try again later.",
 }
 
 
@@ -102,6 +117,14 @@ def code_of(reset: ResetCode) -> str:
 def text_of(code: str) -> str:
     """The sentence that goes with one of our codes."""
     return _TEXTS[code]
+
+
+def until_back(away: Sequence[Availability], now_ms: int) -> int:
+    """Seconds until the first of those that are away may serve again, as far as they said."""
+    told = [each.until_ms for each in away if each.until_ms is not None]
+    if not told:
+        return AWAY_SECONDS
+    return min(AWAY_LIMIT_SECONDS, max(1, math.ceil((min(told) - now_ms) / 1000)))
 
 
 def event(code: str, dialect: Dialect, number: int) -> bytes:
@@ -162,7 +185,7 @@ def answer_to(error: RequestInvalid | ConsoleError) -> Answer:
         case LimitExceeded() | TooManyAttempts():
             return _limited(error)
         case Unserved():
-            return _unserved(str(error), error.code)
+            return _unserved(str(error), error.code, error.retry_after_seconds)
         case LedgerUnavailable():
             return _unserved("Requests cannot be booked now. Try again shortly.", "not_bookable")
     if type(error) not in _PLAIN:
@@ -184,8 +207,8 @@ def _limited(error: LimitExceeded | TooManyAttempts) -> Answer:
     return _answer(429, str(error), "requests", code="rate_limit_exceeded", headers=tuple(headers))
 
 
-def _unserved(message: str, code: str) -> Answer:
-    retry = ((b"retry-after", b"%d" % RETRY_SECONDS),)
+def _unserved(message: str, code: str, seconds: int = RETRY_SECONDS) -> Answer:
+    retry = ((b"retry-after", b"%d" % seconds),)
     return _answer(503, message, "server_error", code=code, headers=retry)
 
 

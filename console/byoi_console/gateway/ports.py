@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from byoi_console.routing.choose import Candidate
     from byoi_wire.aio.session import StreamHandler
     from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
-    from byoi_wire.messages import OpenHead, ResetCode, Trailer
+    from byoi_wire.messages import Availability, OpenHead, ResetCode, Trailer
     from byoi_wire.offers import ModelOffer
 
 
@@ -73,6 +73,15 @@ class Nodes(Protocol):
 
     def candidates(self, model: ModelId, org_id: OrgId) -> Sequence[Candidate]:
         """Who offers a model."""
+
+    def away(self, model: ModelId, org_id: OrgId) -> Sequence[Availability]:
+        """What nodes say that have a model, as far as is known, and take no requests now."""
+
+    def is_known(self, model: ModelId, org_id: OrgId) -> bool:
+        """Whether a live node has a model, be it away or not."""
+
+    def is_away(self, node_id: NodeId) -> bool:
+        """Whether a node that lives takes no requests now by its owner's or an admin's wish."""
 
     def reserve(self, node_id: NodeId, group: ModelId) -> None:
         """Count a request that is about to be sent to a node."""

@@ -11,9 +11,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from byoi_console.clock import wall_ms
 from byoi_console.gateway import errors
 from byoi_console.gateway.attempt import Attempt
-from byoi_console.gateway.errors import Unserved
+from byoi_console.gateway.errors import RECLAIMED, REFUSED, Unserved
+from byoi_console.gateway.tries import Tries
 from byoi_console.ledger.tickets import TicketFacts
 from byoi_console.routing.choose import choose
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PRICE_VERSION: Final = 0
-ATTEMPTS_LIMIT: Final = 4
 _GOOD: Final = 200
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
 _EVENT_STREAM: Final[tuple[Header, ...]] = (
@@ -72,21 +73,18 @@ class Relay:
         "_changed",
         "_chosen",
         "_client",
-        "_cut_off",
         "_has_begun",
         "_headers",
         "_last_write_at",
         "_loop",
         "_nodes",
-        "_number",
         "_patience",
         "_quarantine",
-        "_refused_seconds",
         "_started_at",
         "_tickets",
         "_time",
         "_timer",
-        "_tried",
+        "_tries",
     )
 
     def __init__(
@@ -113,13 +111,10 @@ class Relay:
         self._patience = patience
         self._attempt: Attempt | None = None
         self._chosen: Candidate | None = None
-        self._refused_seconds = 0.0
         self._changed = asyncio.Event()
-        self._tried: frozenset[NodeId] = frozenset()
-        self._cut_off: frozenset[NodeId] = frozenset()
-        self._number = 0
         self._has_begun = False
         self._started_at = self._loop.time()
+        self._tries = Tries(self._started_at)
         self._last_write_at = self._started_at
         self._timer: asyncio.TimerHandle | None = None
 
@@ -198,8 +193,10 @@ class Relay:
             if attempt.has_content:
                 self._end_with_error(failed_with, attempt.content_events)
                 return
-            if failed_with == "upstream_lost":
-                self._cut_off |= {attempt.node_id}
+            # A node that was cut off may never have heard of the request, and one that its owner
+            # took back may be there again.
+            may_return = failed_with in {"upstream_lost", RECLAIMED}
+            self._tries.ended(attempt.node_id, may_return=may_return)
 
     async def _start_one(self, failed_with: str) -> Attempt | None:
         """Begin the next attempt; None if the client left while no node was there."""
@@ -210,9 +207,8 @@ class Relay:
         node_id = chosen.node_id
         node = self._nodes.node(node_id)
         assert node is not None  # nothing was awaited since it was chosen
-        self._number += 1
-        self._tried |= {node_id}
-        attempt = Attempt(self, self._call, node_id, node.session, self._number)
+        number = self._tries.begin(node_id)
+        attempt = Attempt(self, self._call, node_id, node.session, number)
         self._attempt = attempt
         self._chosen = chosen
         self._nodes.reserve(node_id, chosen.group)
@@ -223,20 +219,16 @@ class Relay:
         now = self._loop.time()
         if self._quarantine.refuses(self._call.fingerprint, now):
             raise _unserved("engine_error")
-        if self._number >= ATTEMPTS_LIMIT or (
-            self._number
-            and now - self._started_at - self._refused_seconds > self._patience.failover
-        ):
+        if self._tries.is_spent(now, self._patience.failover) or self._left_seconds() <= 0:
             raise _unserved(failed_with)
 
     def _choose(self) -> Candidate | None:
         model, org_id = self._call.model, self._call.principal.org_id
         candidates = self._nodes.candidates(model, org_id)
         spread = int(self._call.request_id[-8:], 16) if self._call.request_id else 0
-        # A node that was cut off may never have heard of the request: after all others it is as
-        # good as any once its link is back.
-        ways = choose(candidates, self._tried, spread) or choose(
-            candidates, self._tried - self._cut_off, spread
+        tries = self._tries
+        ways = choose(candidates, tries.tried, spread) or choose(
+            candidates, tries.lost_for_good, spread
         )
         return next(iter(ways), None)
 
@@ -247,10 +239,20 @@ class Relay:
                 while (chosen := self._choose()) is None:
                     if self._client.has_left:
                         return None
+                    self._check_anybody_comes(failed_with)
                     await self._nodes.wait_for_change()
         except TimeoutError:
             raise _unserved(failed_with) from None
         return chosen
+
+    def _check_anybody_comes(self, failed_with: str) -> None:
+        """Where all that have the model are away by their owners' wish, waiting is no use."""
+        model, org_id = self._call.model, self._call.principal.org_id
+        if self._nodes.candidates(model, org_id):
+            return  # none of them can take it now, which may pass
+        if away := self._nodes.away(model, org_id):
+            code = "nodes_away" if failed_with in {"no_node_available", REFUSED} else failed_with
+            raise Unserved(code, errors.text_of(code), errors.until_back(away, wall_ms()))
 
     async def _wait_for(self, attempt: Attempt) -> None:
         """Until the attempt is over; one that lost its link gives way to another node."""
@@ -264,7 +266,7 @@ class Relay:
                 await self._wait_for_link_or_node()
 
     def _may_move(self) -> bool:
-        return self._number < ATTEMPTS_LIMIT and self._choose() is not None
+        return self._tries.has_attempts and self._choose() is not None
 
     async def _wait_for_link_or_node(self) -> None:
         try:
@@ -277,9 +279,21 @@ class Relay:
         self._attempt = None
         if self._chosen is not None:
             self._nodes.release(attempt.node_id, self._chosen.group)
-        if attempt.failure is not None and attempt.failure.is_refusal:
-            self._refused_seconds += self._time() - attempt.started_at
+        self._note_end(attempt)
         self._bookkeeper.book(self._call, attempt)
+
+    def _note_end(self, attempt: Attempt) -> None:
+        """Tell apart whose fault it was, if anybody's."""
+        failure = attempt.failure
+        if failure is None:
+            return
+        seconds = self._time() - attempt.started_at
+        # A request that was on its way while the owner closed the door was refused for that.
+        is_shut = failure.is_refusal and self._nodes.is_away(attempt.node_id)
+        if failure.code == RECLAIMED or is_shut:
+            self._tries.reclaimed(seconds)
+        elif failure.is_refusal:
+            self._tries.refused(seconds)
 
     def _deliver(self, attempt: Attempt) -> None:
         """Send what is left of an answer that is whole."""
@@ -358,7 +372,7 @@ class Relay:
         return self._tickets.issue(
             TicketFacts(
                 request_id=call.request_id,
-                attempt=self._number,
+                attempt=self._tries.number,
                 node_id=node_id,
                 org_id=call.principal.org_id,
                 api_key_id=call.principal.key_id,

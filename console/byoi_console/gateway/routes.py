@@ -195,7 +195,9 @@ class Gateway:
         offers = self._nodes.models(org_id)
         for offer in offers:
             self._remember(org_id, offer.id)
-        if offers and (org_id, model) not in self._seen:
+        if not offers or (org_id, model) in self._seen:
+            return
+        if not self._nodes.is_known(ModelId(model), org_id):
             raise ModelUnknown(model, self._catalogue.near(principal, model))
 
     def remember(self, offered: Iterable[tuple[OrgId, str]]) -> None:

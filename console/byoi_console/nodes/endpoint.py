@@ -17,7 +17,12 @@ from byoi_console.errors import LedgerUnavailable
 from byoi_console.ledger.entries import Claim
 from byoi_console.nodes.link import BUSY_CLOSE, Link
 from byoi_console.nodes.offers import Offers
-from byoi_console.nodes.plausible import TEXT_LIMIT, plausible_offer, plausible_status
+from byoi_console.nodes.plausible import (
+    plausible_availability,
+    plausible_offer,
+    plausible_status,
+)
+from byoi_console.routing.registry import STOPS
 from byoi_wire import codec
 from byoi_wire.aio.connection import ABNORMAL_CLOSE, Closed, Connection
 from byoi_wire.aio.inbox import ChannelLost, Inbox
@@ -290,10 +295,10 @@ class AgentsDoor:
         match message:
             case Status():
                 self._registry.set_status(live.node_id, plausible_status(message))
-            case Availability(serving=serving, reason=reason):
-                self._registry.set_serving(live.node_id, serving, reason[:TEXT_LIMIT])
+            case Availability():
+                self._sessions.available(live, plausible_availability(message))
             case Draining():
-                self._registry.set_serving(live.node_id, False, "draining")
+                self._sessions.available(live, STOPS)
             case _:
                 pass  # renewals are life enough by arriving; the rest is not a node's to say
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from byoi_wire.messages import Advertise, Status
+    from byoi_wire.messages import Advertise, Availability, Status
     from byoi_wire.offers import Measured, ModelOffer, Prices
 
 _Told = TypeVar("_Told", bound="BaseModel")
@@ -58,6 +58,19 @@ def plausible_status(told: Status) -> Status:
                 told.temperatures_celsius, _COLDEST_CELSIUS, _HOTTEST_CELSIUS
             ),
             "power_watts": _readings(told.power_watts, 0.0, _POWER_LIMIT_WATTS),
+        }
+    )
+
+
+def plausible_availability(told: Availability) -> Availability:
+    """All of it that can be; a moment that no calendar has is none."""
+    until = told.until_ms
+    return told.model_copy(
+        update={
+            "reason": told.reason[:TEXT_LIMIT],
+            "code": told.code[:TEXT_LIMIT],
+            "mode": told.mode[:TEXT_LIMIT],
+            "until_ms": until if until is not None and until <= _MOMENT_LIMIT_MS else None,
         }
     )
 

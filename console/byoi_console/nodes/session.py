@@ -7,6 +7,7 @@ import logging
 import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
+from byoi_console.routing.registry import SERVES
 from byoi_wire.aio.session import Session
 from byoi_wire.errors import ProtocolViolation
 from byoi_wire.ids import SessionId
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from byoi_console.routing.registry import Registry
     from byoi_wire.aio.connection import Closed, Connection
     from byoi_wire.ids import InstanceId, NodeId, OrgId
-    from byoi_wire.messages import Advertise, GoawayReason, Hello, StreamOffset
+    from byoi_wire.messages import Advertise, Availability, GoawayReason, Hello, StreamOffset
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class LiveSession:
         self.session_id = SessionId(secrets.token_hex(12))
         self.session = Session()
         self.advertise: Advertise | None = None
+        self.availability = SERVES
         self.connection: Connection | None = None
         self.address = ""
         self.grace: asyncio.TimerHandle | None = None
@@ -118,10 +120,16 @@ class Sessions:
     def advertised(self, live: LiveSession, advertise: Advertise) -> None:
         """The node says what it offers."""
         if live.advertise is None:
-            self._registry.add(live, advertise)
+            self._registry.add(live, advertise, live.availability)
         else:
             self._registry.update(live.node_id, advertise)
         live.advertise = advertise
+
+    def available(self, live: LiveSession, availability: Availability) -> None:
+        """The node says whether it serves; it may say so before it offers anything."""
+        live.availability = availability
+        if live.advertise is not None:
+            self._registry.set_availability(live.node_id, availability)
 
     def carried(
         self, live: LiveSession, connection: Connection, epoch: int, address: str = ""

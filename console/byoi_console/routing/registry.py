@@ -8,12 +8,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from byoi_console.routing.choose import Candidate, group_of
+from byoi_wire.messages import Availability
 
 if TYPE_CHECKING:
     from byoi_wire.aio.session import StreamHandler
     from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
     from byoi_wire.messages import Advertise, OpenHead, ResetCode, Status, Trailer
     from byoi_wire.offers import ModelOffer
+
+
+SERVES: Final = Availability(serving=True)
+"""What a node says that says nothing of it."""
+
+STOPS: Final = Availability(serving=False, reason="draining", code="draining")
+"""What a node says that is about to leave."""
 
 
 class StreamOpener(Protocol):
@@ -68,15 +76,19 @@ class LiveFacts:
     status: Status | None
     in_flight: int
     is_drained: bool = False
+    availability: Availability = SERVES
+    pinned_to: OrgId | None = None
 
 
 @dataclass(frozen=True)
 class _Entry:
+    """`offered` are the models of its last offer that had any: one at rest may offer none."""
+
     node: LiveNode
     advertise: Advertise
+    offered: frozenset[ModelId]
     status: Status | None = None
-    is_serving: bool = True
-    reason: str = ""
+    availability: Availability = SERVES
 
 
 DRAINED: Final = "drained by an administrator"
@@ -93,29 +105,44 @@ class Registry:
         self._entries: dict[NodeId, _Entry] = {}
         # Beside the entries: a request's place outlives the session that it was opened through.
         self._in_flight: dict[NodeId, Counter[ModelId]] = {}
-        # An administrator's wish stands whether or not the node is here.
+        # An administrator's wish stands whether or not the node is here, and so does a pin.
         self._drained: set[NodeId] = set()
+        self._pinned: dict[NodeId, OrgId] = {}
         self._changed = asyncio.Event()
 
     # What the agents' door tells
 
-    def add(self, node: LiveNode, advertise: Advertise) -> None:
+    def add(
+        self, node: LiveNode, advertise: Advertise, availability: Availability = SERVES
+    ) -> None:
         """A node's first advertisement of a session; a former session of it is forgotten."""
-        self._entries[node.node_id] = _Entry(node, advertise)
+        offered = frozenset(offer.id for offer in advertise.models)
+        entry = _Entry(node, advertise, offered, availability=availability)
+        self._entries[node.node_id] = entry
         self.changed()
 
     def update(self, node_id: NodeId, advertise: Advertise) -> None:
         """A later advertisement: it replaces the one before."""
-        self._replace(node_id, advertise=advertise)
+        offered = frozenset(offer.id for offer in advertise.models)
+        kept = {"offered": offered} if offered else {}
+        self._replace(node_id, advertise=advertise, **kept)
 
     def set_status(self, node_id: NodeId, status: Status) -> None:
         """The node's own load and temperatures; shown, not routed by."""
         if entry := self._entries.get(node_id):
             self._entries[node_id] = replace(entry, status=status)
 
-    def set_serving(self, node_id: NodeId, is_serving: bool, reason: str = "") -> None:
-        """Whether new requests may go there (its owner's wish, or it is draining)."""
-        self._replace(node_id, is_serving=is_serving, reason=reason)
+    def set_availability(self, node_id: NodeId, availability: Availability) -> None:
+        """Whether new requests may go there (its owner's wish, or it is about to leave)."""
+        self._replace(node_id, availability=availability)
+
+    def set_pinned(self, node_id: NodeId, org_id: OrgId | None) -> None:
+        """Whom its owner has dedicated it to; None: nobody, or nobody any more."""
+        if org_id is None:
+            self._pinned.pop(node_id, None)
+        else:
+            self._pinned[node_id] = org_id
+        self.changed()
 
     def set_drained(self, node_id: NodeId, is_drained: bool) -> None:
         """An administrator's wish that nothing new goes there; what runs there ends by itself."""
@@ -149,10 +176,37 @@ class Registry:
         return [
             self._candidate(node_id, entry, offer)
             for node_id, entry in self._entries.items()
-            if self._takes(node_id, entry) and entry.node.org_id == org_id
+            if self._takes(node_id, entry) and self._is_for(node_id, entry, org_id)
             for offer in entry.advertise.models
             if offer.id == model
         ]
+
+    def away(self, model: ModelId, org_id: OrgId) -> list[Availability]:
+        """What those say that have `model`, or may have it, and take no requests now.
+
+        One that is about to leave is none of them: it may be back in a moment.
+        """
+        return [
+            entry.availability
+            for node_id, entry in self._entries.items()
+            if self.is_away(node_id)
+            and self._is_for(node_id, entry, org_id)
+            and (model in entry.offered or not entry.offered)
+        ]
+
+    def is_known(self, model: ModelId, org_id: OrgId) -> bool:
+        """Whether a live node that the organisation may ask offered `model` last."""
+        return any(
+            model in entry.offered and self._is_for(node_id, entry, org_id)
+            for node_id, entry in self._entries.items()
+        )
+
+    def is_away(self, node_id: NodeId) -> bool:
+        """Whether a live node takes nothing by its owner's wish, or an administrator's."""
+        entry = self._entries.get(node_id)
+        if entry is None or entry.availability is STOPS:
+            return False
+        return not self._takes(node_id, entry)
 
     def _candidate(self, node_id: NodeId, entry: _Entry, offer: ModelOffer) -> Candidate:
         here, own = self._in_flight.get(node_id, Counter()), offer.slots
@@ -169,7 +223,7 @@ class Registry:
         """What the organisation's nodes offer, one entry per model, by name; a loaded one first."""
         found: dict[ModelId, ModelOffer] = {}
         for node_id, entry in self._entries.items():
-            if self._takes(node_id, entry) and entry.node.org_id == org_id:
+            if self._takes(node_id, entry) and self._is_for(node_id, entry, org_id):
                 for offer in entry.advertise.models:
                     other = found.get(offer.id)
                     if other is None or (offer.is_loaded and not other.is_loaded):
@@ -211,11 +265,13 @@ class Registry:
             org_id=entry.node.org_id,
             connected=entry.node.session.connected,
             is_serving=self._takes(node_id, entry),
-            reason=DRAINED if is_drained else entry.reason,
+            reason=DRAINED if is_drained else entry.availability.reason,
             advertise=entry.advertise,
             status=entry.status,
             in_flight=self._in_flight.get(node_id, Counter()).total(),
             is_drained=is_drained,
+            availability=entry.availability,
+            pinned_to=self._pinned.get(node_id),
         )
 
     def live(self) -> tuple[NodeId, ...]:
@@ -223,7 +279,11 @@ class Registry:
         return tuple(self._entries)
 
     def _takes(self, node_id: NodeId, entry: _Entry) -> bool:
-        return entry.is_serving and node_id not in self._drained
+        return entry.availability.serving and node_id not in self._drained
+
+    def _is_for(self, node_id: NodeId, entry: _Entry, org_id: OrgId) -> bool:
+        """Whether an organisation may ask it at all."""
+        return entry.node.org_id == org_id and self._pinned.get(node_id, org_id) == org_id
 
     def _replace(self, node_id: NodeId, **changes: object) -> None:
         if entry := self._entries.get(node_id):

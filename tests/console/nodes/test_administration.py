@@ -10,7 +10,7 @@ from byoi_console.nodes.enrolment import JoinRequest
 from byoi_console.nodes.records import NodeChanges
 from byoi_console.nodes.session import Sessions
 from byoi_console.routing.registry import DRAINED, Registry
-from byoi_wire.messages import Advertise, Status
+from byoi_wire.messages import Advertise, Availability, Status
 from byoi_wire.offers import Host, ModelOffer
 
 
@@ -47,7 +47,7 @@ async def test_a_drained_node_gets_nothing_new_whatever_it_says_of_itself(
     assert registry.candidates("m", org_id)
     await administration.drain(node_id, "person_1")
     for word in (True, False, True):
-        registry.set_serving(node_id, word, "own words")
+        registry.set_availability(node_id, Availability(serving=word, reason="own words"))
         registry.set_status(node_id, Status(running=0, waiting=0))
         assert registry.candidates("m", org_id) == []
         assert registry.models(org_id) == ()
@@ -81,7 +81,7 @@ async def test_a_node_that_is_undrained_still_does_as_its_owner_wishes(
 ):
     come(registry, enrolled.node_id, org_id)
     await administration.drain(enrolled.node_id, "person_1")
-    registry.set_serving(enrolled.node_id, False, "paused")
+    registry.set_availability(enrolled.node_id, Availability(serving=False, reason="paused"))
     await administration.undrain(enrolled.node_id, "person_1")
     facts = registry.facts(enrolled.node_id)
     assert (facts.is_serving, facts.reason) == (False, "paused")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byoi_console.nodes.plausible import plausible_offer, plausible_status
-from byoi_wire.messages import Advertise, Status
+from byoi_console.nodes.plausible import plausible_availability, plausible_offer, plausible_status
+from byoi_wire.messages import Advertise, Availability, Status
 from byoi_wire.offers import Device, Host, Measured, ModelOffer, Prices
 
 HUGE = sys.float_info.max
@@ -137,3 +137,11 @@ def test_whatever_is_said_can_be_said_again(number, real, text):
     offer = plausible_offer(told(devices=(device,), models=(offered,)))
     assert Advertise.model_validate_json(offer.model_dump_json()) == offer
     assert plausible_offer(offer) == offer
+
+
+def test_what_a_node_says_of_its_owner_s_wish_has_room_on_every_page():
+    said = Availability(serving=False, reason="r" * 999, code="c" * 999, until_ms=2**60)
+    held = plausible_availability(said)
+    assert (len(held.reason), len(held.code), held.until_ms) == (200, 200, None)
+    soon = Availability(serving=True, mode="idle", until_ms=1_700_000_000_000)
+    assert plausible_availability(soon) == soon

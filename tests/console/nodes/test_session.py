@@ -11,7 +11,7 @@ from byoi_console.routing.registry import Registry
 from byoi_wire.aio.connection import Closed, Connection
 from byoi_wire.aio.memory import pair
 from byoi_wire.ids import InstanceId, KeyId, ModelId, NodeId, OrgId, RequestId
-from byoi_wire.messages import Advertise, Hello, OpenHead, ResetCode, ResumeOffer
+from byoi_wire.messages import Advertise, Availability, Hello, OpenHead, ResetCode, ResumeOffer
 from byoi_wire.offers import Host, ModelOffer
 from byoi_wire.version import STREAM_ID_LIMIT
 
@@ -204,3 +204,25 @@ async def test_a_link_s_address_is_known_while_it_lasts(world):
     assert world.sessions.address(NODE) == "198.51.100.7"
     world.sessions.lost(first.live, connection, Closed(1006, ""))
     assert world.sessions.address(NODE) is None
+
+
+async def test_what_a_node_says_of_itself_holds_whether_before_or_after_its_offer(world):
+    away = Availability(serving=False, reason="paused by its owner", code="paused")
+    live = world.sessions.admit(world.hello(), ORG, 1).live
+    world.sessions.available(live, away)
+    world.link(live, 1)
+    assert world.registry.candidates("m", ORG) == []
+    assert world.registry.facts(NODE).availability == away
+    world.sessions.available(live, Availability(serving=True))
+    assert world.registry.candidates("m", ORG)
+    world.sessions.available(live, away)
+    assert world.registry.candidates("m", ORG) == []
+
+
+async def test_a_new_session_knows_nothing_of_what_the_last_one_said(world):
+    live = world.sessions.admit(world.hello(), ORG, 1).live
+    world.sessions.available(live, Availability(serving=False))
+    world.link(live, 1)
+    again = world.sessions.admit(world.hello("process-2"), ORG, 2).live
+    world.link(again, 2)
+    assert world.registry.candidates("m", ORG)

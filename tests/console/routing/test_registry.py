@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from byoi_console.routing.registry import Registry
-from byoi_wire.messages import Advertise, Status
+from byoi_console.routing.registry import SERVES, STOPS, Registry
+from byoi_wire.messages import Advertise, Availability, Status
 from byoi_wire.offers import Host, ModelOffer
+
+AWAY = Availability(serving=False, reason="in use")
 
 
 def live(node_id="node_1", org_id="org_1", connected=True):
@@ -49,7 +51,7 @@ async def test_models_are_named_once_and_in_order(registry):
 
 async def test_a_node_that_does_not_serve_offers_nothing(registry):
     registry.add(live(), offers("a"))
-    registry.set_serving("node_1", False, "in use")
+    registry.set_availability("node_1", AWAY)
     assert registry.models("org_1") == ()
     assert registry.candidates("a", "org_1") == []
     assert registry.facts("node_1").reason == "in use"
@@ -64,7 +66,7 @@ async def test_a_later_advertisement_replaces_the_one_before(registry):
 
 async def test_news_of_a_node_that_has_gone_are_ignored(registry):
     registry.update("node_1", offers("a"))
-    registry.set_serving("node_1", True)
+    registry.set_availability("node_1", Availability(serving=True))
     registry.set_status("node_1", Status(running=1, waiting=0))
     assert registry.facts("node_1") is None
     assert registry.node("node_1") is None
@@ -103,7 +105,7 @@ async def test_reservations_count_and_outlive_the_session(registry):
 
 CHANGES = {
     "a new offer": lambda registry, node: registry.update(node.node_id, offers("b")),
-    "serving no more": lambda registry, node: registry.set_serving(node.node_id, False),
+    "serving no more": lambda registry, node: registry.set_availability(node.node_id, AWAY),
     "gone": lambda registry, node: registry.remove(node.node_id, node),
     "a place free": lambda registry, node: registry.release(node.node_id, "a"),
     "linked again": lambda registry, node: node and registry.changed(),
@@ -167,3 +169,54 @@ async def test_a_model_is_described_by_a_node_that_has_it_loaded(registry):
     registry.add(live("node_2"), told(offer("a", context_tokens=2)))
     registry.add(live("node_3"), told(offer("a", is_loaded=False, context_tokens=3)))
     assert [each.context_tokens for each in registry.models("org_1")] == [2]
+
+
+async def test_who_has_a_model_and_is_away_is_told_apart_from_who_has_it_not(registry):
+    registry.add(live(), offers("a"), AWAY)
+    assert registry.candidates("a", "org_1") == []
+    assert registry.away("a", "org_1") == [AWAY]
+    assert registry.away("b", "org_1") == []
+    assert registry.away("a", "org_2") == []
+    registry.set_availability("node_1", SERVES)
+    assert registry.away("a", "org_1") == []
+    assert registry.candidates("a", "org_1")
+
+
+async def test_a_node_at_rest_that_offers_nothing_may_have_what_it_had(registry):
+    registry.add(live(), offers("a"), AWAY)
+    registry.update("node_1", offers())
+    assert registry.away("a", "org_1") == [AWAY]
+    assert registry.away("b", "org_1") == []
+    registry.add(live(), offers(), AWAY)
+    assert registry.away("b", "org_1") == [AWAY]
+
+
+async def test_a_node_that_is_about_to_leave_is_not_away(registry):
+    registry.add(live(), offers("a"))
+    assert not registry.is_away("node_1")
+    registry.set_availability("node_1", STOPS)
+    assert not registry.is_away("node_1")
+    registry.set_availability("node_1", AWAY)
+    assert registry.is_away("node_1")
+    assert not registry.is_away("node_2")
+
+
+async def test_a_drained_node_is_away_whatever_it_says(registry):
+    registry.add(live(), offers("a"))
+    registry.set_drained("node_1", True)
+    assert registry.is_away("node_1")
+    assert registry.away("a", "org_1") == [SERVES]
+
+
+async def test_a_pinned_node_serves_its_organisation_only(registry):
+    registry.add(live(), offers("a"))
+    registry.set_pinned("node_1", "org_1")
+    assert registry.candidates("a", "org_1")
+    assert registry.facts("node_1").pinned_to == "org_1"
+    registry.set_pinned("node_1", "org_2")
+    assert registry.candidates("a", "org_1") == []
+    assert registry.models("org_1") == ()
+    assert registry.away("a", "org_1") == []
+    registry.set_pinned("node_1", None)
+    assert registry.candidates("a", "org_1")
+    assert registry.facts("node_1").pinned_to is None
