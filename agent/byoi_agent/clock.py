@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -39,3 +40,8 @@ class SystemClock:
         # A timer may fire a clock tick early; whoever waits compares with `at` and would miss it.
         while (left := at - time.monotonic()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left)
+
+
+def owners_clock(unix_seconds: float) -> datetime:
+    """What the clock on the owner's wall shows then: this machine's zone, with its switches."""
+    return datetime.fromtimestamp(unix_seconds, UTC).astimezone()

@@ -87,7 +87,7 @@ class ConsoleHttp:
         import aiohttp  # noqa: PLC0415 a third of a second that only this call needs
 
         limit = aiohttp.ClientTimeout(total=CALL_SECONDS)
-        trust = _trust(self.ca_file) if self.base.startswith("https:") else True
+        trust = trust_of(self.ca_file) if self.base.startswith("https:") else True
         try:
             async with (
                 aiohttp.ClientSession(timeout=limit, trust_env=True) as session,
@@ -182,6 +182,21 @@ def printable(text: str) -> str:
     return "".join(c for c in text if c.isprintable())[:_WORDS_LIMIT]
 
 
+def trust_of(ca_file: Path | None) -> ssl.SSLContext:
+    """Whom a call over TLS believes: the system's certificates, and these of the owner.
+
+    Raises:
+        ConfigError: `ca_file` cannot be used.
+    """
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"ca_file {ca_file} cannot be used: {error}") from error
+    return context
+
+
 async def _body_of(response: ClientResponse, limit_bytes: int) -> bytes:
     """All of it, in however many pieces it comes, up to what such an answer needs."""
     body = bytearray()
@@ -190,16 +205,6 @@ async def _body_of(response: ClientResponse, limit_bytes: int) -> bytes:
             break
         body += piece
     return bytes(body)
-
-
-def _trust(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(cafile=ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"ca_file {ca_file} cannot be used: {error}") from error
-    return context
 
 
 def _seconds(retry_after: str | None) -> float | None:

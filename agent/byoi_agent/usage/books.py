@@ -9,6 +9,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
+from byoi_agent.clock import owners_clock
 from byoi_agent.usage import tariff as tariffs
 from byoi_agent.usage.energy_lines import EnergyKey, EnergyLine
 from byoi_agent.usage.evidence import AT_START, Evidence, Measurement
@@ -53,7 +54,7 @@ class Books:
     ) -> None:
         self._clock = clock
         self._health = health
-        self._local = local or _machines_clock
+        self._local = local or owners_clock
         self._tariff: Tariff | None = None
         self._prices = PriceList()
         self._has_stop_loss = False
@@ -191,10 +192,6 @@ class Books:
 
     def _day(self) -> str:
         return _day_of(self._clock.wall())
-
-
-def _machines_clock(unix_seconds: float) -> datetime:
-    return datetime.fromtimestamp(unix_seconds, UTC).astimezone()
 
 
 def _day_of(unix_seconds: float) -> str:
