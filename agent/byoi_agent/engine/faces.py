@@ -68,20 +68,25 @@ def face_of(
 
 
 def face_of_standing(
-    entry: Entry, view: EngineView, *, is_wanted: bool, follows: bool
+    entry: Entry,
+    view: EngineView,
+    *,
+    is_wanted: bool,
+    follows: bool,
+    known: Sequence[ServedModel] = (),
 ) -> EngineView:
     """An engine that nobody loads or unloads.
 
     One that the settings have no more takes nothing new, or it would never come to its end. One
-    that `follows` another can be asked while that one ends and it starts itself.
+    that `follows`, another one or its owner, can be asked until it starts itself; `known` is what
+    it served the last time.
     """
     if not is_wanted:
         return replace(view, state="draining", reason=_GIVES_WAY_FOR_GOOD, models=(), slots=0)
-    if not follows or not entry.kind.offers:
+    offers = entry.kind.offers or known
+    if not follows or not offers:
         return view
-    coming = (
-        replace(model, is_loaded=False, slots=entry.kind.slots) for model in entry.kind.offers
-    )
+    coming = (replace(model, is_loaded=False, slots=entry.kind.slots) for model in offers)
     return replace(view, models=tuple(coming), slots=0)
 
 

@@ -3,9 +3,9 @@
 An engine of somebody else's has the same life; what is started for it is a session of requests, and
 ending it touches nobody's process.
 
-Restarts never run out: a provider installs once and forgets, so whatever time may mend (memory, a
-driver, a server that comes back) is tried again after 1, 2, 4 … 300 seconds, its cause shown the
-while. `Failed` is kept for what only the owner can mend (a wrong hash, an unknown model).
+Restarts never run out: whatever time may mend (memory, a driver, a server that comes back) is tried
+again after 1, 2, 4 … 300 seconds, its cause shown the while. `Failed` is kept for what only the
+owner can mend (a wrong hash, an unknown model).
 
 Asleep, an engine holds no memory of the accelerator and takes no request. Where its kind cannot
 sleep (or fails to) it is ended instead, and waking it is a start.
@@ -25,11 +25,10 @@ Wish = Literal["serve", "sleep", "stop"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What its kind needs, times in seconds.
+    """What its kind needs, times in seconds; less where its owner is in a hurry.
 
-    `startup`: from the process's start to its first answer. `drain`: from asking it to leave to
-    killing it. `sleep`: to fall asleep. `stable`: how long it must serve for its earlier failures
-    to be forgotten. `can_sleep`: whether its process may stay while its memory is given back.
+    `drain`: from asking it to leave to killing it. `stable`: how long it must serve for its earlier
+    failures to be forgotten. `can_sleep`: whether its process may stay without its memory.
     """
 
     startup_seconds: float = 30.0
@@ -302,8 +301,7 @@ Command = Prepare | AbandonPrepare | Spawn | CutRequests | Sleep | Rouse | Termi
 def step(state: State, event: Event, now: float, limits: Limits) -> tuple[State, list[Command]]:
     """Decide what the engine becomes and what must be done about it.
 
-    `now` is monotonic seconds. Outcomes of commands come back as events. Pairs that are not listed
-    are not news.
+    `now` is monotonic seconds. What commands come to are events. Pairs not listed are not news.
     """
     match state, event:
         case Stopped() | Failed() | Dormant(), StartWanted():
@@ -354,7 +352,9 @@ def step(state: State, event: Event, now: float, limits: Limits) -> tuple[State,
             return _rouse(now, limits)
         case FallingAsleep(), Obeyed():
             return Asleep(), []
-        case FallingAsleep(then=then), Disobeyed():
+        case Waking(then="serve"), Disobeyed(reason):
+            return Ending(1, f"it did not wake: {reason}"), [Kill()]
+        case FallingAsleep(then=then) | Waking(then=then), Disobeyed():
             return _leave(then, now, limits)
         case Asleep(), StartWanted():
             return _rouse(now, limits)
@@ -366,18 +366,16 @@ def step(state: State, event: Event, now: float, limits: Limits) -> tuple[State,
             return _fall_asleep(now, limits)
         case Waking(deadline), Obeyed():
             return Starting(1, deadline), []
-        case Waking(then="sleep"), Disobeyed():
-            return _leave("sleep", now, limits)
-        case Waking(), Disobeyed(reason):
-            return Ending(1, f"it did not wake: {reason}"), [Kill()]
-        case FallingAsleep(deadline, then), Woke() if now >= deadline:
+        case FallingAsleep(deadline, then) | Waking(deadline, then), Woke() if now >= deadline:
             return Draining(now, then), [Kill()]
-        case Waking(deadline, then), Woke() if now >= deadline:
-            return Draining(now, then), [Kill()]
-        case FallingAsleep() | Waking(), StartWanted() | SleepWanted():
-            return replace(state, then=_wish(event)), []
-        case Draining(), StartWanted() | StopWanted() | SleepWanted():
-            return replace(state, then=_wish(event)), []
+        case FallingAsleep() | Waking() | Draining(), StartWanted():
+            return replace(state, then="serve"), []
+        case FallingAsleep(), SleepWanted():
+            return _sooner(state, event, now + limits.sleep_seconds)
+        case Waking(), SleepWanted():
+            return _sooner(state, event, now + limits.startup_seconds)
+        case Draining(), StopWanted() | SleepWanted():
+            return _sooner(state, event, now + limits.drain_seconds)
         case Draining(deadline), Woke() if now >= deadline:
             return state, [Kill()]
         case Quieting(then=then) | FallingAsleep(then=then), Exited():
@@ -400,10 +398,15 @@ def step(state: State, event: Event, now: float, limits: Limits) -> tuple[State,
             return state, []
 
 
-def _wish(event: StartWanted | StopWanted | SleepWanted) -> Wish:
-    if isinstance(event, StartWanted):
-        return "serve"
+def _wish(event: StopWanted | SleepWanted) -> Wish:
     return "stop" if isinstance(event, StopWanted) else "sleep"
+
+
+def _sooner(
+    state: FallingAsleep | Waking | Draining, event: StopWanted | SleepWanted, end: float
+) -> tuple[State, list[Command]]:
+    end = min(state.deadline, end)
+    return replace(state, deadline=end, then=_wish(event)), [WakeAt(end)]
 
 
 def _hushed(then: Wish, now: float, limits: Limits) -> tuple[State, list[Command]]:

@@ -6,23 +6,25 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.engine.away import Away
 from byoi_agent.engine.budget import ALL, budget_of, gpu_bytes, model_of
 from byoi_agent.engine.faces import as_one, face_of, face_of_standing
 from byoi_agent.engine.placement import free_bytes, place_of, placed
 from byoi_agent.engine.pooled import PooledEngine
 from byoi_agent.engine.residency import machine
+from byoi_agent.engine.residency.resident import Leaving, Loaded, Loading
 from byoi_agent.engine.residency.supervisor import Residency
 from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 
     from byoi_agent.clock import Clock
     from byoi_agent.engine.entries import Entry
     from byoi_agent.engine.placement import Places
     from byoi_agent.engine.pooled import Supervise
     from byoi_agent.engine.residency.resident import How
-    from byoi_agent.engine.view import EngineState, EngineView
+    from byoi_agent.engine.view import EngineState, EngineView, ServedModel
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_wire.ids import ModelId
 
@@ -72,6 +74,9 @@ class EnginePool:
         self._used_at: dict[str, float] = {}
         self._since: dict[str, tuple[EngineState, float]] = {}
         self._following: set[str] = set()
+        self._away: Away | None = None
+        self._asleep: set[str] = set()
+        self._known: dict[str, tuple[ServedModel, ...]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._views = tuple(self._face(key) for key in self._seats)
 
@@ -122,6 +127,7 @@ class EnginePool:
             ConfigError: there is no such model.
         """
         for seat in self._meant(model):
+            self._asleep.add(seat.key)
             if self._stands(seat.key):
                 seat.sleep(within_seconds)
             else:
@@ -130,16 +136,58 @@ class EnginePool:
     def wake(self, model: str | None = None) -> None:
         """Have it, or all of them, serve again; of all that do not fit together, who can.
 
-        For one that is named others give way as for a request.
+        For one that is named others give way as for a request. While the machine is its owner's
+        this is kept until it comes back.
 
         Raises:
             ConfigError: there is no such model.
         """
         for seat in self._meant(model):
-            if self._stands(seat.key):
+            self._asleep.discard(seat.key)
+            if self._away is not None:
+                self._away.wanted.add(seat.key)
+            elif self._stands(seat.key):
                 seat.wake()
             else:
                 self._residency.tell(machine.Released(seat.key, is_called=model is not None))
+
+    def release(
+        self, within_seconds: float, by: float | None = None, *, last: Container[str] = ()
+    ) -> None:
+        """The machine is its owner's: no engine holds its memory until `come_back`.
+
+        Requests under way get so long; what has not given its memory back `by` then, a monotonic
+        time, is killed. Those named in `last` are ended, the others sleep where they can. What they
+        serve can be asked for all the while, and waits.
+        """
+        if self._away is None:
+            self._away = Away(wanted=self._to_come_back())
+        self._away = replace(self._away, within_seconds=within_seconds, by=by)
+        for key, seat in tuple(self._seats.items()):
+            if self._stands(key):
+                seat.release(within_seconds, by, is_last=key in last)
+            elif (resident := self._residency.of(key)) is not None:
+                is_under_way = isinstance(resident.place, Leaving)
+                self._residency.tell(machine.Held(key, within_seconds))
+                if is_under_way or key in last:
+                    seat.release(within_seconds, by, is_last=True)
+        self._show()
+
+    def come_back(self) -> None:
+        """The machine is not its owner's any more: what served then serves again."""
+        if self._away is None:
+            return
+        away, self._away = self._away, None
+        for key, seat in tuple(self._seats.items()):
+            is_wanted = key in away.wanted and key not in self._asleep
+            if self._stands(key):
+                self._following.update({key} if is_wanted else ())
+                seat.come_back(starts=is_wanted)
+            else:
+                seat.come_back(starts=False)
+                if key not in self._asleep:
+                    self._residency.tell(machine.Released(key, is_wanted=is_wanted))
+        self._show()
 
     def resources(self, devices: Iterable[DeviceReading], host_bytes: int | None) -> None:
         """What memory the machine has. A GPU that cannot be read for a while is still there."""
@@ -163,6 +211,9 @@ class EnginePool:
             model_of(entry, self._gpus, self._reckoned, self.gpus_of(entry)) for entry in shared
         )
         self._residency.tell(machine.Configured(models, budget))
+        if self._away is not None:
+            self._away.wanted.update(each.key for each in models if each.loads_at_start)
+            self.release(self._away.within_seconds, self._away.by)
         for key, load in self._demands.items():
             self._residency.tell(machine.Demanded(key, *load))
 
@@ -192,6 +243,16 @@ class EnginePool:
                 self._tasks = None
 
     # Places.
+
+    def _to_come_back(self) -> set[str]:
+        """Who serves or is about to, and is not kept asleep by its owner."""
+        wanted: set[str] = set()
+        for key, seat in self._seats.items():
+            one = self._residency.of(key)
+            was_in = one is not None and (one.wants_in or isinstance(one.place, Loading | Loaded))
+            is_here = self._stands(key) and seat.view.state != "failed"
+            wanted.update({key} if (was_in or is_here) and key not in self._asleep else ())
+        return wanted
 
     def _seat(self, entry: Entry) -> PooledEngine:
         key = entry.key
@@ -273,11 +334,15 @@ class EnginePool:
     # News and orders.
 
     def _load(self, key: str) -> None:
-        self._seats[key].load(self._wanted[key])
+        if self._away is None:  # else it is held in a moment, and loaded when that is over
+            self._seats[key].load(self._wanted[key])
 
     def _unload(self, key: str, how: How, within_seconds: float) -> None:
         seat = self._seats[key]
-        seat.unload(how, within_seconds)
+        if self._away is None:
+            seat.unload(how, within_seconds)
+        else:
+            seat.release(within_seconds, self._away.by, is_last=how == "stop")
         if seat.view.state in {"stopped", "failed"}:
             self._residency.hear(key, seat.view)  # there is nothing to be ended
 
@@ -305,13 +370,24 @@ class EnginePool:
         seat = self._seats[key]
         entry = self._wanted.get(key, seat.entry)
         view = replace(seat.view, used_at=self._used_at.get(key))
+        is_away = self._away is not None and key not in self._asleep
         if entry.is_standing:
-            follows = key in self._following
-            return face_of_standing(entry, view, is_wanted=key in self._wanted, follows=follows)
+            if view.models:
+                self._known[key] = view.models
+            return face_of_standing(
+                entry,
+                view,
+                is_wanted=key in self._wanted,
+                follows=is_away or key in self._following,
+                known=self._known.get(key, ()),
+            )
+        resident = self._residency.of(key)
+        if is_away and resident is not None:
+            resident = replace(resident, is_held=False)
         return face_of(
             entry,
             view,
-            self._residency.of(key),
+            resident,
             load_seconds=self._residency.load_seconds(key),
             is_wanted=key in self._wanted,
         )

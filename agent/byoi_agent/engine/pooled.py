@@ -54,6 +54,7 @@ class PooledEngine:
         self._next: Entry | None = None
         self._starts = entry.is_standing
         self._is_wanted = asyncio.Event()
+        self._is_away = False
         self._now = supervise(entry, self._changed, starts=self._starts)
 
     @property
@@ -99,6 +100,25 @@ class PooledEngine:
     def wake(self) -> None:
         """Have it serve again."""
         self._now.start()
+
+    def release(self, within_seconds: float, by: float | None, *, is_last: bool = False) -> None:
+        """As `sleep` or, where it `is_last`, for good: its memory is its owner's `by` then.
+
+        Nothing is started here, whoever takes the place, until `come_back`.
+        """
+        self._is_away = True
+        if by is not None:
+            self._now.release(within_seconds, by, is_last=is_last)
+        elif is_last:
+            self._now.stop(within_seconds)
+        else:
+            self._now.sleep(within_seconds)
+
+    def come_back(self, *, starts: bool) -> None:
+        """Its owner is away again; where it `starts`, it serves as before."""
+        self._is_away = False
+        if starts and self._next is None:
+            self._now.start()
 
     def load(self, entry: Entry) -> None:
         """Have this engine serve, in place of another one if need be."""
@@ -153,7 +173,8 @@ class PooledEngine:
         assert entry is not None, "asked to give way to nobody"
         self._is_wanted.clear()
         self._entry = entry
-        self._now = self._supervise(entry, self._changed, starts=self._starts)
+        starts = self._starts and not self._is_away
+        self._now = self._supervise(entry, self._changed, starts=starts)
         self._publish(self.view)
 
     def _changed(self, _view: EngineView) -> None:

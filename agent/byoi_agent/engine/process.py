@@ -107,9 +107,12 @@ class EngineProcess:
             await self._end(process)
         return Ended(self._code, tuple(self._log))
 
-    def terminate(self) -> None:
-        """Ask the engine to leave; the guard kills it when its time is up."""
-        self._order(f"terminate {self._spec.stop_seconds:g}\n".encode())
+    def terminate(self, within_seconds: float | None = None) -> None:
+        """Ask the engine to leave; the guard kills it when its time, or the one given, is up."""
+        seconds = self._spec.stop_seconds
+        if within_seconds is not None:
+            seconds = min(seconds, within_seconds)
+        self._order(f"terminate {seconds:g}\n".encode())
 
     def kill(self) -> None:
         """End it now, with all it started."""

@@ -55,7 +55,7 @@ class Run(Protocol):
     """One run of an engine, as `EngineProcess` is one."""
 
     async def run(self) -> Ended: ...  # noqa: D102
-    def terminate(self) -> None: ...  # noqa: D102
+    def terminate(self, within_seconds: float | None = None) -> None: ...  # noqa: D102
     def kill(self) -> None: ...  # noqa: D102
     async def exposed(self) -> tuple[str, ...]: ...  # noqa: D102
 
@@ -71,7 +71,7 @@ class Session:
         await self._over.wait()
         return Ended(0)
 
-    def terminate(self) -> None:
+    def terminate(self, within_seconds: float | None = None) -> None:  # noqa: ARG002
         """Leave."""
         self._over.set()
 
@@ -114,6 +114,7 @@ class EngineSupervisor:
         self._make_run = make_run or self._make_process
         self._starts = starts
         self._environment = environment
+        self._by: float | None = None
         self._client = EngineClient(kind.address)
         self._watch = Watch(kind, self._client, clock, self._tell, self._fault_of_run)
         self._gauge = Gauge(kind, clock, self._measured)
@@ -156,6 +157,7 @@ class EngineSupervisor:
 
     def start(self) -> None:
         """It shall serve, awake if it sleeps."""
+        self._by = None
         self._tell(machine.StartWanted())
 
     def stop(self, within_seconds: float = QUIET_SECONDS) -> None:
@@ -165,6 +167,18 @@ class EngineSupervisor:
     def sleep(self, within_seconds: float = QUIET_SECONDS) -> None:
         """It shall give its memory back until `start`; requests under way get so long."""
         self._tell(machine.SleepWanted(within_seconds))
+
+    def release(self, within_seconds: float, by: float, *, is_last: bool = False) -> None:
+        """As `sleep`, and killed where its memory is not given back `by` then, a monotonic time.
+
+        Where it `is_last` it shall end: it may have said that it sleeps and have kept its memory.
+        Before `run` it holds for that: nothing is started then.
+        """
+        self._by, self._starts = by, False
+        if is_last:
+            self.stop(within_seconds)
+        else:
+            self.sleep(within_seconds)
 
     def adapt(self, adapters: tuple[AdapterSetting, ...]) -> bool:
         """Have it serve other adapters without a start; False where that cannot be."""
@@ -198,7 +212,8 @@ class EngineSupervisor:
     def _step(self, event: machine.Event, tasks: asyncio.TaskGroup) -> None:
         now, before = self._clock.monotonic(), self._state
         self._history.append((now, repr(event)))
-        self._state, commands = machine.step(before, event, now, self._limits)
+        limits = self._limits if self._by is None else hurried(self._limits, self._by - now)
+        self._state, commands = machine.step(before, event, now, limits)
         if type(self._state) is not type(before):
             self._log_change(before)
             self._watch_over(tasks)
@@ -226,7 +241,8 @@ class EngineSupervisor:
                 order = self._obey(self._kind.wake)
                 self._obeying = tasks.create_task(order, name="engine wakes")
             case machine.Terminate() if self._run is not None:
-                self._run.terminate()
+                now = self._clock.monotonic()
+                self._run.terminate(None if self._by is None else max(0.0, self._by - now))
             case machine.Kill() if self._run is not None:
                 self._run.kill()
             case machine.WakeAt(at):
@@ -328,6 +344,7 @@ class EngineSupervisor:
             kind=self._kind.name,
             models=state.models if isinstance(state, machine.Ready) and serves else (),
             slots=self._kind.slots if serves else 0,
+            own_seats=self._kind.own_seats if serves else 0,
             pid=self._pid,
             url=self._kind.address.url,
             version=self._kind.version,
@@ -350,6 +367,17 @@ class EngineSupervisor:
             logger.info("engine stopped", extra=extra)
         elif isinstance(state, machine.Asleep | machine.Dormant):
             logger.info("engine asleep", extra=extra)
+
+
+def hurried(limits: machine.Limits, left_seconds: float) -> machine.Limits:
+    """The same where whatever it does must be done in so many seconds."""
+    left = max(0.0, left_seconds)
+    return replace(
+        limits,
+        drain_seconds=min(limits.drain_seconds, left),
+        sleep_seconds=min(limits.sleep_seconds, left),
+        startup_seconds=min(limits.startup_seconds, left),
+    )
 
 
 def _word_for(state: machine.State) -> EngineState:

@@ -238,6 +238,7 @@ class FakeKind:
     slots = 4
     extra_fields = frozenset()
     counts_all_choices = True
+    own_seats = 0
     can_sleep = False
     faults = ()
     limits = Limits()
@@ -326,8 +327,9 @@ class FakeRun:
         finally:
             self.orders.append("gone")
 
-    def terminate(self):
-        self.orders.append("terminate")
+    def terminate(self, within_seconds=None):
+        hurry = "" if within_seconds is None else f" within {within_seconds:g}"
+        self.orders.append(f"terminate{hurry}")
         if not self.is_stubborn:
             self.end(0)
 

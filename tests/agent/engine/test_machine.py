@@ -67,7 +67,7 @@ TABLE = [
     ),
     (m.Ready(4, 900.0, MODELS), STOP, quieting(1007.0, "stop"), [m.WakeAt(1007.0)]),
     (m.Draining(1010.0), START, m.Draining(1010.0, "serve"), []),
-    (m.Draining(1010.0, "serve"), STOP, m.Draining(1010.0), []),
+    (m.Draining(1010.0, "serve"), STOP, m.Draining(1010.0), [m.WakeAt(1010.0)]),
     (m.Draining(1010.0), LATE, m.Draining(1010.0), []),
     (m.Draining(1000.0), LATE, m.Draining(1000.0), [m.Kill()]),
     (m.Draining(1010.0), m.Exited("x"), m.Stopped(), []),
@@ -104,7 +104,7 @@ SLEEPY = [
     (m.FallingAsleep(1000.0), LATE, m.Draining(NOW, "sleep"), [m.Kill()]),
     (m.FallingAsleep(1030.0), m.Exited("x"), m.Dormant(), []),
     (m.FallingAsleep(1030.0), START, m.FallingAsleep(1030.0, "serve"), []),
-    (m.FallingAsleep(1030.0, "serve"), SLEEP, m.FallingAsleep(1030.0), []),
+    (m.FallingAsleep(1030.0, "serve"), SLEEP, m.FallingAsleep(1030.0), [m.WakeAt(1030.0)]),
     (m.FallingAsleep(1030.0, "serve"), m.Obeyed(), m.Waking(1030.0), ROUSE),
     (m.FallingAsleep(1030.0, "serve"), m.Disobeyed("x"), m.Draining(1010.0, "serve"), LEAVE),
     (m.FallingAsleep(1030.0, "serve"), m.Exited("x"), m.Preparing(1), [m.Prepare()]),
@@ -119,7 +119,7 @@ SLEEPY = [
     (m.Waking(1000.1), LATE, m.Waking(1000.1), []),
     (m.Waking(1000.0), LATE, m.Draining(NOW, "serve"), [m.Kill()]),
     (m.Waking(1020.0), m.Exited("x"), m.Preparing(1), [m.Prepare()]),
-    (m.Waking(1020.0), SLEEP, m.Waking(1020.0, "sleep"), []),
+    (m.Waking(1020.0), SLEEP, m.Waking(1020.0, "sleep"), [m.WakeAt(1020.0)]),
     (m.Waking(1020.0, "sleep"), START, m.Waking(1020.0), []),
     (m.Waking(1020.0, "sleep"), m.Obeyed(), m.FallingAsleep(1030.0), HUSH),
     (m.Waking(1020.0, "sleep"), m.Disobeyed("x"), m.Draining(1010.0, "sleep"), LEAVE),
@@ -130,7 +130,7 @@ SLEEPY = [
     (m.Dormant(), SLEEP, m.Dormant(), []),
     (m.Preparing(3), SLEEP, m.Dormant(), [m.AbandonPrepare()]),
     (m.Starting(2, 1030.0), SLEEP, m.Draining(1010.0, "sleep"), LEAVE),
-    (m.Draining(1010.0), SLEEP, m.Draining(1010.0, "sleep"), []),
+    (m.Draining(1010.0), SLEEP, m.Draining(1010.0, "sleep"), [m.WakeAt(1010.0)]),
     (m.Draining(1010.0, "sleep"), m.Exited("x"), m.Dormant(), []),
     (m.Ending(2, "x"), SLEEP, m.Draining(NOW, "sleep"), []),
     (m.BackingOff(2, 1000.0, "x"), SLEEP, m.Dormant(), []),
@@ -153,6 +153,18 @@ def test_sleep_and_waking_give_their_states_and_commands(state, event, after, co
 @pytest.mark.parametrize("event", [m.Quiet(), LATE], ids=repr)
 def test_an_engine_that_cannot_sleep_is_ended_instead(event):
     assert m.step(quieting(1000.0), event, NOW, LIMITS) == (m.Draining(1010.0, "sleep"), LEAVE)
+
+
+HURRIED = m.Limits(can_sleep=True, startup_seconds=2.0, drain_seconds=2.0, sleep_seconds=2.0)
+
+
+@pytest.mark.parametrize("state", [m.FallingAsleep(1030.0), m.Waking(1030.0), m.Draining(1030.0)])
+def test_what_is_on_its_way_already_is_killed_sooner_for_an_owner_in_a_hurry(state):
+    after, commands = m.step(state, SLEEP, NOW, HURRIED)
+    assert (after.deadline, after.then, commands) == (1002.0, "sleep", [m.WakeAt(1002.0)])
+    later, commands = m.step(after, LATE, 1002.0, HURRIED)
+    assert (type(later), commands) == (m.Draining, [m.Kill()])
+    assert m.step(later, m.Exited("x"), 1002.0, HURRIED) == (m.Dormant(), [])
 
 
 def test_waits_double_up_to_five_minutes_and_never_end():

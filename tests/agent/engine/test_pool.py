@@ -64,6 +64,10 @@ class Supervisor:
     def sleep(self, within_seconds):
         self.told.append(("sleep", within_seconds))
 
+    def release(self, within_seconds, by, *, is_last=False):
+        self.told.append(("end" if is_last else "release", within_seconds, by))
+        self.show("stopped" if is_last else "asleep")
+
     def suspect(self, reason):
         self.told.append(reason)
 
@@ -369,3 +373,80 @@ async def test_the_one_engine_gives_way_to_another_as_before(run):
     node.is_idle.set()
     await turns()
     assert [each.is_running for each in node.made[ONLY]] == [False, True]
+
+
+# The machine is its owner's
+
+
+def loaded(node):
+    return {model.id: model.is_loaded for model in node.pool.view.models}
+
+
+async def test_what_is_released_can_be_asked_for_all_the_while_and_serves_again_afterwards(run):
+    node = await run(only("a"))
+    node.pool.release(0.25, by=1001.0)
+    assert node.engine(ONLY).told == [("release", 0.25, 1001.0)]
+    assert (node.pool.views[0].state, loaded(node)) == ("asleep", {"a": False})
+    node.pool.come_back()
+    assert node.engine(ONLY).told[1:] == ["start"]
+    assert loaded(node) == {"a": True}
+
+
+async def test_what_its_owner_put_to_sleep_stays_asleep_when_he_has_gone(run):
+    node = await run(only("a"))
+    node.pool.sleep(5.0)
+    node.engine(ONLY).show("asleep")
+    node.pool.release(0.25, by=1001.0)
+    node.pool.come_back()
+    assert "start" not in node.engine(ONLY).told
+    assert loaded(node) == {}
+
+
+async def test_what_its_owner_wakes_meanwhile_waits_for_him_to_go(run):
+    node = await run(only("a"))
+    node.pool.sleep(5.0)
+    node.pool.release(0.25, by=1001.0)
+    node.pool.wake()
+    assert "start" not in node.engine(ONLY).told
+    node.pool.come_back()
+    assert node.engine(ONLY).told[-1] == "start"
+
+
+async def test_of_models_that_share_memory_those_come_back_that_were_loaded(run):
+    node = await run(entry("a"), entry("b"))
+    node.pool.demand("a", 0, 1)
+    node.pool.release(0.25, by=1001.0)
+    assert node.engine("a").told == ["start", ("end", 0.25, 1001.0)]
+    assert loaded(node) == {"a": False, "b": False}
+    node.pool.demand("b", 0, 1)  # nobody's door is open, but it might just have come
+    assert node.states() == {"a": "stopped", "b": "stopped"}
+    node.pool.demand("b", 0, 0)
+    node.pool.come_back()
+    node.pool.come_back()
+    assert node.states() == {"a": "ready", "b": "stopped"}
+
+
+async def test_a_model_that_is_being_unloaded_is_hurried(run):
+    node = await run(entry("a"))
+    node.pool.demand("a", 0, 1)
+    node.engine("a").stop = lambda within_seconds: None  # it takes its time
+    node.pool.sleep(30.0)
+    node.pool.release(0.25, by=1001.0)
+    assert node.engine("a").told[-1] == ("end", 0.25, 1001.0)
+
+
+async def test_one_that_kept_its_memory_asleep_is_ended(run):
+    node = await run(only("a"))
+    node.pool.release(0.25, by=1001.0)
+    node.pool.release(0.0, by=1001.5, last={ONLY})
+    assert node.engine(ONLY).told[-1] == ("end", 0.0, 1001.5)
+
+
+async def test_what_comes_into_the_settings_meanwhile_waits_as_well(run):
+    node = await run(entry("a"))
+    node.pool.release(0.25, by=1001.0)
+    node.pool.change_to([entry("b", loads_at_start=True)])
+    await turns()
+    assert node.states() == {"b": "stopped"}
+    node.pool.come_back()
+    assert node.states() == {"b": "ready"}

@@ -400,3 +400,38 @@ async def test_its_process_has_the_variables_that_were_given(stage, clock, monke
     it.run()
     await clock.advance(1)
     assert started[0].environment == {"CUDA_VISIBLE_DEVICES": "GPU-1"}
+
+
+async def test_an_owner_in_a_hurry_has_it_killed_in_time(stage, clock):
+    it = stage()
+    await clock.advance(1)
+    it.runs[0].is_stubborn = True
+    it.supervisor.release(0.25, by=clock.now + 1.5)
+    await clock.advance(1.4)
+    assert it.runs[0].orders == ["terminate within 1.5"]
+    await clock.advance(0.1)
+    assert it.runs[0].orders == ["terminate within 1.5", "kill", "gone"]
+    assert it.supervisor.view.state == "asleep"
+    it.supervisor.start()
+    await clock.advance(1)
+    assert it.supervisor.view.state == "ready"
+
+
+async def test_a_sleeper_that_takes_too_long_for_its_owner_is_killed(stage, clock):
+    it = stage(can_sleep=True)
+    it.kind.obeys.clear()
+    await clock.advance(1)
+    it.supervisor.release(0.25, by=clock.now + 1.5)
+    await clock.advance(1.5)
+    assert (it.kind.orders, it.runs[0].orders) == (["sleep"], ["kill", "gone"])
+
+
+async def test_what_is_released_before_it_runs_is_not_started(stage, clock):
+    it = stage(start=False)
+    it.supervisor.release(0.25, by=clock.now + 1.5)
+    it.run()
+    await clock.advance(5)
+    assert (it.runs, it.supervisor.view.state) == ([], "stopped")
+    it.supervisor.start()
+    await clock.advance(1)
+    assert it.supervisor.view.state == "ready"

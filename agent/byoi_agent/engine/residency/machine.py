@@ -108,10 +108,14 @@ class Held:
 
 @dataclass(frozen=True)
 class Released:
-    """Its owner wants it loaded, whatever was before; `is_called` if just it and no other."""
+    """Its owner wants it loaded, whatever was before; `is_called` if just it and no other.
+
+    Where it is not `is_wanted` in itself, it only may be loaded again.
+    """
 
     key: str
     is_called: bool = False
+    is_wanted: bool = True
 
 
 @dataclass(frozen=True)
@@ -233,9 +237,10 @@ class _Desk:
                     self.commands.append(Unload(key, how := self._how(one), seconds))
                     one = replace(one, place=Leaving(how))
                 return self._waited(replace(one, is_held=True, is_called=False))
-            case Released(is_called=is_called):
+            case Released(is_called=is_called, is_wanted=is_wanted):
                 is_called = is_called and not isinstance(one.place, Loading | Loaded)
-                one = replace(one, is_held=False, wants_in=True, attempts=0, is_called=is_called)
+                wants = one.wants_in or is_wanted
+                one = replace(one, is_held=False, wants_in=wants, attempts=0, is_called=is_called)
                 one = self._waited(one)
                 return replace(one, place=Out()) if isinstance(one.place, Failed) else one
             case _:
