@@ -7,6 +7,8 @@ from typing import Literal
 
 Mode = Literal["dedicated", "idle", "scheduled"]
 
+ModeSource = Literal["switch", "setting", "enrolment", "default"]
+
 State = Literal["serve", "drain", "yield"]
 """`drain` takes nothing new and lets end what runs; `yield` hands all back and frees the memory."""
 
@@ -27,16 +29,19 @@ class AvailabilityView:
     """The decision that holds now.
 
     `code` names the reason for programs and `reason` tells it to the owner; `since`, `until` (when
-    it may change by the clock alone) and `paused_until` are Unix seconds. `pinned_to` is the
-    organisation that the owner has consented to dedicate the node to.
+    it may change by the clock alone) and `paused_until` are Unix seconds. `mode_source` is who
+    chose the mode and `paused_by` who paused. `pinned_to` is the organisation that the owner has
+    consented to dedicate the node to.
     """
 
     mode: Mode = "dedicated"
+    mode_source: ModeSource = "default"
     state: State = "serve"
     code: str = "dedicated"
     reason: str = "always serves"
     is_paused: bool = False
     paused_until: float | None = None
+    paused_by: str | None = None
     since: float | None = None
     until: float | None = None
     pinned_to: str | None = None

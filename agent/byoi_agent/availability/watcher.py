@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from byoi_agent.availability.calendar import CalendarState
     from byoi_agent.availability.kept import KeptWishes
     from byoi_agent.availability.readings import ForeignUse, MachineReading, SessionReading
-    from byoi_agent.availability.view import Mode
+    from byoi_agent.availability.view import Mode, ModeSource
     from byoi_agent.clock import Clock
     from byoi_agent.config.settings import Settings
     from byoi_agent.hardware.devices import DeviceReading
@@ -83,8 +83,8 @@ class Watcher:
         return self._view
 
     @property
-    def mode_and_source(self) -> tuple[Mode, str]:
-        """The owner's mode, and who says so: `switch`, `setting`, `enrolment` or `default`."""
+    def mode_and_source(self) -> tuple[Mode, ModeSource]:
+        """The owner's mode, and who says so."""
         switch = self._kept.wishes.switch
         if switch is not None and switch.setting == self._settings.mode:
             return switch.mode, "switch"
@@ -173,6 +173,7 @@ class Watcher:
         chosen, source = self.mode_and_source
         logger.info("mode chosen", extra={"actor": actor, "mode": chosen, "source": source})
         self._take(mode=chosen)
+        self.look()  # the same mode may have another source now
 
     def take(self, settings: Settings) -> None:
         """Other settings hold from now on."""
@@ -211,11 +212,13 @@ class Watcher:
                 until = told
         return AvailabilityView(
             mode=self._inputs.mode,
+            mode_source=self.mode_and_source[1],
             state=decision.state,
             code=decision.code,
             reason=reason_of(decision, self._inputs, now.wall, self._local),
             is_paused=pause is not None,
             paused_until=until,
+            paused_by=None if pause is None else pause.actor,
             since=since,
             until=decision.until,
             pinned_to=self._inputs.pinned_to,

@@ -11,7 +11,13 @@ from urllib.parse import urlencode, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from byoi_agent.control.schema import KeyChange, ReloadReport, StatusReport, UsageTable
+from byoi_agent.control.schema import (
+    AvailabilityStatus,
+    KeyChange,
+    ReloadReport,
+    StatusReport,
+    UsageTable,
+)
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_wire.messages import Advertise
 
@@ -78,6 +84,18 @@ class ControlClient:
         """Have a model's engine, or all, serve again. Raises as `status`."""
         self._post("/api/engine/wake", {"model": model})
 
+    def pause(self, seconds: float | None, *, finish: bool = False) -> AvailabilityStatus:
+        """Have the node stop serving for so long, or until resumed. Raises as `status`."""
+        return self._order("/api/availability/pause", {"seconds": seconds, "finish": finish})
+
+    def resume(self) -> AvailabilityStatus:
+        """End a pause. Raises as `status`."""
+        return self._order("/api/availability/resume", {})
+
+    def choose_mode(self, mode: str | None) -> AvailabilityStatus:
+        """Switch the mode; None takes the switch back. Raises as `status`."""
+        return self._order("/api/availability/mode", {"mode": mode})
+
     def keep_measured(self, order: MeasuredOrder) -> None:
         """Have the node keep what a benchmark found, and advertise it. Raises as `status`."""
         self._post("/api/measured", order.model_dump(mode="json"))
@@ -102,6 +120,10 @@ class ControlClient:
         """
         came = self._exchange("/api/keys/rotate", "POST", b"", ROTATION_SECONDS)
         return self._answer(came, KeyChange)
+
+    def _order(self, target: str, order: object) -> AvailabilityStatus:
+        came = self._exchange(target, "POST", json.dumps(order).encode())
+        return self._answer(came, AvailabilityStatus)
 
     def _post(self, target: str, order: object) -> None:
         status, body = self._exchange(target, "POST", json.dumps(order).encode())

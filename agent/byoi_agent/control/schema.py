@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from byoi_agent.usage.energy_lines import EnergyLine
     from byoi_agent.usage.report import UsageReport, UsageRow
+
+
+_LONGEST_SECONDS: Final = 366 * 86_400
 
 
 class _Answer(BaseModel):
@@ -125,6 +128,55 @@ class UsageSum(_Answer):
     total_tokens: int = 0
 
 
+class ReclaimStatus(_Answer):
+    """How long the machine took to be its owner's again; seconds, over the reclaims kept."""
+
+    count: int = 0
+    p50_seconds: float | None = None
+    p99_seconds: float | None = None
+    last_seconds: float | None = None
+    last_cause: str | None = None
+
+
+class AvailabilityStatus(_Answer):
+    """Whether the node serves, and why.
+
+    `mode` is the owner's and `mode_source` who says so; `state` is what holds: `serve`, `drain`
+    (takes nothing new, lets end what runs) or `yield` (all is handed back, the memory is free).
+    `code` names the reason, `reason` tells it to the owner. All moments are Unix seconds.
+    """
+
+    mode: str
+    mode_source: str = "default"
+    state: str
+    code: str
+    reason: str
+    is_paused: bool = False
+    paused_until: float | None = None
+    paused_by: str | None = None
+    since: float | None = None
+    until: float | None = None
+    pinned_to: str | None = None
+    reclaims: ReclaimStatus = ReclaimStatus()
+
+
+class PauseOrder(BaseModel):
+    """How long the owner wants the machine; without `seconds` until resumed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    seconds: float | None = Field(default=None, gt=0, le=_LONGEST_SECONDS)
+    finish: bool = False
+
+
+class ModeOrder(BaseModel):
+    """Which mode; null takes the switch back, so that settings and enrolment decide."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["dedicated", "idle", "scheduled"] | None
+
+
 class StatusReport(_Answer):
     """What `byoi status` shows.
 
@@ -154,6 +206,7 @@ class StatusReport(_Answer):
     tokens_per_second: float | None = None
     today: UsageSum | None = None
     today_balance: Balance | None = None
+    availability: AvailabilityStatus | None = None
     log: LogStatus | None = None
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from byoi_agent.control.routes import engine, keys, measured, metrics, node, reload
+from byoi_agent.control.routes import availability, engine, keys, measured, metrics, node, reload
 from byoi_agent.control.routing import Routes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from byoi_agent.control.routes.availability import Switch
     from byoi_agent.control.routes.engine import EngineOrders
     from byoi_agent.control.schema import KeyChange, MeasuredOrder, ReloadReport, StatusReport
     from byoi_agent.usage.report import UsageFilter, UsageReport
@@ -29,12 +30,15 @@ class ControlServices:
     rotate_key: Callable[[], Awaitable[KeyChange]] | None = None
     metrics: Callable[[], bytes] | None = None
     keep_measured: Callable[[MeasuredOrder], None] | None = None
+    availability: Switch | None = None
 
 
 def routes_of(services: ControlServices) -> Routes:
     """All that a node with these services can be asked."""
     routes = Routes()
     node.add(routes, services)
+    if services.availability is not None:
+        availability.add(routes, services.availability)
     if services.engine is not None:
         engine.add(routes, services.engine)
     if services.keep_measured is not None:

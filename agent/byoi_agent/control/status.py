@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from byoi_agent.control.schema import (
+    AvailabilityStatus,
     DeviceStatus,
     EnginePlace,
     EngineStatus,
@@ -20,6 +22,7 @@ from byoi_agent.node import advertise
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from byoi_agent.availability.view import AvailabilityView
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.node.view import NodeView
@@ -68,6 +71,7 @@ def status_of(
         tokens_per_second=None if tally is None else round(tally.tokens_per_second, 1),
         today=None if tally is None else UsageSum(**tally.today._asdict()),
         today_balance=None if money is None else usage_table([money]).balance,
+        availability=availability_of(view.availability),
         log=None if log is None else _log_of(log),
     )
 
@@ -75,6 +79,11 @@ def status_of(
 def _log_of(log: LogPlace) -> LogStatus:
     file = None if log.file is None else str(log.file)
     return LogStatus(file=file, unit=log.unit, is_users=log.is_users)
+
+
+def availability_of(view: AvailabilityView) -> AvailabilityStatus:
+    """Whether it serves, and why."""
+    return AvailabilityStatus.model_validate(dataclasses.asdict(view))
 
 
 def link_of(view: NodeView, console_url: str) -> LinkStatus:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.config.settings import Settings
     from byoi_agent.control.answers import Answers
+    from byoi_agent.control.routes.availability import Switch
     from byoi_agent.control.schema import MeasuredOrder, ReloadReport
     from byoi_agent.engine.pool import EnginePool
 
@@ -23,6 +24,7 @@ def control_of(
     engine: EnginePool,
     reload: Callable[[], ReloadReport],
     keep_measured: Callable[[MeasuredOrder], None],
+    availability: Switch,
 ) -> ControlServer:
     """The control API of a node with these rooms; each room's own line is all that it needs."""
     return ControlServer(
@@ -35,6 +37,7 @@ def control_of(
             metrics=answers.metrics,
             rotate_key=answers.rotate_key,
             keep_measured=keep_measured,
+            availability=availability,
         ),
         answers.paths.control_socket,
         settings.control_port,

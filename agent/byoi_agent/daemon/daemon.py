@@ -219,6 +219,7 @@ class Daemon:
             engine=self._engine,
             reload=self._reload_settings,
             keep_measured=self._keep_measured,
+            availability=self._owners.availability,
         )
         self._word = Word(paths.control_file, self._place, self._health, self._clock)
         self._notices = ServiceNotices(
