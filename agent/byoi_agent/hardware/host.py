@@ -88,6 +88,11 @@ def process_name(pid: int) -> str | None:
         return None
 
 
+def running_pids() -> list[int]:
+    """The numbers of all processes that can be seen."""
+    return psutil.pids()
+
+
 def cpu_percent() -> float:
     """Part of the time since the last call in which the cores worked; the first call means none."""
     return psutil.cpu_percent(interval=None)
