@@ -51,6 +51,7 @@ class StandIn:
     slots = 4
     extra_fields = frozenset()
     counts_all_choices = True
+    own_seats = 0
     faults = ()
     offers = (ServedModel(MODEL, str(MODEL), (CHAT,)),)
     weight_bytes = 0

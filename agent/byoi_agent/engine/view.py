@@ -59,6 +59,7 @@ class EngineView:
     `key` names its place in the pool; of two that do not fit together, the one with the higher
     `priority` stays. `memory_bytes` is what it takes when it is loaded, None where that is not ours
     to share out; `used_at` and `since`, when its state became what it is, are Unix seconds.
+    `own_seats` are beyond the slots, for requests that it takes before others.
     """
 
     state: EngineState
@@ -77,3 +78,4 @@ class EngineView:
     memory_bytes: int | None = None
     used_at: float | None = None
     since: float | None = None
+    own_seats: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from byoi_agent.availability.words import BY_CLOCK, TO_OTHERS
 from byoi_wire.messages import Advertise, Availability, Status
@@ -18,13 +18,15 @@ _STEP: Final = 16
 
 _LEAST_QUEUE: Final = 32
 
+_Slots = TypeVar("_Slots", int, int | None)
+
 _UNKNOWN_HOST: Final = Host(os="unknown", architecture="unknown")
 
 
 def build(view: NodeView) -> Advertise:
     """All that the node offers; models and slots only while its engine is ready."""
     engine = view.engine if view.engine is not None and view.engine.state == "ready" else None
-    slots = slots_of(view)
+    slots = _left(slots_of(view), sum(view.held.values()))
     return Advertise(
         version=view.offer_version,
         agent_version=view.agent_version,
@@ -44,8 +46,8 @@ def unoffered(view: NodeView, offer: Advertise) -> int:
 def status(view: NodeView) -> Status:
     """How busy the node is."""
     return Status(
-        running=view.load.running,
-        waiting=view.load.waiting,
+        running=view.load.running - view.load.own_running,
+        waiting=view.load.waiting - view.load.own_waiting,
         memory_used_bytes=tuple(device.memory_used_bytes for device in view.devices),
         temperatures_celsius=tuple(device.temperature_celsius for device in view.devices),
         power_watts=tuple(device.power_watts for device in view.devices),
@@ -126,7 +128,7 @@ def _offers(engine: EngineView, view: NodeView) -> tuple[ModelOffer, ...]:
             features=model.features,
             is_loaded=model.is_loaded,
             load_seconds=model.load_seconds,
-            slots=_at_most(model.slots, view.slots),
+            slots=_left(_at_most(model.slots, view.slots), view.held.get(own.key, 0)),
             base=model.base,
             prices=view.prices.of(model.id),
             measured=view.measured.get((model.id, name)),
@@ -136,6 +138,11 @@ def _offers(engine: EngineView, view: NodeView) -> tuple[ModelOffer, ...]:
             break
         offers.append(offer)
     return tuple(offers)
+
+
+def _left(slots: _Slots, held: int) -> _Slots:
+    """Slots without those that the owner uses himself; one is left, so that others can wait."""
+    return slots if not slots else max(1, slots - held)
 
 
 def _at_most(slots: int | None, limit: int | None) -> int | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Subscriber = Callable[[NodeView], None]
 
 _OFFERED: Final = frozenset(
-    {"host", "devices", "engine", "engines", "slots", "queue", "measured", "prices"}
+    {"host", "devices", "engine", "engines", "slots", "queue", "held", "measured", "prices"}
 )
 """The parts that the console hears of; the others change with every request."""
 
@@ -45,6 +45,7 @@ class Parts(TypedDict, total=False):
     warnings: tuple[HealthWarning, ...]
     measured: Mapping[tuple[ModelId, str], Measured]
     prices: PriceList
+    held: Mapping[str, int]
 
 
 class Board:

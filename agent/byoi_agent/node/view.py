@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Load:
-    """Requests in flight: with the engine, and waiting for a slot."""
+    """Requests in flight: with the engine, and waiting for a slot; `own_` those of the owner."""
 
     running: int = 0
     waiting: int = 0
+    own_running: int = 0
+    own_waiting: int = 0
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class NodeView:
 
     `offer_version` grows each time the console has to hear of it (`advertise.build`); `slots` and
     `queue` are the owner's limits, None where the engine's own hold. `measured` has what benchmarks
-    found, by model and engine with its version.
+    found, by model and engine with its version; `held` how many of an engine's slots are kept for
+    the owner's own requests, by the engine's key.
     """
 
     node_id: NodeId
@@ -52,6 +55,7 @@ class NodeView:
     offer_version: int = 0
     measured: Mapping[tuple[ModelId, str], Measured] = field(default_factory=dict)
     prices: PriceList = field(default_factory=PriceList)
+    held: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_serving(self) -> bool:

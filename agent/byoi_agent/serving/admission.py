@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from byoi_agent.errors import RequestRefused
 
@@ -16,13 +16,21 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Room:
-    """What one engine takes: so many requests at once, while so many more wait for it."""
+    """What one engine takes: so many requests at once, while so many more wait for it.
+
+    `own_seats` are for the owner's requests alone, beyond the slots: an engine that knows of
+    priorities has them, since a seat there takes no memory of its own.
+    """
 
     slots: int = 0
     queue: int = 0
+    own_seats: int = 0
 
 
 _NONE = Room()
+
+OWN_QUEUE: Final = 64
+"""The owner's requests that may wait for one engine: no crowd, unless a program runs wild."""
 
 
 class Admission(Generic[Key]):
@@ -32,6 +40,10 @@ class Admission(Generic[Key]):
     another; `limit` holds for all of them together, and where it binds the one who came first is
     first. Queues are bounded: who finds one full is refused, so that the console may try another
     node. Draining lets nobody new in; those who wait already still get their turn.
+
+    The owner's own requests stand before everybody: they have a queue of their own, which is served
+    first, and `limit`, which the owner set for others, does not hold for them. What is held for the
+    owner (`hold`) no guest gets, also while it is free.
     """
 
     def __init__(self) -> None:
@@ -39,8 +51,12 @@ class Admission(Generic[Key]):
         self._limit: int | None = None
         self._running: dict[Key, str] = {}
         self._waiting: OrderedDict[Key, tuple[str, float]] = OrderedDict()
+        self._own: set[Key] = set()
+        self._held: Mapping[str, int] = {}
         self._in_slots: Counter[str] = Counter()
+        self._own_in_slots: Counter[str] = Counter()
         self._in_queue: Counter[str] = Counter()
+        self._own_in_queue: Counter[str] = Counter()
         self._is_draining = False
 
     @property
@@ -59,14 +75,30 @@ class Admission(Generic[Key]):
         return self._is_draining
 
     def waiting_for(self, engine: str) -> int:
-        """Requests in that engine's queue."""
-        return self._in_queue[engine]
+        """Requests in that engine's queues."""
+        return self._in_queue[engine] + self._own_in_queue[engine]
+
+    @property
+    def own(self) -> tuple[int, int]:
+        """The owner's requests among them: that run, and that wait."""
+        return self._own_in_slots.total(), self._own_in_queue.total()
+
+    def own_at(self, engine: str) -> tuple[int, int]:
+        """The owner's requests that run at that engine, and that wait for it."""
+        return self._own_in_slots[engine], self._own_in_queue[engine]
+
+    def guests_at(self, engine: str) -> tuple[Key, ...]:
+        """Who has one of its slots and is not the owner, in order of their turn."""
+        running = self._running.items()
+        return tuple(key for key, at in running if at == engine and key not in self._own)
 
     def is_waiting(self, key: Key) -> bool:
         """Whether it has a place in a queue."""
         return key in self._waiting
 
-    def arrive(self, engine: str, key: Key, deadline: float, now: float) -> bool:
+    def arrive(
+        self, engine: str, key: Key, deadline: float, now: float, *, is_own: bool = False
+    ) -> bool:
         """Take a slot (True) or a place in the queue (False).
 
         Raises:
@@ -78,21 +110,27 @@ class Admission(Generic[Key]):
             raise RequestRefused("deadline_passed")
         if key in self._running or key in self._waiting:
             raise RequestRefused("already_running")
-        if self._has_slot(engine) and not self._in_queue[engine]:
-            self._run(engine, key)
+        queue = self._queue(is_own=is_own)
+        if self._has_slot(engine, is_own=is_own) and not queue[engine]:
+            self._run(engine, key, is_own=is_own)
             return True
-        if self._in_queue[engine] >= self._rooms.get(engine, _NONE).queue:
+        if queue[engine] >= self._places(engine, is_own=is_own):
             raise RequestRefused("over_capacity")
+        if is_own:
+            self._own.add(key)
         self._waiting[key] = (engine, deadline)
-        self._in_queue[engine] += 1
+        queue[engine] += 1
         return False
 
     def leave(self, key: Key, now: float) -> list[Key]:
         """Give the slot or the place back; returns who runs in consequence."""
         if (engine := self._running.pop(key, None)) is not None:
             self._in_slots[engine] -= 1
+            self._own_in_slots[engine] -= key in self._own
+            self._own.discard(key)
         elif key in self._waiting:
             self._unqueue(key)
+            self._own.discard(key)
         return self._fill(now)
 
     def move(self, key: Key, engine: str, now: float) -> list[Key]:
@@ -102,10 +140,17 @@ class Admission(Generic[Key]):
             RequestRefused: no place in that queue; it keeps the one that it has.
         """
         before, deadline = self._waiting[key]
-        if self._in_queue[engine] >= self._rooms.get(engine, _NONE).queue:
+        is_own = key in self._own
+        queue = self._queue(is_own=is_own)
+        if queue[engine] >= self._places(engine, is_own=is_own):
             raise RequestRefused("over_capacity")
         self._waiting[key] = (engine, deadline)
-        self._in_queue.update({before: -1, engine: 1})
+        queue.update({before: -1, engine: 1})
+        return self._fill(now)
+
+    def hold(self, held: Mapping[str, int], now: float) -> list[Key]:
+        """Keep so many of each engine's slots for the owner from now on; returns who runs."""
+        self._held = held
         return self._fill(now)
 
     def resize(self, rooms: Mapping[str, Room], limit: int | None, now: float) -> list[Key]:
@@ -122,26 +167,51 @@ class Admission(Generic[Key]):
         late = [key for key, (_, deadline) in self._waiting.items() if now >= deadline]
         for key in late:
             self._unqueue(key)
+            self._own.discard(key)
         return late
 
     def _fill(self, now: float) -> list[Key]:
-        """Give free slots to those who wait, oldest first; the late ones are left to `expired`."""
+        """Give free slots to those who wait, the owner before all, else oldest first.
+
+        The late ones are left to `expired`.
+        """
+        if not self._waiting:
+            return []
+        queued = tuple(self._waiting.items())
+        own = (each for each in queued if each[0] in self._own)
+        guests = (each for each in queued if each[0] not in self._own)
         started: list[Key] = []
-        for key, (engine, deadline) in tuple(self._waiting.items()):
-            if now < deadline and self._has_slot(engine):
+        for key, (engine, deadline) in (*own, *guests):
+            is_own = key in self._own
+            if now < deadline and self._has_slot(engine, is_own=is_own):
                 self._unqueue(key)
-                self._run(engine, key)
+                self._run(engine, key, is_own=is_own)
                 started.append(key)
         return started
 
-    def _has_slot(self, engine: str) -> bool:
-        is_full = self._limit is not None and len(self._running) >= self._limit
-        return not is_full and self._in_slots[engine] < self._rooms.get(engine, _NONE).slots
+    def _has_slot(self, engine: str, *, is_own: bool) -> bool:
+        room = self._rooms.get(engine, _NONE)
+        in_slots, own = self._in_slots[engine], self._own_in_slots[engine]
+        if is_own:
+            return in_slots < room.slots + room.own_seats * (room.slots > 0)
+        if self._limit is not None and len(self._running) >= self._limit:
+            return False
+        owners = max(own, self._held.get(engine, 0))
+        return in_slots - own + max(0, owners - room.own_seats) < room.slots
 
-    def _run(self, engine: str, key: Key) -> None:
+    def _places(self, engine: str, *, is_own: bool) -> int:
+        return OWN_QUEUE if is_own else self._rooms.get(engine, _NONE).queue
+
+    def _queue(self, *, is_own: bool) -> Counter[str]:
+        return self._own_in_queue if is_own else self._in_queue
+
+    def _run(self, engine: str, key: Key, *, is_own: bool) -> None:
         self._running[key] = engine
         self._in_slots[engine] += 1
+        if is_own:
+            self._own.add(key)
+            self._own_in_slots[engine] += 1
 
     def _unqueue(self, key: Key) -> None:
         engine, _ = self._waiting.pop(key)
-        self._in_queue[engine] -= 1
+        self._queue(is_own=key in self._own)[engine] -= 1

@@ -11,6 +11,7 @@ from byoi_agent.errors import RequestRefused
 from byoi_agent.node import advertise
 from byoi_agent.node.view import Load
 from byoi_agent.serving.admission import Admission
+from byoi_agent.serving.precedence import GRACE_SECONDS, Guest, Holds, give_way
 from byoi_agent.serving.refusals import Refusals
 from byoi_agent.serving.relay import Relay
 from byoi_agent.serving.request import model_for
@@ -42,6 +43,9 @@ class Dispatcher:
     that the console may try another node. How many run and wait is what the node advertises. One
     for a model that is not loaded waits until it is; the pool of engines hears of every change of
     what each engine has to do, and loads by that. If it will not be loaded, those who wait go back.
+
+    The owner's own requests (`accept_own`) go before all others: where no slot is free, a guest is
+    handed back, and the console hears of fewer slots until the owner has been quiet for a while.
     """
 
     def __init__(self, around: Surroundings, board: Board) -> None:
@@ -49,6 +53,7 @@ class Dispatcher:
         self._board = board
         self._refusals = Refusals(around.clock)
         self._admission: Admission[RecordId] = Admission()
+        self._holds = Holds()
         self._relays: dict[RecordId, Relay] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._drain_at: float | None = None
@@ -72,13 +77,21 @@ class Dispatcher:
     def accept(self, session: StreamSession, stream: StreamId, head: OpenHead) -> StreamHandler:
         """A request begins; called for each stream that the console opens."""
         try:
-            if not self._board.view.availability.is_serving:
-                raise RequestRefused("not_serving")
-            return self._admit(session, stream, head)
+            return self._admit(session, stream, head, self._around)
         except RequestRefused as refusal:
             self._refusals.note(refusal.reason)
             session.reset(stream, ResetCode.REFUSED, refusal.reason)
             return _Deaf()
+
+    def accept_own(
+        self, session: StreamSession, stream: StreamId, head: OpenHead, around: Surroundings
+    ) -> StreamHandler:
+        """The owner asks, whose records and energy go where `around` says.
+
+        Raises:
+            RequestRefused: not servable here now; there is nowhere else to try.
+        """
+        return self._admit(session, stream, head, around)
 
     async def idle(self, engine: str | None = None) -> None:
         """Until no request is left here, not even one whose record is being written.
@@ -125,16 +138,21 @@ class Dispatcher:
     def hand_back(self, reason: str) -> None:
         """The machine is its owner's: what waits goes back, what runs is cut, all in this turn."""
         for relay in tuple(self._relays.values()):
-            relay.hand_back(reason)
+            if not relay.is_own:
+                relay.hand_back(reason)
 
-    def _admit(self, session: StreamSession, stream: StreamId, head: OpenHead) -> Relay:
+    def _admit(
+        self, session: StreamSession, stream: StreamId, head: OpenHead, around: Surroundings
+    ) -> Relay:
         if self._tasks is None:
             raise RequestRefused("draining")
-        if (reason := self._around.outbox.refusal) is not None:
+        if not around.is_own and not self._board.view.availability.is_serving:
+            raise RequestRefused("not_serving")
+        if (reason := around.outbox.refusal) is not None:
             raise RequestRefused(reason)
         if (engine := self._around.engine.engine_for(head.model)) is None:
             raise RequestRefused("no_such_model")
-        if (reason := self._around.energy.refusal(head.model)) is not None:
+        if (reason := around.energy.refusal(head.model)) is not None:
             raise RequestRefused(reason)
         model_for(head, self._view_of(engine.key))
         self._resize()
@@ -143,12 +161,15 @@ class Dispatcher:
         if record_id in self._relays:  # its slot is free again, its record not yet durable
             raise RequestRefused("already_running")
         deadline = now + head.deadline_seconds
-        has_slot = self._admission.arrive(engine.key, record_id, deadline, now)
-        relay = Relay(session, stream, head, self._around, engine=engine, free_slot=self._leave)
+        is_own = around.is_own
+        has_slot = self._admission.arrive(engine.key, record_id, deadline, now, is_own=is_own)
+        relay = Relay(session, stream, head, around, engine=engine, free_slot=self._leave)
         self._relays[record_id] = relay
         if has_slot:
             relay.admit()
         self._tasks.create_task(self._see_through(relay), name=f"request {record_id}")
+        if is_own and not has_slot:
+            self._tasks.create_task(self._make_room(engine.key), name="room for the owner")
         self._busy.set()
         self._publish()
         return relay
@@ -166,10 +187,34 @@ class Dispatcher:
         finally:
             del self._relays[relay.record_id]
             self._leave(relay.record_id)
-            if not self._relays:
-                self._busy.clear()
+            self._rest()
             ended, self._ended = self._ended, asyncio.Event()
             ended.set()
+
+    async def _make_room(self, engine: str) -> None:
+        """The owner waits there for a slot: a guest gives way, who has not begun at once."""
+        self._move_guests(engine, is_pressing=False)
+        clock = self._around.clock
+        await clock.sleep_until(clock.monotonic() + GRACE_SECONDS)
+        self._move_guests(engine, is_pressing=True)
+
+    def _move_guests(self, engine: str, *, is_pressing: bool) -> None:
+        relays = [self._relays[key] for key in self._admission.guests_at(engine)]
+        guests = [Guest(relay, relay.has_begun, relay.is_over) for relay in relays]
+        _, waiting = self._admission.own_at(engine)
+        for relay in give_way(guests, waiting, is_pressing=is_pressing):
+            logger.info("guest gives way to the owner", extra={"record": str(relay.record_id)})
+            relay.hand_back("owner_first")
+
+    def _hold(self) -> None:
+        """What the owner uses, and used lately, stays the owner's."""
+        now = self._around.clock.monotonic()
+        for view in self._around.engine.views:
+            self._holds.note(view.key, sum(self._admission.own_at(view.key)), now)
+        held = self._holds.at(now)
+        if held != self._board.view.held:
+            self._start(self._admission.hold(held, now))
+            self._board.update(held=held)
 
     def _leave(self, record_id: RecordId) -> None:
         self._start(self._admission.leave(record_id, self._around.clock.monotonic()))
@@ -235,6 +280,8 @@ class Dispatcher:
             self._admission.expired(now)  # each relay tells its own stream
             for relay in tuple(self._relays.values()):
                 relay.check(now)
+            self._hold()
+            self._rest()
             if self._drain_at is not None and now >= self._drain_at:
                 self._stop_all()
 
@@ -242,8 +289,14 @@ class Dispatcher:
         for relay in tuple(self._relays.values()):
             relay.stop()
 
+    def _rest(self) -> None:
+        """Nothing is timed while nothing is here, and nothing held for the owner."""
+        if not self._relays and self._holds.is_empty:
+            self._busy.clear()
+
     def _publish(self) -> None:
-        self._board.update(load=Load(*self.load))
+        self._hold()
+        self._board.update(load=Load(*self.load, *self._admission.own))
         self._tell_demand()
 
     def _tell_demand(self) -> None:

@@ -130,7 +130,10 @@ class Unmeasured:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all requests of a node share. `salt_secret` never leaves the node."""
+    """What all requests of a node share, or all of its owner's (`is_own`).
+
+    `salt_secret` never leaves the node.
+    """
 
     node_id: NodeId
     engine: Engines
@@ -138,3 +141,4 @@ class Surroundings:
     clock: Clock
     salt_secret: bytes
     energy: Energy = field(default_factory=Unmeasured)
+    is_own: bool = False

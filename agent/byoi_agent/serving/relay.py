@@ -118,6 +118,21 @@ class Relay:
         return self._head.model
 
     @property
+    def is_own(self) -> bool:
+        """Whether the machine's owner asks."""
+        return self._around.is_own
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of its answer has gone out."""
+        return self._reply.has_begun
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its end is decided, so that its slot will be free in a moment."""
+        return self._ending is not None
+
+    @property
     def can_begin(self) -> bool:
         """Whether its engine would still take it."""
         return self._engine.view.state == "ready"
@@ -276,7 +291,8 @@ class Relay:
         self._body.clear()
         secret, tenant = self._around.salt_secret, self._head.tenant
         salt = hmac.new(secret, tenant.encode(), hashlib.sha256).hexdigest()
-        return prepare(self._head, raw, model, extra_fields=self._kind.extra_fields, salt=salt)
+        extra_fields, is_own = self._kind.extra_fields, self.is_own
+        return prepare(self._head, raw, model, extra_fields=extra_fields, salt=salt, is_own=is_own)
 
     async def _ask(self, request: PreparedRequest) -> None:
         self._answer = EngineAnswer(

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 SALT_FIELD = "cache_salt"
 """An engine kind that lists it among its extra fields gets ours; a client's never passes."""
 
+PRIORITY_FIELD = "priority"
+"""An engine kind that lists it among its extra fields takes who has a lower number first."""
+
+_OWN_PRIORITY = -1
+"""The owner's; everybody else has the engine's default, 0."""
+
+_OURS = frozenset({SALT_FIELD, PRIORITY_FIELD})
+
 _TICKET_LIMIT = 4096
 _REQUEST_ID_LIMIT = 256
 
@@ -69,24 +77,33 @@ def model_for(head: OpenHead, view: EngineView | None) -> ServedModel:
 
 
 def prepare(
-    head: OpenHead, raw: bytes, model: ServedModel, *, extra_fields: frozenset[str], salt: str
+    head: OpenHead,
+    raw: bytes,
+    model: ServedModel,
+    *,
+    extra_fields: frozenset[str],
+    salt: str,
+    is_own: bool = False,
 ) -> PreparedRequest:
     """Check every field; the body stays as it came, byte for byte, unless something must change.
 
-    `salt` keeps this tenant's prompts apart in the engine's prefix cache.
+    `salt` keeps this tenant's prompts apart in the engine's prefix cache; `is_own`: the machine's
+    owner asks, who goes before others where the engine can tell.
 
     Raises:
         RequestInvalid: the client must change the request; say so in OpenAI's error object.
     """
     route = ROUTES[head.path]
     given = decode_body(raw)
-    checked = check(route, given, allowed_extra=extra_fields - {SALT_FIELD})
+    checked = check(route, given, allowed_extra=extra_fields - _OURS)
     streams = route.streams and checked.body.get("stream") is True
     asks_usage = _asks_usage(checked.body)
     must_ask = streams and not asks_usage and route.dialect in {"chat", "completion"}
     changes = _changes(checked.body, model, must_ask=must_ask)
     if SALT_FIELD in extra_fields:
         changes[SALT_FIELD] = salt
+    if is_own and PRIORITY_FIELD in extra_fields:
+        changes[PRIORITY_FIELD] = _OWN_PRIORITY
     is_as_it_came = not changes and not checked.dropped and not _has_repeated_names(raw)
     return PreparedRequest(
         path=head.path,

@@ -23,6 +23,6 @@ def askable(view: EngineView) -> tuple[ServedModel, ...]:
 def room_of(view: EngineView, queue: int) -> Room:
     """Slots of an engine that serves; for one to be loaded, as many may wait as it will take."""
     if view.state == "ready":
-        return Room(view.slots, queue)
+        return Room(view.slots, queue, view.own_seats)
     coming = [model.slots or 0 for model in askable(view)]
     return Room(0, queue + max(coming)) if coming else Room()

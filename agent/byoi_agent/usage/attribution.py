@@ -16,17 +16,22 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from byoi_wire.ids import ModelId
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from byoi_agent.hardware.energy import Spent
-    from byoi_wire.ids import ModelId, RecordId
+    from byoi_wire.ids import RecordId
 
 STALE_SECONDS: Final = 5.0
 """A device that was not seen for so long at a request's end did not measure that request."""
 
 LEFT_SECONDS: Final = 60.0
 """What requests left to a model that nobody asks for so long goes on no record any more."""
+
+OWN_USE: Final = ModelId("own use")
+"""Stands for every model in the owner's own requests: their joules are kept from the guests'."""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from byoi_agent.hardware.energy import EnergyMeter, tells
-from byoi_agent.usage.attribution import Attribution
+from byoi_agent.usage.attribution import OWN_USE, Attribution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,10 +127,11 @@ class EnergySampler:
         """Why a request for this model is sent back now; None where it is welcome."""
         return self._books.refusal(model)
 
-    def begin(self, record_id: RecordId, model: ModelId) -> None:
-        """A request goes to the engine."""
+    def begin(self, record_id: RecordId, model: ModelId, *, is_own: bool = False) -> None:
+        """A request goes to the engine; what the owner's own ones take is nobody else's."""
         now = self._clock.monotonic()
-        self._shares.begin(record_id, model, now, self._devices.get(model))
+        whose = OWN_USE if is_own else model
+        self._shares.begin(record_id, whose, now, self._devices.get(model))
         self._busy.set()
         if self._is_stale(now):
             self._wanted.set()
@@ -195,7 +196,9 @@ class EnergySampler:
         if self._looked_at is None or not (watts := self._books.other_watts):
             return
         since, until = self._unix(self._looked_at), self._unix(at)
-        for model, seconds in self._shares.busy_seconds(self._looked_at, at).items():
+        shares = self._shares.busy_seconds(self._looked_at, at)
+        shares.pop(OWN_USE, None)
+        for model, seconds in shares.items():
             self._books.book(
                 "assumed", model, watts * seconds, measured_by="setting", since=since, until=until
             )
@@ -204,6 +207,7 @@ class EnergySampler:
         now = self._clock.wall()
         methods = sorted({method for method in self._methods.values() if method is not None})
         left = self._shares.take_left(self._clock.monotonic(), at_once=at_once)
+        left.pop(OWN_USE, None)
         for model, joules in left.items():
             self._books.book(
                 "left", model, joules, measured_by="+".join(methods), since=now, until=now

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byoi_agent.errors import RequestRefused
-from byoi_agent.serving.admission import Admission, Room
+from byoi_agent.serving.admission import OWN_QUEUE, Admission, Room
 
 
 def with_room(slots, queue):
@@ -236,3 +236,158 @@ def test_who_waits_may_wait_at_another_engine_in_his_old_order():
     admission.resize({"one": Room(0, 4), "two": Room(2, 2)}, None, 0.0)
     admission.leave("y", 0.0)
     assert admission.move("b", "two", 0.0) == ["b"]
+
+
+# The owner first
+
+
+def arrive_own(admission, *keys, engine="one", deadline=100.0):
+    return [admission.arrive(engine, key, deadline, 0.0, is_own=True) for key in keys]
+
+
+def test_the_owner_never_waits_behind_a_guest():
+    admission = with_room(2, 5)
+    arrive(admission, "a", "b", "c", "d")
+    assert arrive_own(admission, "mine", "my other") == [False, False]
+    assert (admission.own, admission.own_at("one")) == ((0, 2), (0, 2))
+    assert admission.waiting_for("one") == 4
+    assert admission.guests_at("one") == ("a", "b")
+    assert admission.leave("b", 1.0) == ["mine"]
+    assert admission.leave("a", 1.0) == ["my other"]
+    assert (admission.own, admission.own_at("one")) == ((2, 0), (2, 0))
+    assert admission.guests_at("one") == ()
+    assert admission.leave("mine", 1.0) == ["c"]
+
+
+def test_a_full_queue_of_guests_and_the_limit_for_them_keep_nobody_of_the_owners_out():
+    admission = Admission()
+    admission.resize({"one": Room(3, 1)}, 1, 0.0)
+    assert arrive(admission, "a", "b") == [True, False]
+    assert arrive_own(admission, "x", "y", "z") == [True, True, False]
+    assert admission.leave("x", 1.0) == ["z"]
+    arrive_own(admission, *range(OWN_QUEUE))
+    with pytest.raises(RequestRefused, match="over_capacity"):
+        arrive_own(admission, "one more")
+
+
+def test_what_is_held_for_the_owner_no_guest_gets():
+    admission = with_room(2, 5)
+    assert admission.hold({"one": 1}, 0.0) == []
+    assert arrive(admission, "a", "b") == [True, False]
+    assert arrive_own(admission, "mine") == [True]
+    assert admission.leave("mine", 1.0) == []
+    assert admission.hold({}, 1.0) == ["b"]
+
+
+def test_the_owners_seats_are_beyond_the_slots_and_no_guests():
+    admission = Admission()
+    admission.resize({"one": Room(2, 5, own_seats=1)}, None, 0.0)
+    admission.hold({"one": 2}, 0.0)
+    assert arrive(admission, "a", "b") == [True, False]
+    assert arrive_own(admission, "x", "y", "z") == [True, True, False]
+    assert admission.leave("a", 1.0) == ["z"]
+    assert admission.leave("x", 1.0) == ["b"], "two of the owner's take the seat and one slot"
+
+
+def test_an_engine_that_is_not_loaded_has_no_seat_for_the_owner_either():
+    admission = Admission()
+    admission.resize({"one": Room(0, 5, own_seats=1), "two": Room(1, 0)}, None, 0.0)
+    assert arrive_own(admission, "x", "y") == [False, False]
+    assert admission.move("x", "two", 0.0) == ["x"]
+    assert admission.own_at("one") == (0, 1)
+    assert arrive_own(admission, *range(OWN_QUEUE), engine="two") == [False] * OWN_QUEUE
+    with pytest.raises(RequestRefused, match="over_capacity"):
+        admission.move("y", "two", 0.0)
+
+
+def test_the_owners_patience_ends_too():
+    admission = with_room(1, 1)
+    arrive(admission, "a")
+    arrive_own(admission, "mine", deadline=5.0)
+    assert admission.expired(6.0) == ["mine"]
+    assert admission.own == (0, 0)
+    arrive_own(admission, "mine")
+    assert admission.leave("mine", 7.0) == []
+    assert admission.own == (0, 0)
+
+
+moves = st.lists(
+    st.one_of(
+        st.tuples(st.just("guest"), st.integers(0, 30)),
+        st.tuples(st.just("own"), st.integers(31, 60)),
+        st.tuples(st.just("leave"), st.integers(0, 60)),
+        st.tuples(st.just("hold"), st.integers(0, 4)),
+        st.tuples(st.just("resize"), st.integers(0, 4), st.integers(0, 2)),
+    ),
+    max_size=60,
+)
+
+
+class WithOwner:
+    """An admission beside a model of it; keys above 30 are the owner's."""
+
+    def __init__(self, slots, seats) -> None:
+        self.admission: Admission[int] = Admission()
+        self.running, self.waiting, self.held = set(), [], 0
+        self.resize(slots, seats)
+
+    def guest(self, key) -> None:
+        self._arrive(key, is_own=False)
+
+    def own(self, key) -> None:
+        self._arrive(key, is_own=True)
+
+    def leave(self, key) -> None:
+        self.running.discard(key)
+        self.waiting = [other for other in self.waiting if other != key]
+        self._started(self.admission.leave(key, 0.0))
+
+    def hold(self, held) -> None:
+        self.held = held
+        self._started(self.admission.hold({"one": held}, 0.0))
+
+    def resize(self, slots, seats) -> None:
+        self.slots, self.seats = slots, seats
+        self._started(self.admission.resize({"one": Room(slots, 30, seats)}, None, 0.0))
+
+    def check(self) -> None:
+        own = sum(key > 30 for key in self.running)
+        assert self.admission.own == (own, sum(key > 30 for key in self.waiting))
+        guests = {key for key in self.running if key <= 30}
+        assert set(self.admission.guests_at("one")) == guests
+        if self.slots and len(self.running) < self.slots + self.seats:
+            assert not any(key > 30 for key in self.waiting), "a slot is lost to the owner"
+        if len(guests) + max(0, max(own, self.held) - self.seats) < self.slots:
+            assert not self.waiting, "a slot is lost to guests"
+
+    def _arrive(self, key, *, is_own) -> None:
+        if key in self.running or key in self.waiting:
+            return
+        own_waits = any(other > 30 for other in self.waiting)
+        has_slot = self.admission.arrive("one", key, 1.0, 0.0, is_own=is_own)
+        assert not (has_slot and own_waits), "nobody overtakes the owner"
+        self.waiting.append(key)
+        self._started([key] if has_slot else [])
+
+    def _started(self, keys) -> None:
+        for key in keys:
+            first = [other for other in self.waiting if other > 30] or self.waiting
+            assert key == first[0], "the owner first, each in order"
+            self.waiting.remove(key)
+            self.running.add(key)
+
+
+@given(moves, st.integers(1, 4), st.integers(0, 2))
+def test_no_guest_is_before_the_owner_no_slot_is_lost_and_nobody_starves(moves, slots, seats):
+    watched = WithOwner(slots, seats)
+    for name, *args in moves:
+        getattr(watched, name)(*args)
+        watched.check()
+    for key in [*watched.running, *watched.waiting]:
+        if key > 30:
+            watched.leave(key)
+    watched.hold(0)  # the owner is quiet
+    watched.resize(1, 0)
+    while watched.waiting:
+        assert watched.running, "a guest starves"
+        watched.leave(min(watched.running))

@@ -47,6 +47,7 @@ class Attached(WithoutAdapters, Sleepless):
     name = "attached"
     extra_fields = _EXTRA_FIELDS
     counts_all_choices = True
+    own_seats = 0
     offers: tuple[ServedModel, ...] = ()
     weight_bytes = uses_gpus = 0
     limits = Limits(startup_seconds=180.0, drain_seconds=1.0, last_back_off_seconds=60.0)

@@ -26,6 +26,7 @@ class EngineKind(Protocol):
         name: the kind's word: `llamacpp`, `attached` …
         version: the engine's own, None where it is not known.
         slots: requests that it runs at once.
+        own_seats: how many more the machine's owner has, where it takes some before others.
         address: where it listens, or will.
         extra_fields: request fields beyond OpenAI's that may reach it.
         counts_all_choices: whether its `usage` covers every choice of a request with `n` above 1
@@ -46,6 +47,8 @@ class EngineKind(Protocol):
     def version(self) -> str | None: ...  # noqa: D102
     @property
     def slots(self) -> int: ...  # noqa: D102
+    @property
+    def own_seats(self) -> int: ...  # noqa: D102
     @property
     def address(self) -> EngineAddress: ...  # noqa: D102
     @property

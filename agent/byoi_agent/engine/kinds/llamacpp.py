@@ -84,6 +84,7 @@ class LlamaCpp(WithoutAdapters, Sleepless):
     version: str | None = _VERSION
     extra_fields = frozenset({"ignore_eos", "min_p", "repeat_penalty", "top_k", "typical_p"})
     counts_all_choices = False  # its usage is the last choice's alone
+    own_seats = 0
     uses_gpus = 0
 
     def __init__(

@@ -61,6 +61,7 @@ _CONTEXT_TOKENS: Final = {"cpu": 2048, "cuda": 16_384}
 _SOCKET_FOLDER_BYTES: Final = 107 - len("/vllm/") - 36  # its own sockets are named by UUIDs
 _FEATURES: Final = ("json_schema", "logprobs", "seed")
 _SIGKILL: Final = -9
+_SLOTS_PER_OWN_SEAT: Final = 8
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Vllm:
 
     name = "vllm"
     extra_fields = frozenset(
-        {"cache_salt", "ignore_eos", "min_p", "min_tokens", "repetition_penalty", "top_k"}
+        {"cache_salt", "ignore_eos", "min_p", "min_tokens", "priority"}
+        | {"repetition_penalty", "top_k"}
     )
     counts_all_choices = True
 
@@ -103,6 +105,8 @@ class Vllm:
             raise ConfigError(f"an engine's socket needs a short path: {socket_path}")
         self.version: str | None = release.version
         self.slots = sizes.slots or (8 if release.build == "cpu" else 64)
+        # A seat takes no memory of its own: where that ends, priorities tell whose is taken back.
+        self.own_seats = max(1, self.slots // _SLOTS_PER_OWN_SEAT)
         self.address = EngineAddress.parse(f"unix://{socket_path}")
         self.can_sleep = release.build == "cuda"  # a CPU's says yes, frees nothing, and then hangs
         self._model = model
@@ -203,6 +207,7 @@ class Vllm:
             cache_folder=str(self._engines_folder / "vllm-cache"),
             context_tokens=self._context_tokens,
             slots=self.slots,
+            own_seats=self.own_seats,
             shutdown_seconds=SHUTDOWN_SECONDS,
             kv_gib=kv_gib,
             gpu_share=self._sizes.gpu_share,

@@ -34,7 +34,8 @@ class Launch:
     part of a GPU's memory that it may take in all, used where `kv_gib` is not given. `gpus` is how
     many work together on each token. `adapters` of at most `adapter_rank` share each batch; 0 of
     them: it takes none, and spends nothing on them. `runs_own_code`: the owner named this model, at
-    this commit, as one whose own code may run.
+    this commit, as one whose own code may run. `own_seats` are beyond the slots, for requests with
+    a priority.
     """
 
     build: Build
@@ -55,6 +56,7 @@ class Launch:
     adapters: int = 0
     adapter_rank: int = 0
     runs_own_code: bool = False
+    own_seats: int = 0
 
 
 def argv_of(launch: Launch) -> tuple[str, ...]:
@@ -68,7 +70,8 @@ def argv_of(launch: Launch) -> tuple[str, ...]:
         *("--served-model-name", launch.served_name),
         *("--uds", launch.socket_path),
         *("--max-model-len", str(launch.context_tokens)),
-        *("--max-num-seqs", str(launch.slots)),
+        *("--max-num-seqs", str(launch.slots + launch.own_seats)),
+        *(("--scheduling-policy", "priority") if launch.own_seats else ()),
         *("--shutdown-timeout", str(launch.shutdown_seconds)),
         *("--generation-config", "vllm"),  # the catalogue's defaults alone, not the model's own
         *_sampling(launch.sampling),

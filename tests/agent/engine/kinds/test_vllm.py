@@ -17,6 +17,7 @@ from byoi_agent.errors import ConfigError, EngineError
 from byoi_agent.models.catalogue import DEFAULT_MODEL, find
 from byoi_agent.models.folders import ModelFolder
 from byoi_agent.models.hub import ModelStore
+from byoi_wire.requests import EXTRA_FIELDS
 
 CUDA, CPU = RELEASES
 TOKEN = {"choices": [{"message": {"content": "H"}}]}
@@ -102,7 +103,8 @@ async def test_the_catalogues_model_is_converted_and_served_with_its_defaults(ma
         "temperature": 0.2,
         "top_p": 0.9,
     }
-    assert value(spec, "--max-num-seqs") == "3"
+    assert value(spec, "--max-num-seqs") == "4"  # three, and one that is the owner's
+    assert value(spec, "--scheduling-policy") == "priority"
     assert value(spec, "--max-model-len") == "8192"  # the model's own, which is less than ours
     assert "--enable-auto-tool-choice" not in spec.argv
     assert spec.stop_seconds > float(value(spec, "--shutdown-timeout"))
@@ -238,10 +240,10 @@ def test_refusals_that_are_not_openais_become_the_nodes_fault(make, status, raw)
     assert answer["error"]["code"] == "engine_error"
 
 
-def test_a_salt_is_ours_and_no_field_that_steers_it_may_pass():
-    assert "cache_salt" in Vllm.extra_fields
+def test_salt_and_priority_are_ours_and_no_field_that_steers_it_may_pass():
+    assert Vllm.extra_fields - set(EXTRA_FIELDS) == {"cache_salt", "priority"}
     steering = {"chat_template", "kv_transfer_params", "logits_processors", "vllm_xargs"}
-    steering |= {"priority", "prompt_embeds", "structured_outputs", "mm_processor_kwargs"}
+    steering |= {"prompt_embeds", "structured_outputs", "mm_processor_kwargs"}
     assert not steering & Vllm.extra_fields
 
 

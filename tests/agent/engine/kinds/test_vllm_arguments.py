@@ -48,6 +48,12 @@ def test_the_whole_line_for_a_cpu():
     assert environment_of(CPU)["VLLM_CPU_KVCACHE_SPACE"] == "1"
 
 
+def test_the_owners_seats_are_beyond_the_slots_and_come_first():
+    argv = argv_of(replace(CPU, own_seats=2))
+    assert (value(argv, "--max-num-seqs"), value(argv, "--scheduling-policy")) == ("10", "priority")
+    assert "--scheduling-policy" not in argv_of(CPU)
+
+
 def test_nothing_of_it_goes_out_or_listens_beyond_this_machine():
     for launch in (CPU, CUDA):
         told = environment_of(launch)
