@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from byoi_agent.control.schema import (
     AvailabilityStatus,
+    DashboardLink,
     KeyChange,
     ReloadReport,
     StatusReport,
@@ -110,6 +111,10 @@ class ControlClient:
         if came[0] == http.client.CONFLICT:
             raise ConfigError(f"the node keeps its settings: {_message(came[1])}")
         return self._answer(came, ReloadReport)
+
+    def open_dashboard(self) -> DashboardLink:
+        """A link that opens the dashboard in a browser, once and soon. Raises as `status`."""
+        return self._answer(self._exchange("/api/dashboard/open", "POST", b""), DashboardLink)
 
     def rotate_key(self) -> KeyChange:
         """Have the node change its key, and wait until it serves with the new one.

@@ -226,6 +226,13 @@ class KeyChange(_Answer):
     is_in_use: bool
 
 
+class DashboardLink(_Answer):
+    """What opens the dashboard in a browser: once, and so many seconds long."""
+
+    url: str
+    valid_seconds: float
+
+
 class UsageLine(_Answer):
     """All requests of one day (UTC), model and outcome.
 

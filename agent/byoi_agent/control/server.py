@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from aiohttp import web
 
-from byoi_agent.control.actor import TOKEN, name_actor
-from byoi_agent.control.guard import is_from_here, judge
-from byoi_agent.control.routes import metrics
-from byoi_agent.control.routing import Routes, refused
+from byoi_agent.control.door import Door
+from byoi_agent.control.guard import is_from_here
+from byoi_agent.control.listeners import bind_loopback, bind_unix, listen
+from byoi_agent.control.manners import harden, in_time, tells_refusals
+from byoi_agent.control.routes import dashboard, metrics
+from byoi_agent.control.routing import Routes
 from byoi_agent.control.schema import NodePlace
 from byoi_agent.control.services import ControlServices, routes_of
-from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.control.sessions import Sessions
 
 if TYPE_CHECKING:
+    import asyncio
     from pathlib import Path
 
-logger = logging.getLogger(__name__)
-
-_SOCKET_UMASK: Final = 0o117  # → 0660: whoever is in the socket's group may ask
-_BODY_LIMIT_BYTES: Final = 16 * 1024
+_BODY_LIMIT_BYTES: Final = 64 * 1024
 _CLOSE_SECONDS: Final = 1.0
+_IDLE_SECONDS: Final = 30.0
+"""How long a connection may stay without a whole request's head."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Middleware = Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]
+
+
+class Pages(Protocol):
+    """Whoever makes pages for a browser; on the loopback port only."""
+
+    def add(self, app: web.Application, routes: Routes) -> None:
+        """Have the application answer with them; they ask what the API can be asked."""
+        ...
+
+    def refuse(self, status: int, message: str) -> web.Response:
+        """What a person sees instead of a page."""
+        ...
 
 
 @dataclass
@@ -44,8 +58,17 @@ class ControlServer:
     socket_path: Path | None
     port: int = 0
     metrics_port: int | None = None
+    pages: Pages | None = None
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    now: Callable[[], float] = time.monotonic
+    idle_seconds: float = _IDLE_SECONDS
+    _door: Door = field(init=False, repr=False)
     _runners: list[web.AppRunner] = field(default_factory=list, repr=False)
+    _listeners: list[asyncio.Server] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        """The door, which knows its port later."""
+        self._door = Door(self.token, Sessions(self.now), self.now)
 
     async def __aenter__(self) -> Self:
         """Listen.
@@ -54,15 +77,7 @@ class ControlServer:
             ConfigError: the port or the socket is taken by somebody else.
         """
         try:
-            listener = _bind_loopback("control_port", self.port, "0 takes any free one")
-            self.port = int(listener.getsockname()[1])
-            routes = routes_of(self.services)
-            await self._serve(listener, routes, self._guarded)
-            if self.metrics_port is not None:
-                listener = _bind_loopback("metrics_port", self.metrics_port, "choose another")
-                await self._serve(listener, _figures_of(self.services), self._from_here)
-            if self.socket_path is not None and hasattr(socket, "AF_UNIX"):
-                await self._serve(_bind_unix(self.socket_path), routes)
+            await self._listen()
         except BaseException:
             await self._close()
             raise
@@ -74,6 +89,11 @@ class ControlServer:
         if self.socket_path is not None:
             with suppress(OSError):
                 self.socket_path.unlink(missing_ok=True)
+
+    async def run(self) -> None:
+        """Until cancelled: what happens is told to whoever listens."""
+        if self.services.events is not None:
+            await self.services.events.run()
 
     @property
     def url(self) -> str:
@@ -91,83 +111,70 @@ class ControlServer:
             state_dir=str(state_dir),
         )
 
-    async def _serve(
-        self, listener: socket.socket, routes: Routes, *middlewares: _Middleware
-    ) -> None:
-        app = web.Application(
-            middlewares=[_as_json, *middlewares],  # type: ignore[list-item]
-            client_max_size=_BODY_LIMIT_BYTES,
-        )
+    async def _listen(self) -> None:
+        listener = bind_loopback("control_port", self.port, "0 takes any free one")
+        self.port = self._door.port = int(listener.getsockname()[1])
+        routes = routes_of(self.services)
+        if self.pages is not None:
+            dashboard.add(routes, self._door.url_to_open)
+        await self._serve(listener, self._for_people(routes))
+        if self.metrics_port is not None:
+            listener = bind_loopback("metrics_port", self.metrics_port, "choose another")
+            await self._serve(listener, self._for_figures())
+        if self.socket_path is not None and hasattr(socket, "AF_UNIX"):
+            app = _application()
+            routes.serve(app)
+            await self._serve(bind_unix(self.socket_path), app)
+
+    def _for_people(self, routes: Routes) -> web.Application:
+        app = _application(self._door.guard, pages=self.pages)
         routes.serve(app)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_SECONDS)
+        if self.pages is not None:
+            self._door.add(app)
+            self.pages.add(app, routes)
+        return app
+
+    def _for_figures(self) -> web.Application:
+        app = _application(self._only_from_here)
+        if self.services.metrics is not None:
+            routes = Routes()
+            metrics.add(routes, self.services.metrics)
+            routes.serve(app)
+        return app
+
+    async def _serve(self, listener: socket.socket, app: web.Application) -> None:
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=_CLOSE_SECONDS,
+            keepalive_timeout=self.idle_seconds,
+            auto_decompress=False,
+        )
         self._runners.append(runner)
         await runner.setup()
-        await web.SockSite(runner, listener).start()
+        assert runner.server is not None
+        self._listeners.append(await listen(runner.server, listener))
 
     async def _close(self) -> None:
+        if self.services.events is not None:
+            self.services.events.close()
+        while self._listeners:
+            self._listeners.pop().close()
         while self._runners:
             await self._runners.pop().cleanup()
 
     @web.middleware
-    async def _guarded(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        match judge(request.headers, self.port, self.token):
-            case "unauthorized":
-                raise web.HTTPUnauthorized(reason="Give the control token as a bearer")
-            case "forbidden":
-                raise web.HTTPForbidden(reason="Only programs on this machine may ask")
-            case "allowed":
-                name_actor(request, TOKEN)
-                return await handler(request)
-
-    @web.middleware
-    async def _from_here(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def _only_from_here(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         if not is_from_here(request.headers, self.metrics_port or 0):
             raise web.HTTPForbidden(reason="Only programs on this machine may ask")
         return await handler(request)
 
 
-@web.middleware
-async def _as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Every refusal and every fault of ours as one JSON form."""
-    try:
-        return await handler(request)
-    except web.HTTPException as refusal:
-        return refused(refusal.status, refusal.reason)
-    except AgentError as error:
-        return refused(503, str(error))
-    except Exception:
-        logger.exception("control request failed", extra={"path": request.path})
-        return refused(500, "a fault of the agent; its log has the details")
-
-
-def _figures_of(services: ControlServices) -> Routes:
-    routes = Routes()
-    if services.metrics is not None:
-        metrics.add(routes, services.metrics)
-    return routes
-
-
-def _bind_loopback(setting: str, port: int, mend: str) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-    except OSError as error:
-        listener.close()
-        raise ConfigError(f"{setting} {port} cannot be used: {error.strerror}; {mend}") from error
-    return listener
-
-
-def _bind_unix(path: Path) -> socket.socket:
-    # What lies there is a dead process's: this one holds the lock of the state folder.
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(_SOCKET_UMASK)
-    try:
-        listener.bind(str(path))
-    except OSError as error:
-        listener.close()
-        raise ConfigError(f"the control socket {path} cannot be made: {error.strerror}") from error
-    finally:
-        os.umask(before)
-    return listener
+def _application(*middlewares: _Middleware, pages: Pages | None = None) -> web.Application:
+    tells = tells_refusals(None if pages is None else pages.refuse)
+    app = web.Application(
+        middlewares=[tells, in_time, *middlewares],  # type: ignore[list-item]
+        client_max_size=_BODY_LIMIT_BYTES,
+    )
+    app.on_response_prepare.append(harden)
+    return app

@@ -5,12 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from byoi_agent.control.routes import availability, engine, keys, measured, metrics, node, reload
+from byoi_agent.control.routes import (
+    availability,
+    engine,
+    events,
+    keys,
+    measured,
+    metrics,
+    node,
+    reload,
+)
 from byoi_agent.control.routing import Routes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from byoi_agent.control.events import Events
     from byoi_agent.control.routes.availability import Switch
     from byoi_agent.control.routes.engine import EngineOrders
     from byoi_agent.control.schema import KeyChange, MeasuredOrder, ReloadReport, StatusReport
@@ -31,6 +41,7 @@ class ControlServices:
     metrics: Callable[[], bytes] | None = None
     keep_measured: Callable[[MeasuredOrder], None] | None = None
     availability: Switch | None = None
+    events: Events | None = None
 
 
 def routes_of(services: ControlServices) -> Routes:
@@ -43,6 +54,8 @@ def routes_of(services: ControlServices) -> Routes:
         engine.add(routes, services.engine)
     if services.keep_measured is not None:
         measured.add(routes, services.keep_measured)
+    if services.events is not None:
+        events.add(routes, services.events)
     if services.reload is not None:
         reload.add(routes, services.reload)
     if services.rotate_key is not None:

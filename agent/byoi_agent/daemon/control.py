@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byoi_agent.control.events import Events
 from byoi_agent.control.server import ControlServer
 from byoi_agent.control.services import ControlServices
 
@@ -38,6 +39,7 @@ def control_of(
             rotate_key=answers.rotate_key,
             keep_measured=keep_measured,
             availability=availability,
+            events=Events(answers.status, answers.board.subscribe),
         ),
         answers.paths.control_socket,
         settings.control_port,

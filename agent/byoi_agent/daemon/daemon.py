@@ -263,6 +263,7 @@ class Daemon:
         link = tasks.create_task(self._hold_link(), name="link")
         notices = tasks.create_task(self._notices.run(), name="service manager")
         owners = tasks.create_task(self._owners.run(), name="the owner's rooms")
+        control = tasks.create_task(self._control.run(), name="control API")
         word = tasks.create_task(self._word.run(), name="word of the node")
         loads = tasks.create_task(self._learning.run(), name="memory of engines")
         ready = tasks.create_task(self._tell_ready(), name="ready")
@@ -285,6 +286,7 @@ class Daemon:
             energy,
             outbox,
             notices,
+            control,
         ):
             task.cancel()
             await asyncio.wait({task})

@@ -23,6 +23,8 @@ class Node:
         self.asked = []
         self.failure = None
         self.orders = []
+        self.running = 1
+        self.uptime = 2.0
         self.report = UsageReport((ROW,), UsageTotals(2, 10, 20, 4, 30))
 
     async def status(self):
@@ -30,11 +32,11 @@ class Node:
             node_id="n1",
             agent_version="0.1.0",
             pid=1,
-            uptime_seconds=2.0,
+            uptime_seconds=self.uptime,
             key_store="file",
             is_serving=True,
             is_draining=False,
-            running=1,
+            running=self.running,
             waiting=0,
             slots=4,
             queue=1,

@@ -1,0 +1,81 @@
+"""Browsers that the owner let in: a code that works once, then a cookie; kept in memory only."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CODE_SECONDS: Final = 60.0
+"""How long a code waits for its browser to start."""
+IDLE_SECONDS: Final = 12 * 3600.0
+LIFE_SECONDS: Final = 7 * 24 * 3600.0
+_MOST_CODES: Final = 8
+_MOST_SESSIONS: Final = 16
+
+
+@dataclass(frozen=True)
+class Session:
+    """One browser; times are monotonic seconds. `csrf` is what a page's forms and scripts show."""
+
+    csrf: str = field(repr=False)
+    began_at: float
+    used_at: float
+
+    def is_over(self, now: float) -> bool:
+        """Whether it has not been used for long, or is old."""
+        return now - self.used_at >= IDLE_SECONDS or now - self.began_at >= LIFE_SECONDS
+
+
+class Sessions:
+    """Sole owner of codes and sessions; a restart of the node ends them all.
+
+    Both are kept by their digest, so that a look into memory finds nothing to show. Of too many,
+    the oldest goes.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._codes: dict[bytes, float] = {}
+        self._sessions: dict[bytes, Session] = {}
+
+    def make_code(self) -> str:
+        """What lets one browser in, once and soon."""
+        code = secrets.token_urlsafe(32)
+        self._codes[_digest(code)] = self._now() + CODE_SECONDS
+        while len(self._codes) > _MOST_CODES:
+            del self._codes[next(iter(self._codes))]
+        return code
+
+    def redeem(self, code: str) -> str | None:
+        """The cookie of a new session; None for a code that is none, was used, or came too late."""
+        until = self._codes.pop(_digest(code), None)
+        now = self._now()
+        if until is None or now >= until:
+            return None
+        cookie = secrets.token_urlsafe(32)
+        self._sessions[_digest(cookie)] = Session(secrets.token_urlsafe(32), now, now)
+        while len(self._sessions) > _MOST_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        return cookie
+
+    def use(self, cookie: str) -> Session | None:
+        """The session of a cookie, which thereby goes on; None where there is none."""
+        key, now = _digest(cookie), self._now()
+        session = self._sessions.pop(key, None)
+        if session is None or session.is_over(now):
+            return None
+        self._sessions[key] = replace(session, used_at=now)  # the least used is the oldest
+        return self._sessions[key]
+
+    def end(self, cookie: str) -> None:
+        """The owner signed out."""
+        self._sessions.pop(_digest(cookie), None)
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode(errors="surrogateescape")).digest()
