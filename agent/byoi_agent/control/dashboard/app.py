@@ -1,0 +1,74 @@
+"""The owner's pages as the control server takes them: their routes, and how a refusal looks."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.control.dashboard import overview, schedule, static
+from byoi_agent.control.dashboard.asking import Api
+from byoi_agent.control.dashboard.live import tell
+from byoi_agent.control.dashboard.overview import Overview
+from byoi_agent.control.dashboard.page import Desk, page
+from byoi_agent.control.dashboard.schedule import SchedulePage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import web
+
+    from byoi_agent.control.dashboard.live import Look
+    from byoi_agent.control.events import Events
+    from byoi_agent.control.routing import Routes
+
+_TITLES: Final = {
+    HTTPStatus.UNAUTHORIZED: "This page needs a link",
+    HTTPStatus.FORBIDDEN: "That is not allowed",
+    HTTPStatus.NOT_FOUND: "There is no such page",
+    HTTPStatus.METHOD_NOT_ALLOWED: "That cannot be done here",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many attempts",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The node cannot tell that now",
+}
+_PAGES: Final = (
+    ("Overview", overview.PATH, "GET", "/api/status"),
+    ("Schedule", schedule.PATH, "PUT", "/api/schedule"),
+)
+"""Each page's label and path, and what the node can be asked where there is something to show."""
+
+
+class Dashboard:
+    """The pages of one node; what it cannot be asked has no page."""
+
+    def __init__(self, events: Events, wall: Callable[[], float] = time.time) -> None:
+        self._events = events
+        self._wall = wall
+
+    def add(self, app: web.Application, routes: Routes) -> None:
+        """Have the application answer with them; whoever asks has been let in already."""
+        api = Api(routes)
+        entries = tuple(
+            (label, path) for label, path, method, asked in _PAGES if api.has(method, asked)
+        )
+        desk = Desk(api, self._wall, entries)
+        app.router.add_get("/static/{name}", static.serve)
+        paths = {path for _, path in entries}
+        first = Overview(desk)
+        first.add(app)
+        self._add_live(app, "overview", first.look)
+        if schedule.PATH in paths:
+            SchedulePage(desk).add(app)
+
+    def refuse(self, status: int, message: str) -> web.Response:
+        """What a person sees instead of a page."""
+        title = _TITLES.get(HTTPStatus(status), "Something went wrong")
+        is_session = status == HTTPStatus.UNAUTHORIZED
+        return page(
+            "door.html", None, status=status, title=title, message=message, is_session=is_session
+        )
+
+    def _add_live(self, app: web.Application, name: str, look: Look) -> None:
+        async def live(request: web.Request) -> web.StreamResponse:
+            return await tell(request, self._events, look)
+
+        app.router.add_get(f"/live/{name}", live)
