@@ -1,13 +1,14 @@
 """NVIDIA cards through NVML: the only importer of pynvml, in one thread of its own.
 
 NVML's calls may block for seconds when a card falls off the bus, and its library keeps state per
-process; so one thread makes all calls, and a call that never returns costs that thread only.
+process; so one thread at a time makes calls, and one that never returns costs threads only.
 """
 
 from __future__ import annotations
 
 import _ctypes
 import logging
+import threading
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.hardware.devices import DeviceReading, ProbeReading
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from byoi_agent.hardware.nvml_card import Foreign
 
 logger = logging.getLogger(__name__)
+
+LIBRARY: Final = threading.Lock()
+"""Held by whoever calls NVML: the binding may be replaced under nobody (`_unload`)."""
 
 _UNLISTED: Final = "the driver does not list it any more"
 _UNLISTED_MEND: Final = (
@@ -38,13 +42,13 @@ class NvmlProbe:
         library: Callable[[], Foreign] | None = None,
         name_of: Callable[[int], str | None] = process_name,
     ) -> None:
-        self._library = library or _import_pynvml
+        self._library = library or import_pynvml
         self._name_of = name_of
         self._nvml: Foreign = None
         self._keeps_open = True
         self._known: dict[int, DeviceReading] = {}
         self._seen: dict[str, DeviceReading] = {}
-        self._looking = Looking("the NVIDIA driver", self._look, mend=RELOAD)
+        self._looking = Looking("the NVIDIA driver", self._look_alone, mend=RELOAD)
 
     async def read(self) -> ProbeReading:
         """One look at every card; a lost or hung driver is a `problem`, not an exception."""
@@ -61,6 +65,10 @@ class NvmlProbe:
         """
         self._keeps_open = False
         return self._looking.now()
+
+    def _look_alone(self) -> ProbeReading:
+        with LIBRARY:
+            return self._look()
 
     def _look(self) -> ProbeReading:
         """In the thread: (re)open the library where needed, then read card by card."""
@@ -136,7 +144,8 @@ def _unload(library: Foreign) -> None:
     _ctypes.dlclose(loaded._handle)  # noqa: SLF001
 
 
-def _import_pynvml() -> Foreign:
-    import pynvml  # noqa: PLC0415 a machine without a card never pays for it
+def import_pynvml() -> Foreign:
+    """NVML's binding; a machine without a card never pays for it."""
+    import pynvml  # noqa: PLC0415 see above
 
     return pynvml
