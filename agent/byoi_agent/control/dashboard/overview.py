@@ -84,7 +84,7 @@ def parts(frame: Frame) -> dict[str, str]:
         name: part(_PARTS, f"{name}_part", report)
         for name in ("warnings", "figures", "devices", "engines", "link")
     }
-    return {"switch": _switch(frame), **made}
+    return {"here": part("parts.html", "here", frame.switch), "switch": _switch(frame), **made}
 
 
 def _switch(frame: Frame) -> str:
