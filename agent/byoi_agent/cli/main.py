@@ -36,6 +36,7 @@ EXIT_CODES: Final[dict[int, str]] = {
 COMMANDS: Final = (
     "bench",
     "config",
+    "dashboard",
     "demo",
     "devices",
     "engines",

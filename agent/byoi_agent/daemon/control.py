@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byoi_agent.control.dashboard.app import Dashboard
 from byoi_agent.control.events import Events
 from byoi_agent.control.server import ControlServer
 from byoi_agent.control.services import ControlServices
@@ -28,6 +29,7 @@ def control_of(
     availability: Switch,
 ) -> ControlServer:
     """The control API of a node with these rooms; each room's own line is all that it needs."""
+    events = Events(answers.status, answers.board.subscribe)
     return ControlServer(
         ControlServices(
             status=answers.status,
@@ -39,9 +41,10 @@ def control_of(
             rotate_key=answers.rotate_key,
             keep_measured=keep_measured,
             availability=availability,
-            events=Events(answers.status, answers.board.subscribe),
+            events=events,
         ),
         answers.paths.control_socket,
         settings.control_port,
         settings.metrics_port,
+        pages=Dashboard(events),
     )
