@@ -25,13 +25,16 @@ class CalendarState:
 
     `is_open` for the mode scheduled, `is_quiet` in every mode; `holds_back` are the sentences of
     forecasts that speak against serving. `changes_at` is the next moment, in Unix seconds, at which
-    any of it changes by the clock alone; None where nothing does.
+    any of it changes by the clock alone; `opening_changes_at` and `quiet_changes_at` when that
+    part of it does. None where nothing does.
     """
 
     is_open: bool = False
     is_quiet: bool = False
     holds_back: tuple[str, ...] = ()
     changes_at: float | None = None
+    opening_changes_at: float | None = None
+    quiet_changes_at: float | None = None
 
 
 def look(
@@ -46,13 +49,15 @@ def look(
     With forecasts alone there is no window to wait for. With neither, the mode scheduled never
     serves: nobody has said when.
     """
-    changes = [next_change(each, now, local) for each in (windows, quiet)]
-    changes += [one.changes_at for one in verdicts]
+    opening, calm = next_change(windows, now, local), next_change(quiet, now, local)
+    changes = [opening, calm, *(one.changes_at for one in verdicts)]
     return CalendarState(
         is_open=any_holds(windows, local(now)) if windows else bool(verdicts),
         is_quiet=any_holds(quiet, local(now)),
         holds_back=tuple(one.reason for one in verdicts if not one.serves),
         changes_at=min((at for at in changes if at is not None), default=None),
+        opening_changes_at=opening,
+        quiet_changes_at=calm,
     )
 
 

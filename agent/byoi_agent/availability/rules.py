@@ -233,21 +233,19 @@ def _metered(inputs: Inputs, _now: Now, _held: bool) -> Cause | None:
     return Cause() if inputs.machine.is_metered and inputs.idle.metered == "on" else None
 
 
-def _quiet(inputs: Inputs, now: Now, _held: bool) -> Cause | None:
-    return _by_calendar(inputs, now) if inputs.calendar.is_quiet else None
+def _quiet(inputs: Inputs, _now: Now, _held: bool) -> Cause | None:
+    calendar = inputs.calendar
+    return Cause(changes_at=calendar.quiet_changes_at) if calendar.is_quiet else None
 
 
-def _closed(inputs: Inputs, now: Now, _held: bool) -> Cause | None:
-    return None if inputs.calendar.is_open else _by_calendar(inputs, now)
+def _closed(inputs: Inputs, _now: Now, _held: bool) -> Cause | None:
+    calendar = inputs.calendar
+    return None if calendar.is_open else Cause(changes_at=calendar.opening_changes_at)
 
 
-def _held_back(inputs: Inputs, now: Now, _held: bool) -> Cause | None:
+def _held_back(inputs: Inputs, _now: Now, _held: bool) -> Cause | None:
     told = "; ".join(inputs.calendar.holds_back)
-    return _by_calendar(inputs, now, told) if told else None
-
-
-def _by_calendar(inputs: Inputs, _now: Now, what: str = "") -> Cause:
-    return Cause(what, changes_at=inputs.calendar.changes_at)
+    return Cause(told, changes_at=inputs.calendar.changes_at) if told else None
 
 
 def is_ignored(program: str, idle: Idle) -> bool:

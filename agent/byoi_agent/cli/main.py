@@ -51,6 +51,7 @@ COMMANDS: Final = (
     "reload",
     "resume",
     "run",
+    "schedule",
     "status",
     "unenroll",
     "usage",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TextIO, TypeV
 
 import click
 
-from byoi_agent.config.paths import Paths, default_config_file, resolve
+from byoi_agent.config.paths import Paths, config_file, default_config_file, resolve
 from byoi_agent.config.settings import LoadedSettings, Settings, flag_of, load, variable_of
 from byoi_agent.errors import ConfigError
 
@@ -66,6 +66,12 @@ def choose_to_ask(flags: dict[str, object]) -> Chosen:
         loaded = load(flags, os.environ, None)
         click.echo(f"byoi: {error}", err=True)
         return Chosen(loaded, resolve(loaded.values, os.environ))
+
+
+def file_of(flags: dict[str, object]) -> Path:
+    """The configuration file that a command with these flags reads, or would if it were there."""
+    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
+    return config_file(Path(str(data_dir)) if data_dir else None, os.environ).absolute()
 
 
 def setting_options(*names: str) -> Callable[[_Command], _Command]:

@@ -7,7 +7,7 @@ from datetime import time
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from byoi_agent.config.windows import WEEKDAYS, Weekday
 
@@ -66,6 +66,10 @@ class Window(_Table):
         if not is_written and not isinstance(value, time):
             raise ValueError(f'{value!r} is no time of day; it looks like "22:00"')
         return value
+
+    @field_serializer("since", "until", when_used="json")
+    def _as_written(self, value: time) -> str:
+        return value.isoformat(timespec="auto" if value.second or value.microsecond else "minutes")
 
 
 class Feed(_Table):

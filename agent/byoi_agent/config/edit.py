@@ -9,6 +9,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
 from byoi_agent.config.check import problems_in
+from byoi_agent.config.edit_schedule import put_schedule
 from byoi_agent.config.files import make_private_folder, rewrite
 from byoi_agent.config.settings import Settings, nearest
 from byoi_agent.config.toml_file import BYTE_ORDER_MARK, UnfitFile, table_of, text_of
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from tomlkit import TOMLDocument
     from tomlkit.items import InlineTable, Table
+
+    from byoi_agent.config.availability import Schedule
 
 
 def set_value(file: Path, name: str, value: str | float | None) -> None:
@@ -89,6 +92,12 @@ def unserve_model(file: Path, model: str) -> bool:
         _must_fit(file)
         _edit(file, edit)
     return removed[-1]
+
+
+def set_schedule(file: Path, schedule: Schedule) -> None:
+    """Have [schedule] say this; hours that stay are left as they are. Raises as `set_value`."""
+    _must_fit(file)
+    _edit(file, lambda document: put_schedule(document, schedule))
 
 
 def _must_fit(file: Path) -> None:

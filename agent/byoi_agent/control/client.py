@@ -11,6 +11,8 @@ from urllib.parse import urlencode, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
+from byoi_agent.config.availability import Schedule
+from byoi_agent.control.schedule import ScheduleStatus
 from byoi_agent.control.schema import (
     AvailabilityStatus,
     DashboardLink,
@@ -96,6 +98,22 @@ class ControlClient:
     def choose_mode(self, mode: str | None) -> AvailabilityStatus:
         """Switch the mode; None takes the switch back. Raises as `status`."""
         return self._order("/api/availability/mode", {"mode": mode})
+
+    def schedule(self) -> ScheduleStatus:
+        """The owner's schedule, and what it says now. Raises as `status`."""
+        return self._get("/api/schedule", ScheduleStatus)
+
+    def put_schedule(self, schedule: Schedule) -> ScheduleStatus:
+        """Have another schedule hold, now and after a restart; raises as `status` too.
+
+        Raises:
+            ConfigError: the node cannot write its file, or what it says is wrong already.
+        """
+        order = schedule.model_dump(mode="json", include=set(Schedule.model_fields))
+        came = self._exchange("/api/schedule", "PUT", json.dumps(order).encode())
+        if came[0] == http.client.CONFLICT:
+            raise ConfigError(str(_message(came[1])))
+        return self._answer(came, ScheduleStatus)
 
     def keep_measured(self, order: MeasuredOrder) -> None:
         """Have the node keep what a benchmark found, and advertise it. Raises as `status`."""

@@ -14,6 +14,7 @@ from byoi_agent.control.routes import (
     metrics,
     node,
     reload,
+    schedule,
 )
 from byoi_agent.control.routing import Routes
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from byoi_agent.control.events import Events
     from byoi_agent.control.routes.availability import Switch
     from byoi_agent.control.routes.engine import EngineOrders
+    from byoi_agent.control.routes.schedule import ScheduleKeeper
     from byoi_agent.control.schema import KeyChange, MeasuredOrder, ReloadReport, StatusReport
     from byoi_agent.usage.report import UsageFilter, UsageReport
     from byoi_wire.messages import Advertise
@@ -41,6 +43,7 @@ class ControlServices:
     metrics: Callable[[], bytes] | None = None
     keep_measured: Callable[[MeasuredOrder], None] | None = None
     availability: Switch | None = None
+    schedule: ScheduleKeeper | None = None
     events: Events | None = None
 
 
@@ -50,6 +53,8 @@ def routes_of(services: ControlServices) -> Routes:
     node.add(routes, services)
     if services.availability is not None:
         availability.add(routes, services.availability)
+    if services.schedule is not None:
+        schedule.add(routes, services.schedule)
     if services.engine is not None:
         engine.add(routes, services.engine)
     if services.keep_measured is not None:

@@ -8,10 +8,13 @@ from byoi_agent.control.dashboard.app import Dashboard
 from byoi_agent.control.events import Events
 from byoi_agent.control.server import ControlServer
 from byoi_agent.control.services import ControlServices
+from byoi_agent.lifecycle.schedule_file import ScheduleFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from byoi_agent.availability.schedule import ScheduleWatch
     from byoi_agent.config.settings import Settings
     from byoi_agent.control.answers import Answers
     from byoi_agent.control.routes.availability import Switch
@@ -27,6 +30,8 @@ def control_of(
     reload: Callable[[], ReloadReport],
     keep_measured: Callable[[MeasuredOrder], None],
     availability: Switch,
+    schedule: ScheduleWatch,
+    config_file: Path | None,
 ) -> ControlServer:
     """The control API of a node with these rooms; each room's own line is all that it needs."""
     events = Events(answers.status, answers.board.subscribe)
@@ -41,6 +46,7 @@ def control_of(
             rotate_key=answers.rotate_key,
             keep_measured=keep_measured,
             availability=availability,
+            schedule=ScheduleFile(config_file, show=lambda: schedule.view, reload=reload),
             events=events,
         ),
         answers.paths.control_socket,

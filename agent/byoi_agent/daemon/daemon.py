@@ -93,6 +93,7 @@ class Daemon:
         *,
         ready_file: Path | None = None,
         reread: Callable[[], Settings] | None = None,
+        config_file: Path | None = None,
         service_manager: ServiceManager | None = None,
     ) -> None:
         self.stop = Stop()
@@ -220,6 +221,8 @@ class Daemon:
             reload=self._reload_settings,
             keep_measured=self._keep_measured,
             availability=self._owners.availability,
+            schedule=self._owners.schedule,
+            config_file=config_file,
         )
         self._word = Word(paths.control_file, self._place, self._health, self._clock)
         self._notices = ServiceNotices(

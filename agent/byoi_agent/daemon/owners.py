@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from byoi_agent.availability.kept import KeptWishes
+from byoi_agent.availability.schedule import ScheduleWatch
 from byoi_agent.availability.watcher import Watcher
 from byoi_agent.errors import IdentityError
 from byoi_agent.identity.record import read_record
@@ -54,15 +55,24 @@ class Owners:
             clock=clock,
             publish=lambda view: board.update(availability=view),
         )
+        self.schedule = ScheduleWatch(
+            settings.schedule,
+            tell=self.availability.calendar,
+            health=health,
+            clock=clock,
+            ca_file=settings.ca_file,
+        )
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.availability.run(), name="availability")
+            tasks.create_task(self.schedule.run(), name="schedule")
 
     def take(self, settings: Settings) -> None:
         """Other settings hold from now on."""
         self.availability.take(settings)
+        self.schedule.take(settings.schedule)
 
     def hardware_read(self, view: HardwareView) -> None:
         """One look at the machine."""

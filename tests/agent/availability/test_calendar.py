@@ -179,7 +179,11 @@ def test_quiet_hours_and_windows_are_told_apart_and_the_first_change_of_either()
     at = moment("2026-11-20T20:00+01:00")
     state = look((window("18:00", "23:00"),), (window("21:00", "07:00"),), (), at, clock(BERLIN))
     assert state == CalendarState(
-        is_open=True, is_quiet=False, changes_at=moment("2026-11-20T21:00+01:00")
+        is_open=True,
+        is_quiet=False,
+        changes_at=moment("2026-11-20T21:00+01:00"),
+        opening_changes_at=moment("2026-11-20T23:00+01:00"),
+        quiet_changes_at=moment("2026-11-20T21:00+01:00"),
     )
     later = look(
         (window("18:00", "23:00"),), (window("21:00", "07:00"),), (), at + 7200, clock(BERLIN)

@@ -159,7 +159,7 @@ def test_a_moment_that_is_reckoned_anew_stays_the_same():
 
 
 def test_a_moment_of_the_past_is_not_told():
-    inputs = Inputs(calendar=CalendarState(is_quiet=True, changes_at=WALL + 5))
+    inputs = Inputs(calendar=CalendarState(is_quiet=True, quiet_changes_at=WALL + 5))
     assert run(inputs, 4.0).until == WALL + 5
     assert run(inputs, 4.0, 5.0).until is None
 

@@ -120,14 +120,14 @@ CAUSES = {
     ],
     "quiet": [
         (
-            Inputs(calendar=CalendarState(is_quiet=True, changes_at=LATER)),
+            Inputs(calendar=CalendarState(is_quiet=True, quiet_changes_at=LATER)),
             Cause(changes_at=LATER),
         ),
     ],
     "battery": [(Inputs(machine=MachineReading(on_battery=True)), Cause())],
     "metered": [(Inputs(machine=MachineReading(is_metered=True)), Cause())],
     "outside_window": [
-        (Inputs(calendar=CalendarState(changes_at=LATER)), Cause(changes_at=LATER)),
+        (Inputs(calendar=CalendarState(opening_changes_at=LATER)), Cause(changes_at=LATER)),
     ],
     "held_back": [
         (

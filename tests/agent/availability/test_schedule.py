@@ -114,7 +114,8 @@ def feed(at_most=250.0, **more):
 async def test_a_window_opens_and_closes_to_the_second():
     schedule = Schedule(windows=(Window(since="12:01", until="13:00"),))
     async with Following(schedule, Grid()) as following:
-        assert following.told == [CalendarState(changes_at=NOON + 60)]
+        opens = NOON + 60
+        assert following.told == [CalendarState(changes_at=opens, opening_changes_at=opens)]
         await following.clock.pass_(59)
         assert len(following.told) == 1
         await following.clock.pass_(1.5)
