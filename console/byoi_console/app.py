@@ -43,6 +43,7 @@ from byoi_console.nodes.enrolment import Enrolment
 from byoi_console.nodes.join_tokens import JoinTokens
 from byoi_console.nodes.keys import ConsoleKeys, load_console_keys
 from byoi_console.nodes.node_requests import NodeRequests
+from byoi_console.nodes.pins import Pins
 from byoi_console.nodes.records import NodeRecords
 from byoi_console.nodes.session import Sessions
 from byoi_console.pages.app import build_pages
@@ -227,11 +228,12 @@ def _build(
     tally = Tally()
     sessions = Sessions(registry, GRACE_SECONDS)
     devices = Devices(database, audit, keys, sessions.disconnect, url=public_url)
-    administration = NodeAdministration(records, sessions, registry)
+    pins = Pins(database, audit, registry, sessions.send)
+    administration = NodeAdministration(records, sessions, registry, pins)
     join_tokens = JoinTokens(database, audit)
     enrolment = Enrolment(database, audit, join_tokens, keys)
     door = AgentsDoor(
-        keys=keys, records=records, sessions=sessions, registry=registry, ledger=ledger
+        keys=keys, records=records, sessions=sessions, registry=registry, ledger=ledger, pins=pins
     )
 
     async def why_not_ready() -> str | None:
@@ -293,7 +295,11 @@ def _build(
     )
     throughput = Throughput()
     pictures = NodePictures(
-        records, registry, lambda node: throughput.per_second(node, time.monotonic()), wall_ms
+        records,
+        registry,
+        lambda node: throughput.per_second(node, time.monotonic()),
+        wall_ms,
+        pins.of,
     )
     viewers = Viewers(pictures.look, sign_ins.living)
     pages = build_pages(

@@ -22,6 +22,7 @@ from byoi_console.nodes.endpoint import AgentsDoor
 from byoi_console.nodes.enrolment import Enrolment, JoinRequest
 from byoi_console.nodes.join_tokens import JoinTokens
 from byoi_console.nodes.keys import load_console_keys
+from byoi_console.nodes.pins import Pins
 from byoi_console.nodes.records import NodeRecords
 from byoi_console.nodes.session import Sessions
 from byoi_console.routing.registry import Registry
@@ -75,6 +76,7 @@ class World:
             sessions=self.sessions,
             registry=self.registry,
             ledger=ledger,
+            pins=Pins(self.database, audit, self.registry, self.sessions.send),
         )
         self.background = [
             self.tasks.create_task(self.door.run()),

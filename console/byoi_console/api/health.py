@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
@@ -29,11 +30,16 @@ class HealthRoutes:
 
     async def alive(self, _request: Request) -> Response:
         """The process answers."""
-        return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "ok"}, headers=_now())
 
     async def ready(self, _request: Request) -> Response:
         """New requests can be served and booked here."""
         reason = await self._services.why_not_ready()
         if reason is None:
-            return JSONResponse({"status": "ready"})
+            return JSONResponse({"status": "ready"}, headers=_now())
         return JSONResponse({"status": "not ready", "reason": reason}, 503)
+
+
+def _now() -> dict[str, str]:
+    """Our clock, for a node to compare its own with."""
+    return {"date": formatdate(usegmt=True)}

@@ -11,7 +11,9 @@ from starlette.routing import Route
 from byoi_console.api.requests import admin_of, body_of, moment
 from byoi_console.clock import wall_ms
 from byoi_console.errors import NotFound
+from byoi_console.nodes.availability import availability_of
 from byoi_console.nodes.membership import Mode, Readable, Visibility
+from byoi_console.nodes.pins import REASON_LIMIT
 from byoi_console.nodes.presence import presence
 from byoi_console.nodes.records import NodeChanges
 from byoi_wire.ids import NodeId
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from byoi_console.api.services import Services
+    from byoi_console.nodes.pins import Pin
     from byoi_console.nodes.records import KeyFacts, NodeRecord
     from byoi_console.routing.registry import LiveFacts
 
@@ -35,6 +38,14 @@ class ChangesBody(BaseModel):
     name: Readable | None = Field(default=None, min_length=1, max_length=200)
     visibility: Visibility | None = None
     mode: Mode | None = None
+
+
+class PinBody(BaseModel):
+    """Why the organisation wants the node for itself; its owner reads that."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Readable = Field(default="", max_length=REASON_LIMIT)
 
 
 class NodeRoutes:
@@ -54,6 +65,8 @@ class NodeRoutes:
             Route("/api/nodes/{node_id}/revoke", self.revoke, methods=["POST"]),
             Route("/api/nodes/{node_id}/drain", self.drain, methods=["POST"]),
             Route("/api/nodes/{node_id}/undrain", self.undrain, methods=["POST"]),
+            Route("/api/nodes/{node_id}/pin", self.pin, methods=["POST"]),
+            Route("/api/nodes/{node_id}/unpin", self.unpin, methods=["POST"]),
             Route("/api/nodes/{node_id}/rotate-key", self.rotate_key, methods=["POST"]),
         ]
 
@@ -101,6 +114,23 @@ class NodeRoutes:
         await self._services.administration.undrain(node.node_id, actor)
         return JSONResponse({"id": node.node_id, "is_drained": False})
 
+    async def pin(self, request: Request) -> Response:
+        """Ask its owner to dedicate it: now where it is connected, else when it is back."""
+        node, actor = await self._asked(request)
+        body = await body_of(request, PinBody)
+        administration = self._services.administration
+        told = f"API key {actor}"
+        is_told = await administration.ask_for(node.node_id, body.reason, actor, told)
+        pin = _pin(administration.pin_of(node.node_id))
+        return JSONResponse({"id": node.node_id, "pin": pin, "delivered": is_told}, 202)
+
+    async def unpin(self, request: Request) -> Response:
+        """It serves as before; a wish that was not answered yet is taken back."""
+        node, actor = await self._asked(request)
+        await self._services.administration.unpin(node.node_id, actor)
+        pin = _pin(self._services.administration.pin_of(node.node_id))
+        return JSONResponse({"id": node.node_id, "pin": pin})
+
     async def rotate_key(self, request: Request) -> Response:
         """It shall make itself a new key: now where it is connected, else when it is back."""
         node, actor = await self._asked(request)
@@ -130,6 +160,7 @@ class NodeRoutes:
             "is_revoked": node.is_revoked,
             "is_drained": node.drained_at_ms is not None,
             "drained_at": moment(node.drained_at_ms),
+            "pin": _pin(self._services.administration.pin_of(node.node_id)),
             "rotation_ordered_at": moment(node.rotation_ordered_at_ms),
             "enrolled_by": node.enrolled_by,
             "address": self._services.administration.address(node.node_id),
@@ -140,6 +171,37 @@ class NodeRoutes:
             "host": node.host,
             **_live(facts),
         }
+
+
+def _pin(pin: Pin | None) -> dict[str, Any] | None:
+    if pin is None:
+        return None
+    return {
+        "id": pin.pin_id,
+        "state": pin.state,
+        "org_id": pin.org_id,
+        "organisation": pin.organisation,
+        "reason": pin.reason,
+        "asked_by": pin.asked_by,
+        "asked_at": moment(pin.asked_at_ms),
+        "answered_by": pin.answered_by,
+        "answered_at": moment(pin.answered_at_ms),
+        "ended_by": pin.ended_by,
+        "ended_at": moment(pin.ended_at_ms),
+    }
+
+
+def _availability(facts: LiveFacts) -> dict[str, Any]:
+    """Whether it serves and why, in one word (`state`) and in the owner's."""
+    told = facts.availability
+    return {
+        "state": availability_of(facts),
+        "code": "drained" if facts.is_drained else told.code,
+        "reason": facts.reason,
+        "mode": told.mode,
+        "is_paused": told.is_paused,
+        "until": moment(told.until_ms),
+    }
 
 
 def _key(key: KeyFacts) -> dict[str, Any]:
@@ -177,5 +239,6 @@ def _live(facts: LiveFacts | None) -> dict[str, Any]:
         "in_flight": facts.in_flight,
         "is_serving": facts.is_serving,
         "reason": facts.reason,
+        "availability": _availability(facts),
         "load": None if facts.status is None else facts.status.model_dump(exclude={"type"}),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from byoi_console.nodes.pins import Pin, Pins
     from byoi_console.nodes.records import NodeChanges, NodeRecords
     from byoi_console.nodes.session import Sessions
     from byoi_console.routing.registry import Registry
@@ -17,15 +18,19 @@ class NodeAdministration:
     Each raises NotFound where there is no such node; whose node it is, the caller has checked.
     """
 
-    def __init__(self, records: NodeRecords, sessions: Sessions, registry: Registry) -> None:
+    def __init__(
+        self, records: NodeRecords, sessions: Sessions, registry: Registry, pins: Pins
+    ) -> None:
         self._records = records
         self._sessions = sessions
         self._registry = registry
+        self._pins = pins
 
     async def load(self) -> None:
         """What earlier runs were told, before the first node comes."""
         for node_id in await self._records.drained():
             self._registry.set_drained(node_id, True)
+        await self._pins.load()
 
     async def revoke(self, node_id: NodeId, actor: str) -> None:
         """Its keys prove nothing any more, and its session ends at once."""
@@ -55,6 +60,21 @@ class NodeAdministration:
     async def change(self, node_id: NodeId, changes: NodeChanges, actor: str) -> None:
         """Another name, visibility or mode."""
         await self._records.change(node_id, changes, actor)
+
+    async def ask_for(self, node_id: NodeId, reason: str, actor: str, asked_by: str) -> bool:
+        """Ask its owner to dedicate it to the organisation; False: it hears so when it is back.
+
+        Raises InputInvalid as well: too long a reason, or it is asked for already.
+        """
+        return await self._pins.ask(node_id, reason, actor, asked_by)
+
+    async def unpin(self, node_id: NodeId, actor: str) -> None:
+        """The organisation does not want it for itself any more, or not yet."""
+        await self._pins.end(node_id, actor)
+
+    def pin_of(self, node_id: NodeId) -> Pin | None:
+        """The pin that is asked for or granted there, else what became of the last one."""
+        return self._pins.of(node_id)
 
     def address(self, node_id: NodeId) -> str | None:
         """Where its link comes from; None: none leads there now."""

@@ -35,6 +35,7 @@ from byoi_wire.messages import (
     ControlMessage,
     Draining,
     Limits,
+    PinAnswer,
     RecordName,
     Reject,
     Status,
@@ -58,6 +59,7 @@ from byoi_wire.version import (
 if TYPE_CHECKING:
     from byoi_console.ledger.postings import Ledger
     from byoi_console.nodes.keys import ConsoleKeys
+    from byoi_console.nodes.pins import Pins
     from byoi_console.nodes.records import Begun, NodeKey, NodeRecords
     from byoi_console.nodes.session import LiveSession, Sessions
     from byoi_console.routing.registry import Registry
@@ -105,12 +107,14 @@ class AgentsDoor:
         sessions: Sessions,
         registry: Registry,
         ledger: Ledger,
+        pins: Pins,
     ) -> None:
         self._keys = keys
         self._records = records
         self._sessions = sessions
         self._registry = registry
         self._ledger = ledger
+        self._pins = pins
         self._unproven: Counter[str] = Counter()
         self._notes_life = True
         self._offers = Offers(records)
@@ -124,6 +128,7 @@ class AgentsDoor:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 tasks.create_task(self._offers.run(), name="offers of nodes")
+                tasks.create_task(self._pins.run(), name="answers to pins")
                 while True:
                     await asyncio.sleep(RENEW_SECONDS)
                     self._sessions.renew_exhausted()
@@ -252,6 +257,7 @@ class AgentsDoor:
         if shall_rotate:
             self._sessions.ask_for_new_key(live.node_id)  # as soon as this link carries it
         self._sessions.carried(live, connection, epoch, peer)
+        self._pins.linked(live.node_id)
         resumed = admission.resumed is not None
         logger.info(
             "node online", extra={"node": live.node_id, "epoch": live.epoch, "resumed": resumed}
@@ -297,6 +303,8 @@ class AgentsDoor:
                 self._registry.set_status(live.node_id, plausible_status(message))
             case Availability():
                 self._sessions.available(live, plausible_availability(message))
+            case PinAnswer():
+                self._pins.answered(live.node_id, message)
             case Draining():
                 self._sessions.available(live, STOPS)
             case _:

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from byoi_console.routing.registry import Registry
     from byoi_wire.aio.connection import Closed, Connection
     from byoi_wire.ids import InstanceId, NodeId, OrgId
-    from byoi_wire.messages import Advertise, Availability, GoawayReason, Hello, StreamOffset
+    from byoi_wire.messages import (
+        Advertise,
+        Availability,
+        ControlMessage,
+        GoawayReason,
+        Hello,
+        StreamOffset,
+    )
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +178,14 @@ class Sessions:
             return False
         self._orders.discard(node_id)
         live.connection.control(RotateKey(reason="ordered by an administrator"))
+        return True
+
+    def send(self, node_id: NodeId, message: ControlMessage) -> bool:
+        """Tell a node something; False: no link leads there now."""
+        live = self._live.get(node_id)
+        if live is None or live.connection is None:
+            return False
+        live.connection.control(message)
         return True
 
     def address(self, node_id: NodeId) -> str | None:

@@ -37,6 +37,7 @@ class Action:
     title: str
     meaning: str
     is_final: bool = False
+    wants_reason: bool = False
 
 
 ACTIONS: Final[dict[str, Action]] = {
@@ -44,6 +45,13 @@ ACTIONS: Final[dict[str, Action]] = {
         "Drain",
         "It gets no new requests; those that it is answering end as they would. It stays so, "
         "over restarts as well, until you let it serve again.",
+    ),
+    "pin": Action(
+        "Dedicate",
+        "You ask the owner of the machine to serve your organisation alone, always. Nothing "
+        "changes until the owner says yes there, which byoi pins does; the owner may take it back "
+        "at any time, and so may you.",
+        wants_reason=True,
     ),
     "rotate-key": Action(
         "Order a new key for",
@@ -65,6 +73,8 @@ ACTIONS: Final[dict[str, Action]] = {
 _DONE: Final = {
     "drain": "It is drained: no new requests go there.",
     "undrain": "It serves again.",
+    "pin": "Its owner is asked, now or once it is back.",
+    "unpin": "It is not dedicated to your organisation.",
     "rotate-key": "A new key is ordered.",
     "rename": "It has a new name.",
     "revoke": "It is revoked.",
@@ -77,6 +87,8 @@ class NodePage:
     def __init__(self, services: PageServices) -> None:
         self._services = services
         self._doing: dict[str, Callable[[NodeRecord, str, str], Awaitable[None]]] = {
+            "pin": self._pin,
+            "unpin": self._unpin,
             "drain": self._drain,
             "undrain": self._undrain,
             "rotate-key": self._rotate,
@@ -120,7 +132,8 @@ class NodePage:
         if (do := self._doing.get(name)) is None:
             raise NotFound("There is no such page.")
         try:
-            await do(record, who.person_id, text_of(form, "name"))
+            said = text_of(form, "reason") if name == "pin" else text_of(form, "name")
+            await do(record, who.person_id, said)
         except InputInvalid as error:
             return await self._shown(request, record, problem=str(error))
         place = (
@@ -152,6 +165,7 @@ class NodePage:
             node=services.pictures.of(record),
             record=record,
             keys=_keys((await services.records.keys([record.node_id]))[record.node_id]),
+            mode=(facts.availability.mode if facts else "") or record.mode,
             address=services.administration.address(record.node_id),
             host=[record.host[name] for name in ("os", "architecture") if record.host.get(name)],
             hardware=_hardware(facts),
@@ -177,6 +191,13 @@ class NodePage:
 
     async def _rotate(self, record: NodeRecord, actor: str, _name: str) -> None:
         await self._services.administration.order_rotation(record.node_id, actor)
+
+    async def _pin(self, record: NodeRecord, actor: str, reason: str) -> None:
+        by = await self._services.people.email_of(actor) or actor
+        await self._services.administration.ask_for(record.node_id, reason, actor, by)
+
+    async def _unpin(self, record: NodeRecord, actor: str, _name: str) -> None:
+        await self._services.administration.unpin(record.node_id, actor)
 
     async def _revoke(self, record: NodeRecord, actor: str, _name: str) -> None:
         await self._services.administration.revoke(record.node_id, actor)

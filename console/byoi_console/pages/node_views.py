@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
+from byoi_console.nodes.availability import availability_of
 from byoi_console.nodes.presence import presence
 from byoi_wire.version import LEASE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from byoi_console.nodes.availability import AvailabilityState
+    from byoi_console.nodes.pin_states import PinState
+    from byoi_console.nodes.pins import Pin
     from byoi_console.nodes.records import NodeRecord
     from byoi_console.routing.registry import LiveFacts
     from byoi_wire.ids import NodeId
@@ -64,8 +68,21 @@ class ModelView:
 
 
 @dataclass(frozen=True)
+class PinView:
+    """Whether it is the organisation's alone, by whose word, and since when (Unix milliseconds)."""
+
+    state: PinState
+    is_open: bool
+    by: str
+    at_ms: int
+
+
+@dataclass(frozen=True)
 class NodeView:
     """One node; two views that are equal look the same.
+
+    `availability` is None while nothing is known of it, and `until_ms` is when it serves again by
+    the clock.
 
     When it was last seen counts by whole `minutes_away` (None: it was never here), so that a quiet
     node does not look new each second. `note` says in a few words why it takes no requests although
@@ -76,7 +93,10 @@ class NodeView:
     name: str
     state: State
     is_drained: bool
+    availability: AvailabilityState | None
     note: str
+    until_ms: int | None
+    pin: PinView | None
     minutes_away: int | None
     seen_at_ms: int | None = field(compare=False)
     devices: tuple[DeviceView, ...]
@@ -93,6 +113,11 @@ class NodeView:
         return self.state in {"online", "reconnecting"} and self.slots > 0
 
     @property
+    def is_resting(self) -> bool:
+        """Whether it is there and takes no requests."""
+        return self.state == "online" and self.availability not in {None, "serving"}
+
+    @property
     def explanation(self) -> str:
         """What its state means."""
         return EXPLAINED[self.state]
@@ -104,7 +129,11 @@ class NodeView:
 
 
 def view_of(
-    record: NodeRecord, facts: LiveFacts | None, tokens_per_second: float, now_ms: int
+    record: NodeRecord,
+    facts: LiveFacts | None,
+    tokens_per_second: float,
+    now_ms: int,
+    pin: Pin | None = None,
 ) -> NodeView:
     """The picture of a node at this moment (Unix milliseconds)."""
     state = state_of(record, facts, now_ms)
@@ -116,7 +145,10 @@ def view_of(
         name=record.name,
         state=state,
         is_drained=record.drained_at_ms is not None,
+        availability=None if facts is None else availability_of(facts),
         note=_note(record, facts),
+        until_ms=None if facts is None or facts.is_serving else facts.availability.until_ms,
+        pin=None if pin is None else _pin(pin),
         minutes_away=None if seen is None else max(0, now_ms - seen) // _MINUTE_MS,
         seen_at_ms=seen,
         devices=() if offered is None else _devices(offered.devices, facts),
@@ -141,6 +173,15 @@ def state_of(record: NodeRecord, facts: LiveFacts | None, now_ms: int) -> State:
         seconds_since_seen=None if seen is None else (now_ms - seen) / 1000,
         lease_seconds=LEASE_SECONDS,
     )
+
+
+def _pin(pin: Pin) -> PinView:
+    by, at_ms = pin.asked_by, pin.asked_at_ms
+    if pin.answered_at_ms is not None:
+        by, at_ms = pin.answered_by or "", pin.answered_at_ms
+    if pin.ended_at_ms is not None:
+        by, at_ms = "", pin.ended_at_ms
+    return PinView(pin.state, pin.is_open, by, at_ms)
 
 
 def _note(record: NodeRecord, facts: LiveFacts | None) -> str:

@@ -51,6 +51,7 @@ class OverviewPages:
             nodes=nodes,
             online=[node for node in nodes if node.state == "online"],
             lost=[node for node in nodes if node.state in {"reconnecting", "unknown"}],
+            resting=[node for node in nodes if node.is_resting],
             models=models,
             has_key=await services.keys.count(who.org_id) > 0,
             today=total_of([each for each in sums if each.value == now]),

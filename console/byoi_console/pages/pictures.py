@@ -9,6 +9,7 @@ from byoi_console.pages.node_views import NodeView, view_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from byoi_console.nodes.pins import Pin
     from byoi_console.nodes.records import NodeRecord, NodeRecords
     from byoi_console.routing.registry import Registry
     from byoi_wire.ids import NodeId, OrgId
@@ -23,11 +24,13 @@ class NodePictures:
         registry: Registry,
         tokens_per_second: Callable[[NodeId], float],
         now_ms: Callable[[], int],
+        pin_of: Callable[[NodeId], Pin | None],
     ) -> None:
         self._records = records
         self._registry = registry
         self._tokens_per_second = tokens_per_second
         self._now_ms = now_ms
+        self._pin_of = pin_of
 
     async def look(self, org_id: OrgId) -> tuple[NodeView, ...]:
         """All of an organisation's nodes as they are now, the oldest first."""
@@ -37,4 +40,5 @@ class NodePictures:
         """One of them."""
         node_id = record.node_id
         rate = self._tokens_per_second(node_id)
-        return view_of(record, self._registry.facts(node_id), rate, self._now_ms())
+        facts, pin = self._registry.facts(node_id), self._pin_of(node_id)
+        return view_of(record, facts, rate, self._now_ms(), pin)

@@ -138,6 +138,23 @@ node_keys: Final = Table(
     Column("revoked_at_ms", BigInteger, comment="proves nothing new; old records stay checkable"),
 )
 
+pins: Final = Table(
+    "pins",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("node_id", ForeignKey("nodes.id"), nullable=False, index=True),
+    Column("org_id", ForeignKey("organisations.id"), nullable=False),
+    Column("state", String(16), nullable=False, comment="asked, granted, or how it ended"),
+    Column("reason", String(500), nullable=False, comment="why, in the asker's words"),
+    Column("asked_by", String(320), nullable=False, comment="as the node's owner reads it"),
+    Column("asked_at_ms", BigInteger, nullable=False),
+    Column("answered_by", String(200), comment="who decided at the node, as the node says"),
+    Column("answered_at_ms", BigInteger),
+    Column("ended_by", String(200), comment="who took the wish back here"),
+    Column("ended_at_ms", BigInteger),
+    comment="Nodes that an organisation wants for itself alone.",
+)
+
 device_codes: Final = Table(
     "device_codes",
     metadata,

@@ -14,6 +14,7 @@ from byoi_console.api.app import build_api
 from byoi_console.api.services import Services
 from byoi_console.ledger.usage import UsageQueries
 from byoi_console.nodes.administration import NodeAdministration
+from byoi_console.nodes.pins import Pins
 from byoi_console.routing.registry import Registry
 
 
@@ -42,12 +43,17 @@ class Links:
         self.disconnected = disconnected
         self.addresses = {}
         self.asked_for_new_keys = []
+        self.sent = []
 
     def disconnect(self, node_id):
         self.disconnected.append(node_id)
 
     def ask_for_new_key(self, node_id):
         self.asked_for_new_keys.append(node_id)
+        return node_id in self.addresses
+
+    def send(self, node_id, message):
+        self.sent.append(message)
         return node_id in self.addresses
 
     def address(self, node_id):
@@ -109,6 +115,7 @@ def arrivals(devices, node_requests, disconnected):
 def rooms(database, audit, join_tokens, enrolment, arrivals, records, clock):
     state = SimpleNamespace(why_not_ready=None, caught_up=0)
     registry, sessions = Registry(), Links(arrivals.disconnected)
+    pins = Pins(database, audit, registry, sessions.send)
 
     async def why_not_ready():
         return state.why_not_ready
@@ -129,7 +136,7 @@ def rooms(database, audit, join_tokens, enrolment, arrivals, records, clock):
         devices=arrivals.devices,
         node_requests=arrivals.node_requests,
         records=records,
-        administration=NodeAdministration(records, sessions, registry),
+        administration=NodeAdministration(records, sessions, registry, pins),
         registry=registry,
         usage=UsageQueries(database),
         caught_up=caught_up,
@@ -138,7 +145,11 @@ def rooms(database, audit, join_tokens, enrolment, arrivals, records, clock):
         metrics_are_public=False,
     )
     return SimpleNamespace(
-        services=services, disconnected=arrivals.disconnected, state=state, links=sessions
+        services=services,
+        disconnected=arrivals.disconnected,
+        state=state,
+        links=sessions,
+        pins=pins,
     )
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import insert
 
 from byoi_console.accounts.keys import KeyRequest
 from byoi_console.store.tables import organisations
-from byoi_wire.messages import Advertise, Status
+from byoi_wire.messages import Advertise, Availability, PinAnswer, Status
 from byoi_wire.offers import Device, Host, ModelOffer, Prices
 
 
@@ -106,7 +106,10 @@ async def test_another_organisation_s_node_is_not_there(api, rooms, node_id, dat
     wanted = KeyRequest(name="admin", scope="admin")
     stranger = await rooms.services.keys.create("org_other", wanted, "person_9")
     header = f"Bearer {stranger.key}"
-    actions = [("POST", f"/{name}") for name in ("revoke", "drain", "undrain", "rotate-key")]
+    actions = [
+        ("POST", f"/{name}")
+        for name in ("revoke", "drain", "undrain", "rotate-key", "pin", "unpin")
+    ]
     for method, path in (("GET", ""), ("DELETE", ""), ("PATCH", ""), *actions):
         answer = await api(method, f"/api/nodes/{node_id}{path}", authorization=header)
         assert (answer.status, answer.code) == (404, "not_found")
@@ -170,3 +173,46 @@ async def test_a_node_s_keys_are_shown_with_their_history(api, enrolled):
     await api("POST", f"/api/nodes/{enrolled['node_id']}/revoke")
     (key,) = (await api("GET", f"/api/nodes/{enrolled['node_id']}")).json["keys"]
     assert key["revoked_at"] is not None
+
+
+async def test_a_node_is_asked_for_and_its_owner_s_answer_is_seen(api, rooms, node_id):
+    asked = await api("POST", f"/api/nodes/{node_id}/pin", {"reason": "for the night"})
+    assert (asked.status, asked.json["delivered"]) == (202, False)
+    pin = asked.json["pin"]
+    assert (pin["state"], pin["reason"], pin["answered_at"]) == ("asked", "for the night", None)
+    assert pin["asked_by"].startswith("API key ")
+    assert (await api("POST", f"/api/nodes/{node_id}/pin", {})).status == 400
+    answer = PinAnswer(pin_id=pin["id"], state="granted", actor="uid 1000 (jo)", at_ms=1)
+    rooms.pins.answered(node_id, answer)
+    pin = (await api("GET", f"/api/nodes/{node_id}")).json["pin"]
+    assert (pin["state"], pin["answered_by"]) == ("granted", "uid 1000 (jo)")
+    over = await api("POST", f"/api/nodes/{node_id}/unpin")
+    assert over.json["pin"]["state"] == "ended"
+    assert (await api("POST", f"/api/nodes/{node_id}/unpin")).status == 404
+
+
+async def test_whether_a_node_serves_and_why_is_told_to_programs(api, rooms, node_id, org_id):
+    go_live(rooms, node_id, org_id)
+    node = (await api("GET", f"/api/nodes/{node_id}")).json
+    assert node["availability"]["state"] == "serving"
+    paused = Availability(
+        serving=False,
+        reason="paused by its owner",
+        code="paused",
+        mode="idle",
+        is_paused=True,
+        until_ms=1_900_000_000_000,
+    )
+    rooms.services.registry.set_availability(node_id, paused)
+    (node,) = (await api("GET", "/api/nodes")).json["data"]
+    assert node["availability"] == {
+        "state": "paused",
+        "code": "paused",
+        "reason": "paused by its owner",
+        "mode": "idle",
+        "is_paused": True,
+        "until": "2030-03-17T17:46:40.000Z",
+    }
+    await api("POST", f"/api/nodes/{node_id}/drain")
+    node = (await api("GET", f"/api/nodes/{node_id}")).json
+    assert (node["availability"]["state"], node["availability"]["code"]) == ("drained", "drained")

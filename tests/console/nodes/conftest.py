@@ -16,6 +16,7 @@ from byoi_console.ledger.tickets import Tickets
 from byoi_console.nodes import endpoint, proofs
 from byoi_console.nodes.enrolment import JoinRequest
 from byoi_console.nodes.node_requests import KeyRequest
+from byoi_console.nodes.pins import Pins
 from byoi_console.nodes.proofs import PROOF_TAG
 from byoi_console.nodes.session import Sessions
 from byoi_console.routing.registry import Registry
@@ -115,8 +116,8 @@ class Machine:
 class House:
     """A door that is open, and machines that come to it."""
 
-    def __init__(self, door, registry, sessions, admit, node_requests, monkeypatch):
-        self.door, self.registry, self.sessions = door, registry, sessions
+    def __init__(self, door, registry, sessions, admit, node_requests, monkeypatch, pins):
+        self.door, self.registry, self.sessions, self.pins = door, registry, sessions, pins
         self._admit, self._node_requests = admit, node_requests
         self._monkeypatch = monkeypatch
 
@@ -175,13 +176,19 @@ async def house(database, audit, records, console_keys, admit, node_requests, mo
     registry = Registry()
     sessions = Sessions(registry, grace_seconds=0.05)
     ledger = Ledger(database, audit, Tickets(console_keys.ticket_secret))
+    pins = Pins(database, audit, registry, sessions.send)
     door = endpoint.AgentsDoor(
-        keys=console_keys, records=records, sessions=sessions, registry=registry, ledger=ledger
+        keys=console_keys,
+        records=records,
+        sessions=sessions,
+        registry=registry,
+        ledger=ledger,
+        pins=pins,
     )
 
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(door.run()), tasks.create_task(ledger.run())]
         await asyncio.sleep(0)
-        yield House(door, registry, sessions, admit, node_requests, monkeypatch)
+        yield House(door, registry, sessions, admit, node_requests, monkeypatch, pins)
         for task in running:
             task.cancel()

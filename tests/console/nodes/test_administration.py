@@ -7,6 +7,7 @@ import pytest
 from byoi_console.errors import NotFound
 from byoi_console.nodes.administration import NodeAdministration
 from byoi_console.nodes.enrolment import JoinRequest
+from byoi_console.nodes.pins import Pins
 from byoi_console.nodes.records import NodeChanges
 from byoi_console.nodes.session import Sessions
 from byoi_console.routing.registry import DRAINED, Registry
@@ -26,8 +27,18 @@ def registry():
 
 
 @pytest.fixture
-def administration(records, registry):
-    return NodeAdministration(records, Sessions(registry, 60), registry)
+def administration(build, registry):
+    return build(registry)
+
+
+@pytest.fixture
+def build(database, audit, records):
+    def administration_of(registry):
+        sessions = Sessions(registry, 60)
+        pins = Pins(database, audit, registry, sessions.send)
+        return NodeAdministration(records, sessions, registry, pins)
+
+    return administration_of
 
 
 def come(registry, node_id, org_id):
@@ -62,16 +73,16 @@ async def test_a_drained_node_gets_nothing_new_whatever_it_says_of_itself(
 
 
 async def test_a_node_stays_drained_over_a_restart_of_the_console(
-    administration, records, enrolled, org_id
+    administration, build, enrolled, org_id
 ):
     await administration.drain(enrolled.node_id, "person_1")
     registry = Registry()
-    await NodeAdministration(records, Sessions(registry, 60), registry).load()
+    await build(registry).load()
     come(registry, enrolled.node_id, org_id)
     assert registry.facts(enrolled.node_id).is_drained
     await administration.undrain(enrolled.node_id, "person_1")
     later = Registry()
-    await NodeAdministration(records, Sessions(later, 60), later).load()
+    await build(later).load()
     come(later, enrolled.node_id, org_id)
     assert not later.facts(enrolled.node_id).is_drained
 

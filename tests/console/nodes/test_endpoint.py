@@ -228,7 +228,7 @@ async def test_usage_signed_with_a_replaced_key_still_counts(house):
 async def test_an_order_to_rotate_reaches_a_node_now_or_when_it_is_back(house, records):
     machine = await house.come_in()
     node_id = machine.enrolled.node_id
-    administration = NodeAdministration(records, house.sessions, house.registry)
+    administration = NodeAdministration(records, house.sessions, house.registry, house.pins)
     assert await administration.order_rotation(node_id, "person_1") is True
     assert isinstance(codec.decode_control(await machine.next()), RotateKey)
     again = await house.come_in(as_known=(machine.enrolled, machine.key))
@@ -237,7 +237,7 @@ async def test_an_order_to_rotate_reaches_a_node_now_or_when_it_is_back(house, r
 
 
 async def test_an_order_given_while_the_node_is_just_coming_reaches_it(house, records):
-    administration = NodeAdministration(records, house.sessions, house.registry)
+    administration = NodeAdministration(records, house.sessions, house.registry, house.pins)
     machine = await house.come()
     begin = records.begin_session
 

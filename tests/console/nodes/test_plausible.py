@@ -140,7 +140,7 @@ def test_whatever_is_said_can_be_said_again(number, real, text):
 
 
 def test_what_a_node_says_of_its_owner_s_wish_has_room_on_every_page():
-    said = Availability(serving=False, reason="r" * 999, code="c" * 999, until_ms=2**60)
+    said = Availability(serving=False, reason="r" * 999, code="c" * 999, until_ms=2**52)
     held = plausible_availability(said)
     assert (len(held.reason), len(held.code), held.until_ms) == (200, 200, None)
     soon = Availability(serving=True, mode="idle", until_ms=1_700_000_000_000)

@@ -17,6 +17,7 @@ from byoi_console.accounts.people import People
 from byoi_console.accounts.sign_ins import COOKIE, SignIns
 from byoi_console.ledger.usage import UsageQueries
 from byoi_console.nodes.administration import NodeAdministration
+from byoi_console.nodes.pins import Pins
 from byoi_console.nodes.session import Sessions
 from byoi_console.pages.app import build_pages
 from byoi_console.pages.pictures import NodePictures
@@ -136,7 +137,9 @@ def rooms(database, audit, join_tokens, devices, records, clock, disconnected):
         monotonic=clock.monotonic,
     )
     sign_ins = SignIns(database, audit, now_ms=clock.now_ms)
-    pictures = NodePictures(records, registry, lambda _: 0.0, clock.now_ms)
+    sessions = Sessions(registry, GRACE_SECONDS)
+    pins = Pins(database, audit, registry, sessions.send, now_ms=clock.now_ms)
+    pictures = NodePictures(records, registry, lambda _: 0.0, clock.now_ms, pins.of)
 
     async def caught_up():
         pass
@@ -151,7 +154,7 @@ def rooms(database, audit, join_tokens, devices, records, clock, disconnected):
         join_tokens=join_tokens,
         devices=devices,
         records=records,
-        administration=NodeAdministration(records, Sessions(registry, GRACE_SECONDS), registry),
+        administration=NodeAdministration(records, sessions, registry, pins),
         registry=registry,
         pictures=pictures,
         viewers=Viewers(pictures.look, sign_ins.living),

@@ -11,7 +11,7 @@ from byoi_console.nodes.plausible import plausible_offer, plausible_status
 from byoi_console.nodes.records import NodeChanges
 from byoi_console.pages.node_page import ACTIONS
 from byoi_console.store.tables import nodes
-from byoi_wire.messages import Advertise, Status
+from byoi_wire.messages import Advertise, Availability, Status
 from byoi_wire.offers import Device, Host, Measured, ModelOffer, Prices
 
 
@@ -32,11 +32,12 @@ async def test_all_that_is_known_of_a_node_is_on_its_page(browser, node_id, reco
 async def test_what_was_chosen_and_is_not_done_yet_is_said(browser, node_id, records):
     page = await browser.get(f"/nodes/{node_id}")
     assert "does not" not in page.text
+    assert "always" in page.text
     await records.change(node_id, NodeChanges(visibility="community", mode="idle"), "person_1")
     page = await browser.get(f"/nodes/{node_id}")
     assert "its organisation only" in page.text
     assert "the community is chosen, which this version does not serve yet" in page.text
-    assert "while nobody uses it is chosen, which this version does not heed yet" in page.text
+    assert "while nobody uses it" in page.text
 
 
 async def test_a_node_of_others_is_not_there(browser, node_id, other_org, database):
@@ -193,3 +194,56 @@ async def test_no_number_and_no_text_of_a_node_breaks_its_page(browser, node_id,
         answer = await browser.get(page)
         assert answer.status == 200
         assert "<script><script>" not in answer.text
+
+
+async def test_a_node_is_asked_for_and_the_wish_taken_back(browser, node_id, rooms):
+    assert "owner of the machine reads this" in (await browser.get(f"/nodes/{node_id}/pin")).text
+    answer = await browser.post(f"/nodes/{node_id}/pin", {"reason": " for <b>us</b>\n"})
+    pin = rooms.administration.pin_of(node_id)
+    assert (pin.state, pin.reason) == ("asked", "for <b>us</b>")
+    assert "@" in pin.asked_by
+    page = (await browser.get(answer.location)).text
+    assert "Its owner is asked" in page
+    assert 'data-pin="asked"' in page
+    assert "Take the wish back" in page
+    await browser.post(f"/nodes/{node_id}/unpin")
+    assert rooms.administration.pin_of(node_id).state == "ended"
+    page = (await browser.get(f"/nodes/{node_id}")).text
+    assert 'data-pin="ended"' in page
+    assert "Dedicate…" in page
+
+
+async def test_a_second_wish_and_too_long_a_reason_are_told(browser, node_id, rooms):
+    answer = await browser.post(f"/nodes/{node_id}/pin", {"reason": "r" * 501})
+    assert (answer.status, rooms.administration.pin_of(node_id)) == (400, None)
+    await browser.post(f"/nodes/{node_id}/pin", {"reason": ""})
+    answer = await browser.post(f"/nodes/{node_id}/pin", {"reason": ""})
+    assert answer.status == 400
+    assert "asked for already" in answer.text
+
+
+async def test_what_its_owner_says_of_serving_is_shown_with_its_end(
+    browser, node_id, rooms, person
+):
+    node = SimpleNamespace(
+        node_id=node_id, org_id=person.org_id, session=SimpleNamespace(connected=True)
+    )
+    offered = Advertise(
+        version=1, agent_version="1", host=Host(os="linux", architecture="x"), slots=1
+    )
+    paused = Availability(
+        serving=False,
+        reason="paused by its owner",
+        code="paused",
+        mode="idle",
+        is_paused=True,
+        until_ms=1_900_000_000_000,
+    )
+    rooms.registry.add(node, offered, paused)
+    for path in (f"/nodes/{node_id}", "/nodes", "/"):
+        page = (await browser.get(path)).text
+        assert "paused" in page
+        assert "2030-03-17" in page
+    assert "while nobody uses it" in (await browser.get(f"/nodes/{node_id}")).text
+    rooms.registry.set_availability(node_id, Availability(serving=True, mode="idle"))
+    assert "paused" not in (await browser.get("/nodes")).text
