@@ -107,4 +107,4 @@ def _was(decision: Decision) -> str:
         case "metered":
             return "the network was metered"
         case _:
-            return f"{what} a moment ago"
+            return f"a moment ago: {what}"
