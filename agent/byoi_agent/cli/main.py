@@ -39,6 +39,7 @@ COMMANDS: Final = (
     "dashboard",
     "demo",
     "devices",
+    "doctor",
     "engines",
     "enroll",
     "help",

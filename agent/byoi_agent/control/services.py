@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from byoi_agent.control.routes import (
     availability,
+    doctor,
     engine,
     events,
     keys,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from byoi_agent.control.routes.engine import EngineOrders
     from byoi_agent.control.routes.schedule import ScheduleKeeper
     from byoi_agent.control.schema import KeyChange, MeasuredOrder, ReloadReport, StatusReport
+    from byoi_agent.doctor.finding import Report
     from byoi_agent.usage.report import UsageFilter, UsageReport
     from byoi_wire.messages import Advertise
 
@@ -45,6 +47,7 @@ class ControlServices:
     availability: Switch | None = None
     schedule: ScheduleKeeper | None = None
     events: Events | None = None
+    doctor: Callable[[], Awaitable[Report]] | None = None
 
 
 def routes_of(services: ControlServices) -> Routes:
@@ -53,6 +56,8 @@ def routes_of(services: ControlServices) -> Routes:
     node.add(routes, services)
     if services.availability is not None:
         availability.add(routes, services.availability)
+    if services.doctor is not None:
+        doctor.add(routes, services.doctor)
     if services.schedule is not None:
         schedule.add(routes, services.schedule)
     if services.engine is not None:

@@ -8,6 +8,7 @@ from byoi_agent.control.dashboard.app import Dashboard
 from byoi_agent.control.events import Events
 from byoi_agent.control.server import ControlServer
 from byoi_agent.control.services import ControlServices
+from byoi_agent.daemon.checkup import Checkup
 from byoi_agent.lifecycle.schedule_file import ScheduleFile
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def control_of(
     availability: Switch,
     schedule: ScheduleWatch,
     config_file: Path | None,
+    held: Callable[[], Settings],
 ) -> ControlServer:
     """The control API of a node with these rooms; each room's own line is all that it needs."""
     events = Events(answers.status, answers.board.subscribe)
@@ -48,6 +50,7 @@ def control_of(
             availability=availability,
             schedule=ScheduleFile(config_file, show=lambda: schedule.view, reload=reload),
             events=events,
+            doctor=Checkup(answers, held, config_file).report,
         ),
         answers.paths.control_socket,
         settings.control_port,

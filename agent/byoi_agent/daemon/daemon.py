@@ -223,6 +223,7 @@ class Daemon:
             availability=self._owners.availability,
             schedule=self._owners.schedule,
             config_file=config_file,
+            held=lambda: self._reload.settings,
         )
         self._word = Word(paths.control_file, self._place, self._health, self._clock)
         self._notices = ServiceNotices(

@@ -64,13 +64,25 @@ async def clear_leftovers(folder: Path) -> int:
     """
     count = 0
     for run in _recorded(folder):
+        if _agent_lives(run):
+            continue
         if run.boot == _boot():
-            stat = stat_of(run.agent_pid)
-            if stat is not None and stat[3] == run.agent_ticks and stat[0] not in "ZX":
-                continue
             count += await sweep(run)
         run.forget(folder)
     return count
+
+
+def abandoned(folder: Path) -> list[int]:
+    """The processes that `clear_leftovers` would end; nothing is touched."""
+    runs = [run for run in _recorded(folder) if run.boot == _boot() and not _agent_lives(run)]
+    return [pid for run in runs for pid in processes_of(run)]
+
+
+def _agent_lives(run: Run) -> bool:
+    if run.boot != _boot():
+        return False
+    stat = stat_of(run.agent_pid)
+    return stat is not None and stat[3] == run.agent_ticks and stat[0] not in "ZX"
 
 
 def _recorded(folder: Path) -> list[Run]:

@@ -1,0 +1,29 @@
+"""What is wrong on this machine, as the node's own account sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from byoi_agent.control.routing import Asked, Nothing, Route, Routes
+from byoi_agent.doctor.finding import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+def add(routes: Routes, service: Callable[[], Awaitable[Report]]) -> None:
+    """One route; a look takes seconds, as the console and the drivers are asked."""
+
+    async def examine(_asked: Asked[Nothing]) -> Report:
+        return await service()
+
+    routes.add(
+        Route(
+            "GET",
+            "/api/doctor",
+            examine,
+            "Look at settings, folders, drivers, network, console, key, engine and node.",
+            Nothing,
+            Report,
+        )
+    )

@@ -1,0 +1,61 @@
+"""The node looked at by itself: with the rights, the environment and the drivers of its account."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from byoi_agent.doctor.patient import Complaint, Patient, RunningNode
+from byoi_agent.doctor.round import examine
+from byoi_agent.lifecycle.standing import standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from byoi_agent.config.settings import Settings
+    from byoi_agent.control.answers import Answers
+    from byoi_agent.doctor.finding import Report
+    from byoi_agent.node.view import NodeView
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """`settings` says which hold now."""
+
+    answers: Answers
+    settings: Callable[[], Settings]
+    config_file: Path | None
+
+    async def report(self) -> Report:
+        """One look at everything; it takes seconds where the console is far."""
+        answers = self.answers
+        return await examine(
+            Patient(
+                settings=self.settings(),
+                paths=answers.paths,
+                environment=os.environ,
+                config_file=self.config_file,
+                console_url=answers.console_url.rstrip("/"),
+                node=running_node(answers.board.view),
+                probe=answers.energy,
+                clock=answers.clock,
+            )
+        )
+
+
+def running_node(view: NodeView) -> RunningNode:
+    """What a node says of itself."""
+    engine = view.engine
+    return RunningNode(
+        link_state=view.link.state,
+        link_reason=view.link.reason or view.link.last_error,
+        engine_state=None if engine is None else engine.state,
+        engine_reason=None if engine is None else engine.reason,
+        is_serving=view.is_serving,
+        standing=standing(view),
+        complaints=tuple(
+            Complaint(warning.name, warning.text, warning.mend) for warning in view.warnings
+        ),
+    )

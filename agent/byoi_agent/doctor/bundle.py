@@ -1,0 +1,123 @@
+"""What goes to somebody who helps: one archive, without any secret."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import sys
+import tarfile
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.config.settings import ENVIRONMENT_PREFIX, Settings, shown
+from byoi_agent.telemetry.log_file import newest
+from byoi_agent.telemetry.redaction import MASK, redact, redact_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from byoi_agent.doctor.finding import Report
+    from byoi_agent.doctor.patient import Patient
+
+LOG_LINES: Final = 5000
+_LINE_LIMIT: Final = 10_000
+
+_PLAIN_VARIABLES: Final = ("PATH", "LANG", "TERM", "XDG_SESSION_TYPE", "CUDA_VISIBLE_DEVICES")
+_PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_README: Final = """What is in here: what `byoi doctor` found, the settings without secrets, the
+devices, versions of programs, and the end of the node's log. No prompt and no answer is ever in
+the log; keys, tokens and passwords were taken out of everything. Look through it before you send
+it.
+"""
+
+
+async def bundle(
+    patient: Patient, report: Report, status: Mapping[str, object] | None, log_file: Path
+) -> bytes:
+    """The archive, as a gzipped tar; `status` is what the running node says, if one does."""
+    reading = await patient.probe.read()
+    parts = {
+        "README.txt": _README,
+        "doctor.json": report.model_dump_json(indent=2),
+        "settings.json": _as_json(_settings(patient.settings)),
+        "environment.json": _as_json(_environment(patient.environment)),
+        "versions.json": _as_json(_versions()),
+        "devices.json": _as_json([asdict(device) for device in (*reading.devices, *reading.lost)]),
+        "log.txt": "\n".join(_log(log_file)),
+    }
+    if status is not None:
+        parts["status.json"] = _as_json(status)
+    secrets = _secrets(patient)
+    return _packed({name: _cleaned(text, secrets) for name, text in parts.items()})
+
+
+def _settings(settings: Settings) -> dict[str, object]:
+    return {name: shown(name, getattr(settings, name)) for name in Settings.model_fields}
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, object]:
+    """Our own variables, and those that decide where a program is and what it reaches."""
+    wanted = {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+        or name in _PLAIN_VARIABLES
+        or name.lower() in _PROXIES
+    }
+    return {name: redact_value(name, wanted[name]) for name in sorted(wanted)}
+
+
+def _versions() -> dict[str, object]:
+    packages = {each.metadata["Name"]: each.version for each in importlib.metadata.distributions()}
+    return {
+        "byoi-agent": importlib.metadata.version("byoi-agent"),
+        "python": sys.version,
+        "system": platform.platform(),
+        "packages": dict(sorted(packages.items())),
+    }
+
+
+def _log(file: Path) -> list[str]:
+    try:
+        return [line[:_LINE_LIMIT] for line in newest(file, LOG_LINES, lambda _line: True)]
+    except OSError as error:
+        return [f"the log cannot be read: {error}"]
+
+
+def _secrets(patient: Patient) -> tuple[str, ...]:
+    """The very values that must not be anywhere, whatever stands before them."""
+    named = [
+        value
+        for name, value in patient.environment.items()
+        if redact_value(name, value) == MASK and value
+    ]
+    if patient.settings.engine_api_key:
+        named.append(patient.settings.engine_api_key)
+    return tuple(sorted(named, key=len, reverse=True))
+
+
+def _cleaned(text: str, secrets: tuple[str, ...]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, MASK).replace(json.dumps(secret)[1:-1], MASK)
+    text = redact(text)
+    home = os.path.expanduser("~")  # noqa: PTH111 as text, to be replaced in text
+    return text.replace(home, "~") if len(home) > 1 else text
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, indent=2, default=str)
+
+
+def _packed(parts: Mapping[str, str]) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name, text in parts.items():
+            data = text.encode(errors="replace")
+            entry = tarfile.TarInfo(f"byoi-doctor/{name}")
+            entry.size, entry.mode = len(data), 0o600
+            tar.addfile(entry, io.BytesIO(data))
+    return archive.getvalue()

@@ -1,0 +1,50 @@
+"""What can be mended without asking: nothing of it loses anything, or touches what is not ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from byoi_agent.config.lock import StateInUse, StateLock
+from byoi_agent.doctor.folders import drafts, too_open
+from byoi_agent.engine.leftovers import clear_leftovers
+from byoi_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from byoi_agent.doctor.patient import Patient
+
+
+async def fix(patient: Patient, names: frozenset[str]) -> dict[str, str]:
+    """Mend these findings; returns what was done, by name. What cannot be mended is left as is."""
+    done: dict[str, str] = {}
+    if "folders" in names and (count := _make_private(patient)):
+        done["folders"] = f"rights of {count} files and folders taken from others"
+    if not names & {"leftovers", "orphans"}:
+        return done
+    try:
+        with StateLock(patient.paths.lock_file):  # a running node may be writing just now
+            if "leftovers" in names:
+                done["leftovers"] = f"{_remove_drafts(patient)} removed"
+            if "orphans" in names:
+                count = await clear_leftovers(patient.paths.engine_runs_folder)
+                done["orphans"] = f"{count} processes ended"
+    except (StateInUse, ConfigError, OSError):
+        return done
+    return done
+
+
+def _make_private(patient: Patient) -> int:
+    count = 0
+    for path in too_open(patient.paths):
+        try:
+            path.chmod(path.stat().st_mode & 0o700)
+        except OSError:
+            continue
+        count += 1
+    return count
+
+
+def _remove_drafts(patient: Patient) -> int:
+    found = drafts(patient.paths)
+    for path in found:
+        path.unlink(missing_ok=True)
+    return len(found)
