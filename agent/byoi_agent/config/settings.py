@@ -67,6 +67,7 @@ LIVE: Final = frozenset(
         "schedule",
         "protect",
         "dedicated_to",
+        "local_key_file",
         "slots",
         "queue",
         "drain_seconds",
@@ -188,11 +189,17 @@ class Settings(BaseModel):
         max_length=200,
         description="organisation that gets this node for itself as soon as it asks",
     )
+    local_api: Literal["on", "off"] = Field(
+        default="on", description="/v1 on loopback for the owner's own programs, ahead of guests"
+    )
     local_port: int | None = Field(
         default=None,
         ge=0,
         le=65535,
-        description="loopback port of /v1 for the owner's own programs; none if unset, 0 = any",
+        description="its port; 2964 if unset, and any other where that is taken; 0 = any",
+    )
+    local_key_file: Path | None = Field(
+        default=None, description="file with the key that programs must show; none needed if unset"
     )
     data_dir: Path | None = Field(default=None, description="where identity and usage are kept")
     cache_dir: Path | None = Field(default=None, description="where engines and models are kept")

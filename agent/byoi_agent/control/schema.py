@@ -177,6 +177,23 @@ class ModeOrder(BaseModel):
     mode: Literal["dedicated", "idle", "scheduled"] | None
 
 
+class OwnApiStatus(_Answer):
+    """The owner's own /v1, for the base URL of programs; None where it is not open.
+
+    Requests in flight and what ended since the node's start; none of it is on anybody's bill.
+    """
+
+    url: str | None = None
+    needs_key: bool = False
+    running: int = 0
+    waiting: int = 0
+    requests: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    joules: float = 0.0
+
+
 class StatusReport(_Answer):
     """What `byoi status` shows.
 
@@ -208,6 +225,7 @@ class StatusReport(_Answer):
     today_balance: Balance | None = None
     availability: AvailabilityStatus | None = None
     log: LogStatus | None = None
+    own: OwnApiStatus | None = None
 
 
 class ReloadReport(_Answer):
@@ -281,6 +299,7 @@ class NodePlace(_Answer):
     control_socket: str | None = None
     state_dir: str | None = None
     engine: EnginePlace | None = None
+    local_url: str | None = None
 
 
 def usage_table(reports: Iterable[UsageReport | UsageTable]) -> UsageTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from byoi_agent.control.schema import (
@@ -12,6 +13,7 @@ from byoi_agent.control.schema import (
     EngineStatus,
     LinkStatus,
     LogStatus,
+    OwnApiStatus,
     StatusReport,
     UsageSum,
     WarningStatus,
@@ -73,7 +75,13 @@ def status_of(
         today_balance=None if money is None else usage_table([money]).balance,
         availability=availability_of(view.availability),
         log=None if log is None else _log_of(log),
+        own=_own_of(view),
     )
+
+
+def _own_of(view: NodeView) -> OwnApiStatus:
+    load = view.load
+    return OwnApiStatus(running=load.own_running, waiting=load.own_waiting, **asdict(view.own))
 
 
 def _log_of(log: LogPlace) -> LogStatus:

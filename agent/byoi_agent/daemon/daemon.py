@@ -189,6 +189,7 @@ class Daemon:
             link=self._link,
             health=self._health,
             clock=self._clock,
+            energy=self._energy,
         )
         self._announcer = Announcer(self._board, self._link.send, self._clock)
         self._hardware = HardwareWatch(
@@ -247,6 +248,7 @@ class Daemon:
         try:
             async with self._outbox, self._control:
                 await self._begin_tally()
+                self._owners.local.listen()
                 self._word.leave()
                 async with asyncio.TaskGroup() as tasks:
                     await self._serve(tasks)
@@ -330,7 +332,8 @@ class Daemon:
             write_private(self._ready_file.absolute(), told.model_dump_json(indent=2).encode())
 
     def _place(self) -> NodePlace:
-        return self._control.place(self._identity.node_id, self._paths.state)
+        place = self._control.place(self._identity.node_id, self._paths.state)
+        return place.model_copy(update={"local_url": self._owners.local.url})
 
     async def _begin_tally(self) -> None:
         with suppress(StorageUnavailable):  # its own warning tells; the counts begin at zero

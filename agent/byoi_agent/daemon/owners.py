@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from byoi_agent.availability.kept import KeptWishes
 from byoi_agent.availability.schedule import ScheduleWatch
 from byoi_agent.availability.watcher import Watcher
+from byoi_agent.daemon.local_api import LocalApi
 from byoi_agent.errors import IdentityError
 from byoi_agent.identity.record import read_record
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from byoi_agent.node.board import Board
     from byoi_agent.serving.dispatcher import Dispatcher
     from byoi_agent.telemetry.health import Health
+    from byoi_agent.usage.sampling import EnergySampler
 
 
 class Owners:
@@ -42,6 +44,7 @@ class Owners:
         link: LinkSupervisor,
         health: Health,
         clock: Clock,
+        energy: EnergySampler,
     ) -> None:
         self._identity = identity
         self._engine = engine
@@ -62,16 +65,26 @@ class Owners:
             clock=clock,
             ca_file=settings.ca_file,
         )
+        self.local = LocalApi(
+            settings,
+            dispatcher=dispatcher,
+            board=board,
+            health=health,
+            around=dispatcher.around,
+            energy=energy,
+        )
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.availability.run(), name="availability")
+            tasks.create_task(self.local.run(), name="local /v1")
             tasks.create_task(self.schedule.run(), name="schedule")
 
     def take(self, settings: Settings) -> None:
         """Other settings hold from now on."""
         self.availability.take(settings)
+        self.local.take(settings)
         self.schedule.take(settings.schedule)
 
     def hardware_read(self, view: HardwareView) -> None:

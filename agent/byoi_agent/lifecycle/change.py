@@ -14,7 +14,7 @@ _NOT_THE_ENGINES = frozenset(
     {"slots", "queue", "drain_seconds", "probe_seconds", "log_format", "log_level", "log_file"}
     | {"model_disk_gib", "downloads", "hub", "tariff", "prices", "stop_loss"}
     | {"memory_budget_gib", "idle_unload_minutes"}
-    | {"mode", "idle", "schedule", "protect", "dedicated_to"}
+    | {"mode", "idle", "schedule", "protect", "dedicated_to", "local_key_file"}
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from byoi_agent.node import advertise
-from byoi_agent.node.view import Load, NodeView
+from byoi_agent.node.view import Load, NodeView, OwnApi
 
 if TYPE_CHECKING:
     from byoi_agent.availability.view import AvailabilityView
@@ -46,6 +46,7 @@ class Parts(TypedDict, total=False):
     measured: Mapping[tuple[ModelId, str], Measured]
     prices: PriceList
     held: Mapping[str, int]
+    own: OwnApi
 
 
 class Board:

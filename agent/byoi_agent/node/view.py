@@ -30,6 +30,22 @@ class Load:
 
 
 @dataclass(frozen=True)
+class OwnApi:
+    """The owner's own /v1: where it is, None where it is not open, and what was used of it.
+
+    Counted since the node's start; `joules` of those requests whose energy was measured.
+    """
+
+    url: str | None = None
+    needs_key: bool = False
+    requests: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    joules: float = 0.0
+
+
+@dataclass(frozen=True)
 class NodeView:
     """The node now. `engine` is all of the `engines` as one.
 
@@ -56,6 +72,7 @@ class NodeView:
     measured: Mapping[tuple[ModelId, str], Measured] = field(default_factory=dict)
     prices: PriceList = field(default_factory=PriceList)
     held: Mapping[str, int] = field(default_factory=dict)
+    own: OwnApi = field(default_factory=OwnApi)
 
     @property
     def is_serving(self) -> bool:

@@ -65,6 +65,11 @@ class Dispatcher:
         self._drained = asyncio.Event()
 
     @property
+    def around(self) -> Surroundings:
+        """What the requests of guests share."""
+        return self._around
+
+    @property
     def load(self) -> tuple[int, int]:
         """Requests that run, and requests that wait."""
         return self._admission.running, self._admission.waiting

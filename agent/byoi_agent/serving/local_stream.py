@@ -31,6 +31,7 @@ class LocalStream:
         self._is_over = False
         self._is_held = False
         self._news = asyncio.Event()
+        self._end = asyncio.Event()
 
     # What the relay calls.
 
@@ -51,12 +52,14 @@ class LocalStream:
         """It is whole."""
         self._is_over = True
         self._news.set()
+        self._end.set()
 
     def reset(self, stream: StreamId, code: ResetCode, reason: str = "") -> None:  # noqa: ARG002
         """It ends here."""
         self.cut = code, reason
         self._is_over = True
         self._news.set()
+        self._end.set()
 
     def consumed(self, stream: StreamId, count: int) -> None:
         """The request came whole: there is no credit to give."""
@@ -71,6 +74,10 @@ class LocalStream:
         except TimeoutError:
             return False
         return True
+
+    async def until_over(self) -> None:
+        """Until all of it is there: an answer of which nothing is told before."""
+        await self._end.wait()
 
     def take(self) -> tuple[bytes, bool]:
         """All that has come since, and whether the relay waits for that."""

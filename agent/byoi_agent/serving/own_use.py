@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from byoi_wire.ids import ModelId, RecordId
     from byoi_wire.usage import UsageRecord
 
 
-@dataclass(frozen=True)
-class OwnUseView:
+class OwnUseView(NamedTuple):
     """Since the node's start. `joules` of those requests whose energy was measured."""
 
     requests: int = 0
@@ -22,11 +22,15 @@ class OwnUseView:
 
 
 class OwnUse:
-    """Sole owner of the counts; stands where others have the outbox (see `RecordKeeper`)."""
+    """Sole owner of the counts; stands where others have the outbox (see `RecordKeeper`).
+
+    `publish` hears of each change.
+    """
 
     refusal: str | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, publish: Callable[[OwnUseView], None] = lambda _view: None) -> None:
+        self._publish = publish
         self._view = OwnUseView()
 
     @property
@@ -44,6 +48,7 @@ class OwnUse:
             completion_tokens=before.completion_tokens + usage.completion_tokens,
             joules=before.joules + (record.joules or 0.0),
         )
+        self._publish(self._view)
 
 
 class Sampler(Protocol):
