@@ -58,7 +58,7 @@ async def _answer(sensor: Sensor[_Said]) -> _Said | None:
     return None
 
 
-def _tell_once(sensor: Sensor[_Said], was_there: bool | None, *, is_there: bool) -> None:  # noqa: FBT001 as it was
+def _tell_once(sensor: Sensor[_Said], was_there: bool | None, *, is_there: bool) -> None:
     if was_there is None or was_there == is_there:
         return  # what is not here from the beginning is no news: few desktops have every source
     if is_there:

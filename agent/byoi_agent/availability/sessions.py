@@ -142,8 +142,9 @@ def merged(readings: Iterable[SessionReading]) -> SessionReading:
     """One person's session of what several say of it: at least one reading.
 
     The smallest idle time holds, that of the login manager only where no other is known: it counts
-    from when the desktop told it, minutes late. Locked is what nobody denies: a desktop that does not tell its
-    lock to everybody costs minutes, one that counts as locked while somebody works costs trust.
+    from when the desktop told it, minutes late. Locked is what nobody denies: a desktop that does
+    not tell its lock to everybody costs minutes, one that counts as locked while somebody works
+    costs trust.
     """
     told = list(readings)
     exact = [one for one in told if one.idle_seconds is not None and one.sources != _COARSE]

@@ -93,6 +93,10 @@ class Bus:
                 await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
 
     async def _connected(self) -> MessageBus:
+        # One turn of the loop to see an end that has come, one for dbus-fast to act on it: a
+        # question into a connection that has ended leaves an exception that nobody can fetch.
+        for _ in range(2):
+            await asyncio.sleep(0)
         if self._bus is not None and self._bus.connected:
             return self._bus
         await self.close()
