@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from byoi_agent.control.money import Balance
-    from byoi_agent.control.schema import DeviceStatus, EngineStatus, LinkStatus, StatusReport
+    from byoi_agent.control.schema import (
+        DeviceStatus,
+        EngineStatus,
+        LinkStatus,
+        ReclaimStatus,
+        StatusReport,
+    )
 
 _GIB: Final = 1024**3
 _MINUTE: Final = 60
@@ -37,10 +43,12 @@ def status_view(report: StatusReport, now: float | None = None) -> RenderableTyp
 
 def lines_of(report: StatusReport, now: float) -> Iterator[tuple[str, str]]:
     """Each line's name and text."""
-    state = "draining" if report.is_draining else "serving" if report.is_serving else "not serving"
     up = duration(report.uptime_seconds)
-    yield "node", f"{report.node_id}  {state}  (pid {report.pid}, up {up})"
+    yield "node", f"{report.node_id}  {_state(report)}  (pid {report.pid}, up {up})"
     yield "console", f"{report.link.console_url}  {_link(report.link, now)}"
+    if (availability := report.availability) is not None:
+        yield "mode", f"{availability.mode}  {availability.reason}"
+        yield from _reclaims(availability.reclaims)
     if (engine := report.engine) is not None:
         name = f"{engine.kind} {engine.version or ''}".strip()
         restarts = f"  {engine.restarts} restarts" if engine.restarts else ""
@@ -107,6 +115,26 @@ def _one_of_several(engine: EngineStatus, now: float) -> str:
     used = engine.used_at
     told.append("not used yet" if used is None else f"used {duration(max(0.0, now - used))} ago")
     return ", ".join(told)
+
+
+def _state(report: StatusReport) -> str:
+    if report.is_draining:
+        return "draining"
+    if report.availability is not None and report.availability.is_paused:
+        return "paused"
+    return "serving" if report.is_serving else "not serving"
+
+
+def _reclaims(reclaims: ReclaimStatus) -> Iterator[tuple[str, str]]:
+    """How long the machine took to be its owner's again."""
+    if not reclaims.count:
+        return
+    figures = (("half", reclaims.p50_seconds), ("99 %", reclaims.p99_seconds))
+    told = [f"{name} within {seconds:.2g} s" for name, seconds in figures if seconds is not None]
+    if reclaims.last_seconds is not None:
+        cause = f" ({reclaims.last_cause})" if reclaims.last_cause else ""
+        told.append(f"the last one {reclaims.last_seconds:.2g} s{cause}")
+    yield "reclaims", ", ".join([f"{reclaims.count:,}", *told])
 
 
 def _requests(count: int) -> str:

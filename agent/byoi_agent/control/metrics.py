@@ -14,6 +14,7 @@ from prometheus_client.core import (
     InfoMetricFamily,
 )
 
+from byoi_agent.availability.view import State as AvailabilityState
 from byoi_agent.engine.view import EngineState
 from byoi_agent.link.view import LinkState
 from byoi_agent.node import advertise
@@ -100,6 +101,13 @@ def _node(reading: Reading) -> Iterator[Metric]:
     yield _gauge("byoi_uptime_seconds", "Time since the agent's start", reading.uptime_seconds)
     yield _gauge("byoi_serving", "1 while a request would be answered", view.is_serving)
     yield _gauge("byoi_draining", "1 while the node stops", view.is_draining)
+    yield _one_of(
+        "byoi_availability_state",
+        "What the owner's wishes and the machine allow: serve, drain or yield",
+        view.availability.state,
+        AvailabilityState,
+    )
+    yield _gauge("byoi_paused", "1 while the owner has paused the node", view.availability.is_paused)
     yield _one_of("byoi_link_state", "The link to the console", view.link.state, LinkState)
     yield _counter("byoi_link_connects", "Links that the console welcomed", view.link.connects)
     yield _counter("byoi_link_resumes", "Links that went on with a session", view.link.resumes)

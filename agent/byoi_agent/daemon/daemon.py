@@ -325,11 +325,12 @@ class Daemon:
         self._owners.hardware_read(view)
 
     async def _tell_ready(self) -> None:
-        view = await self._board.wait_until(lambda view: view.is_serving)
-        logger.info("node serves", extra={"node": view.node_id, "console": self._console_url})
+        view = await self._board.wait_until(lambda view: view.is_settled)
+        told = "node serves" if view.is_serving else "node is its owner's now"
+        logger.info(told, extra={"node": view.node_id, "console": self._console_url})
         if self._ready_file is not None:
-            told = self._place().model_copy(update={"engine": engine_place(view)})
-            write_private(self._ready_file.absolute(), told.model_dump_json(indent=2).encode())
+            place = self._place().model_copy(update={"engine": engine_place(view)})
+            write_private(self._ready_file.absolute(), place.model_dump_json(indent=2).encode())
 
     def _place(self) -> NodePlace:
         place = self._control.place(self._identity.node_id, self._paths.state)

@@ -13,6 +13,9 @@ def standing(view: NodeView) -> str:
     running = view.load.running + view.load.waiting
     if view.is_draining:
         return f"stops: {_requests(running)} to end first"
+    if not view.availability.is_serving:
+        rest = f"; {_requests(running)} to end first" if running else ""
+        return f"does not serve: {view.availability.reason}{rest}"
     if view.is_serving:
         models = ", ".join(model.id for model in view.engine.models) if view.engine else ""
         return f"serves {models}; {_requests(running)} in flight"

@@ -75,6 +75,11 @@ class NodeView:
     own: OwnApi = field(default_factory=OwnApi)
 
     @property
+    def is_settled(self) -> bool:
+        """Whether it serves, or would if its owner did not have the machine."""
+        return self.is_serving or (self.link.state == "online" and not self.availability.is_serving)
+
+    @property
     def is_serving(self) -> bool:
         """Whether a request that came now would be answered."""
         engine_ready = self.engine is not None and self.engine.state == "ready"

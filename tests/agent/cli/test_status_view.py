@@ -8,10 +8,12 @@ from rich.console import Console
 from byoi_agent.cli.status_view import duration, lines_of, memory_of, status_view
 from byoi_agent.control.money import Balance
 from byoi_agent.control.schema import (
+    AvailabilityStatus,
     DeviceStatus,
     EngineStatus,
     LinkStatus,
     LogStatus,
+    ReclaimStatus,
     StatusReport,
     UsageSum,
     WarningStatus,
@@ -194,3 +196,38 @@ def test_of_several_models_each_has_a_line():
     )
     assert shown["large"] == "failed (it is too large), priority 50, not used yet"
     assert "small" not in lines(engines=(small,))
+
+
+PAUSED = AvailabilityStatus(
+    mode="idle",
+    state="yield",
+    code="paused",
+    reason="paused by jo until 18:30",
+    is_paused=True,
+    reclaims=ReclaimStatus(
+        count=3, p50_seconds=0.41, p99_seconds=1.2, last_seconds=0.5, last_cause="game"
+    ),
+)
+
+
+def test_a_paused_node_says_so_and_how_fast_it_gave_the_machine_back():
+    report = REPORT.model_copy(update={"availability": PAUSED, "is_serving": False})
+    lines = dict(lines_of(report, NOW))
+    assert lines["node"].startswith("n1  paused ")
+    assert lines["mode"] == "idle  paused by jo until 18:30"
+    assert lines["reclaims"] == (
+        "3, half within 0.41 s, 99 % within 1.2 s, the last one 0.5 s (game)"
+    )
+
+
+def test_a_node_that_was_never_taken_back_says_nothing_of_it():
+    serving = AvailabilityStatus(mode="dedicated", state="serve", code="dedicated", reason="always")
+    lines = dict(lines_of(REPORT.model_copy(update={"availability": serving}), NOW))
+    assert lines["mode"] == "dedicated  always"
+    assert "reclaims" not in lines
+
+
+def test_figures_that_are_not_known_are_left_out():
+    once = PAUSED.model_copy(update={"reclaims": ReclaimStatus(count=1, last_seconds=0.5)})
+    lines = dict(lines_of(REPORT.model_copy(update={"availability": once}), NOW))
+    assert lines["reclaims"] == "1, the last one 0.5 s"

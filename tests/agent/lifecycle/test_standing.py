@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from byoi_agent.availability.view import AvailabilityView
 from byoi_agent.engine.view import EngineView, ServedModel
 from byoi_agent.lifecycle.standing import standing
 from byoi_agent.link.view import LinkView
@@ -11,6 +12,7 @@ from byoi_agent.node.view import Load, NodeView
 
 ENGINE = EngineView("ready", "llamacpp", models=(ServedModel("smol", "smol", ()),), slots=4)
 SERVING = NodeView("n1", "1", engine=ENGINE, link=LinkView("online"))
+AWAY = AvailabilityView("idle", state="yield", code="active", reason="jo is at the keyboard")
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,11 @@ SERVING = NodeView("n1", "1", engine=ENGINE, link=LinkView("online"))
         (SERVING, "serves smol; 0 requests in flight"),
         (replace(SERVING, load=Load(1)), "serves smol; 1 request in flight"),
         (replace(SERVING, load=Load(1, 1), is_draining=True), "stops: 2 requests to end first"),
+        (replace(SERVING, availability=AWAY), "does not serve: jo is at the keyboard"),
+        (
+            replace(SERVING, availability=AWAY, load=Load(1)),
+            "does not serve: jo is at the keyboard; 1 request to end first",
+        ),
         (
             replace(SERVING, link=LinkView("waiting", "connection refused")),
             "waits for the console: connection refused",
