@@ -35,6 +35,7 @@ EXIT_CODES: Final[dict[int, str]] = {
 
 COMMANDS: Final = (
     "bench",
+    "completion",
     "config",
     "dashboard",
     "demo",

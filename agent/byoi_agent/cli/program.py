@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from byoi_agent.cli.main import (
     COMMANDS,
@@ -61,6 +62,12 @@ class LazyCommands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands that begin like this; none is imported for it, as somebody waits."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
+
 
 @click.group(
     cls=LazyCommands,
@@ -81,6 +88,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if left_at_once:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        if "_BYOI_COMPLETE" in os.environ:
+            importlib.import_module("byoi_agent.cli.completion").register()
         code = byoi.main(list(arguments), prog_name="byoi", obj=invocation, standalone_mode=False)
         sys.stdout.flush()  # a reader that has gone is noticed here and not when Python ends
     except BaseException as error:  # noqa: BLE001 the process's edge: every end gets its code
