@@ -91,6 +91,17 @@ def decide(inputs: Inputs, before: Decision, now: Now) -> Decision:
     )
 
 
+def caused_at(before: Decision, after: Decision, now: Now) -> float:
+    """When the cause of a new decision was, in the seconds of `Now.elapsed`.
+
+    What was there before the decision, and only holds now (another mode was chosen), was no cause.
+    """
+    mark, known = after.marks.get(after.code), before.marks.get(after.code)
+    if mark is None or mark.held_at is None or _holds(known):
+        return now.elapsed
+    return min(mark.held_at, now.elapsed if mark.begun is None else mark.begun)
+
+
 def _mark(rule: Rule, inputs: Inputs, before: Mark | None, now: Now) -> Mark | None:
     """What is to be remembered of a rule; None where its cause is gone and settled."""
     was_held = _holds(before)

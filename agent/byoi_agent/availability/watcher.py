@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.availability.kept import KeptPause, Switch
-from byoi_agent.availability.policy import STEADY_SECONDS, Decision, decide
+from byoi_agent.availability.policy import STEADY_SECONDS, Decision, caused_at, decide
 from byoi_agent.availability.rules import Inputs, Now, Pause, Seen
 from byoi_agent.availability.view import AvailabilityView, ReclaimTimes
 from byoi_agent.availability.words import reason_of
@@ -67,6 +67,7 @@ class Watcher:
         self._local = local
         self._sessions: dict[str, Seen] = {}
         self._decision = Decision()
+        self._caused_at = elapsed()
         self._view = AvailabilityView()
         self._changed = asyncio.Event()
         self._inputs = Inputs(
@@ -81,6 +82,10 @@ class Watcher:
     def view(self) -> AvailabilityView:
         """What holds now."""
         return self._view
+
+    def caused_seconds_ago(self) -> float:
+        """How long ago the cause of what holds was there: the key, the program, the order."""
+        return max(0.0, self._elapsed() - self._caused_at)
 
     @property
     def mode_and_source(self) -> tuple[Mode, ModeSource]:
@@ -191,6 +196,8 @@ class Watcher:
             self._inputs = dataclasses.replace(self._inputs, pause=None)
             self._kept.keep(pause=None)
         before, self._decision = self._decision, decide(self._inputs, self._decision, now)
+        if (before.state, before.code) != (self._decision.state, self._decision.code):
+            self._caused_at = caused_at(before, self._decision, now)
         self._tell(self._view_of(before, now))
 
     def _take(self, **changes: Any) -> None:  # noqa: ANN401 the fields of Inputs

@@ -63,6 +63,11 @@ class Paths:
         return self.state / "measured.json"
 
     @property
+    def reclaims_file(self) -> Path:
+        """How long the machine took to be its owner's again."""
+        return self.state / "reclaims.json"
+
+    @property
     def loads_file(self) -> Path:
         """What loads of models were reckoned to take, and took."""
         return self.state / "loads.json"

@@ -179,6 +179,8 @@ class Daemon:
             keys=self._keys,
         )
         self._keys.connect_with(self._link)
+        # Before the owner's rooms: the console hears of a decision before anything follows of it.
+        self._announcer = Announcer(self._board, self._link.send, self._clock)
         self._owners = Owners(
             settings,
             paths,
@@ -191,7 +193,6 @@ class Daemon:
             clock=self._clock,
             energy=self._energy,
         )
-        self._announcer = Announcer(self._board, self._link.send, self._clock)
         self._hardware = HardwareWatch(
             probe=self._energy,
             storage=paths.cache,

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 from byoi_agent.availability.kept import KeptWishes
 from byoi_agent.availability.schedule import ScheduleWatch
+from byoi_agent.availability.sensors.foreign_gpu import ForeignGpu
 from byoi_agent.availability.watcher import Watcher
 from byoi_agent.daemon.local_api import LocalApi
 from byoi_agent.errors import IdentityError
 from byoi_agent.identity.record import read_record
+from byoi_agent.lifecycle.kept_reclaims import KeptReclaims
+from byoi_agent.lifecycle.reclaim import Reclaimer
 
 if TYPE_CHECKING:
     from byoi_agent.clock import Clock
@@ -46,6 +49,7 @@ class Owners:
         clock: Clock,
         energy: EnergySampler,
     ) -> None:
+        self._settings = settings
         self._identity = identity
         self._engine = engine
         self._dispatcher = dispatcher
@@ -73,16 +77,37 @@ class Owners:
             around=dispatcher.around,
             energy=energy,
         )
+        self.foreign_gpu = ForeignGpu(
+            self.availability.foreign,
+            is_wanted=self._heeds_programs,
+            is_serving=lambda: board.view.availability.is_serving,
+            clock=clock,
+            health=health,
+        )
+        self.reclaim = Reclaimer(
+            board=board,
+            door=dispatcher,
+            engines=engine,
+            uses=self.foreign_gpu.uses,
+            caused_seconds_ago=self.availability.caused_seconds_ago,
+            kept=KeptReclaims(paths.reclaims_file),
+            told=self.availability.reclaimed,
+            health=health,
+            clock=clock,
+        )
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.reclaim.run(), name="reclaim")
+            tasks.create_task(self.foreign_gpu.run(), name="programs on GPUs")
             tasks.create_task(self.availability.run(), name="availability")
             tasks.create_task(self.local.run(), name="local /v1")
             tasks.create_task(self.schedule.run(), name="schedule")
 
     def take(self, settings: Settings) -> None:
         """Other settings hold from now on."""
+        self._settings = settings
         self.availability.take(settings)
         self.local.take(settings)
         self.schedule.take(settings.schedule)
@@ -90,6 +115,12 @@ class Owners:
     def hardware_read(self, view: HardwareView) -> None:
         """One look at the machine."""
         self.availability.hardware(view.devices, view.host.disk_free_bytes)
+
+    def _heeds_programs(self) -> bool:
+        """Whether it matters who else uses the GPUs: not where the node serves all the same."""
+        view = self.availability.view
+        is_owners = view.mode != "dedicated" and view.pinned_to is None
+        return is_owners and self._settings.idle.foreign_gpu == "on"
 
 
 def _mode_at_enrolment(paths: Paths) -> str | None:

@@ -80,6 +80,15 @@ def ancestors(pid: int) -> frozenset[int]:
         return frozenset({pid})
 
 
+def tree(pid: int) -> frozenset[int]:
+    """A process and all that it and those started, as far as they can be seen."""
+    try:
+        children = psutil.Process(pid).children(recursive=True)
+    except (psutil.Error, OSError):
+        return frozenset({pid})
+    return frozenset({pid, *(child.pid for child in children)})
+
+
 def process_name(pid: int) -> str | None:
     """What a process is called; None for one that has gone or is hidden from us."""
     try:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byoi_agent.availability.calendar import CalendarState
-from byoi_agent.availability.policy import LOOK_SECONDS, Decision, decide
+from byoi_agent.availability.policy import LOOK_SECONDS, Decision, caused_at, decide
 from byoi_agent.availability.readings import ForeignUse, MachineReading, SessionReading
 from byoi_agent.availability.rules import RULES, Inputs, Now, Pause, Seen
 from byoi_agent.config.availability import Idle, Protect
@@ -315,3 +315,26 @@ def test_whatever_comes_a_withdrawn_pin_holds_at_once(story):
             assert free.mode == inputs.mode
             held = [e.code for e in RULES if inputs.mode in e.modes and e.look(inputs, now, False)]
             assert free.state != "serve" or set(held) <= {"power"}
+
+
+def cause_of(inputs, moment, before=None):
+    before = before or decide(Inputs(mode="idle", calendar=OPEN), Decision(), at(0.0))
+    return caused_at(before, decide(inputs, before, at(moment)), at(moment))
+
+
+def test_the_cause_is_the_key_itself_not_the_look_that_found_it():
+    seen = Seen(SessionReading("jo", idle_seconds=0.75), 20.0)
+    assert cause_of(Inputs(mode="idle", sessions=(seen,)), 20.5) == 19.25
+
+
+def test_the_cause_of_a_pause_is_the_order_and_of_the_return_the_return():
+    paused = decide(Inputs(pause=Pause("token")), Decision(), at(5.0))
+    assert caused_at(Decision(), paused, at(5.0)) == 5.0
+    assert cause_of(Inputs(), 9.0, before=paused) == 9.0
+
+
+def test_what_was_there_before_is_no_cause_another_mode_is():
+    seen = Seen(SessionReading("jo", idle_seconds=90.0), 20.0)
+    dedicated = decide(Inputs(sessions=(seen,)), Decision(), at(20.0))
+    assert dedicated.state == "serve"
+    assert cause_of(Inputs(mode="idle", sessions=(seen,)), 21.0, before=dedicated) == 21.0

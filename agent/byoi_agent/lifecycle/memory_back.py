@@ -1,0 +1,60 @@
+"""Whether the memory of engines is seen to be back with the machine's owner; pure.
+
+What an engine says of itself does not count: some report their memory freed and keep most of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from byoi_agent.engine.view import EngineView
+    from byoi_agent.hardware.foreign import GpuUses
+
+ASLEEP_BYTES: Final = 1536 * 1024**2
+"""What a sleeping engine may keep of a GPU: its context and libraries, but no weights."""
+
+_HALF: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Held:
+    """An engine as it was when its owner wanted the machine; `pids` are all its processes."""
+
+    key: str
+    pids: frozenset[int]
+    memory_bytes: int | None = None
+
+
+def not_back(
+    held: tuple[Held, ...],
+    views: Mapping[str, EngineView],
+    before: GpuUses | None,
+    now: GpuUses | None,
+) -> tuple[str, ...]:
+    """The keys of those whose memory is not seen to be back."""
+    return tuple(one.key for one in held if not _is_back(one, views.get(one.key), before, now))
+
+
+def _is_back(
+    held: Held, view: EngineView | None, before: GpuUses | None, now: GpuUses | None
+) -> bool:
+    has_ended = view is None or view.pid is None
+    if not has_ended and (view is None or view.state != "asleep"):
+        return False
+    if before is None or now is None:
+        return has_ended and now is None and before is None
+    of_its = [one.memory_bytes for one in now.holders if one.pid in held.pids]
+    if has_ended:
+        return not of_its
+    if None not in of_its and any(one.pid in held.pids for one in before.holders):
+        return sum(size or 0 for size in of_its) <= ASLEEP_BYTES
+    gained = _used(before) - _used(now)
+    return held.memory_bytes is not None and gained >= _HALF * held.memory_bytes
+
+
+def _used(uses: GpuUses) -> int:
+    return sum(size or 0 for size in uses.used_bytes.values())
