@@ -78,6 +78,11 @@ class Paths:
         return self.state / "availability.json"
 
     @property
+    def power_limits_file(self) -> Path:
+        """The limits that GPUs had before the node gave them its own."""
+        return self.state / "power-limits.json"
+
+    @property
     def engine_runs_folder(self) -> Path:
         """What a killed agent's engine may have left behind, written down before each start."""
         return self.state / "engine-runs"

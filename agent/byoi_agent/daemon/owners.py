@@ -14,8 +14,10 @@ from byoi_agent.availability.sensors.foreign_gpu import ForeignGpu
 from byoi_agent.availability.watcher import Watcher
 from byoi_agent.daemon.local_api import LocalApi
 from byoi_agent.errors import IdentityError
+from byoi_agent.hardware.power_limit import PowerLimits
 from byoi_agent.identity.record import read_record
 from byoi_agent.lifecycle.kept_reclaims import KeptReclaims
+from byoi_agent.lifecycle.power import PowerKeeper
 from byoi_agent.lifecycle.reclaim import Reclaimer
 
 if TYPE_CHECKING:
@@ -69,6 +71,10 @@ class Owners:
             clock=clock,
             ca_file=settings.ca_file,
         )
+        limits = PowerLimits(paths.power_limits_file)
+        self.power = PowerKeeper(settings.protect.power_limit_watts, limits, health)
+        board.subscribe(self.power.look)
+
         self.local = LocalApi(
             settings,
             dispatcher=dispatcher,
@@ -104,6 +110,7 @@ class Owners:
             tasks.create_task(self.availability.run(), name="availability")
             tasks.create_task(self.local.run(), name="local /v1")
             tasks.create_task(self.schedule.run(), name="schedule")
+            tasks.create_task(self.power.run(), name="power limit")
 
     def take(self, settings: Settings) -> None:
         """Other settings hold from now on."""
@@ -111,6 +118,7 @@ class Owners:
         self.availability.take(settings)
         self.local.take(settings)
         self.schedule.take(settings.schedule)
+        self.power.take(settings.protect.power_limit_watts)
 
     def hardware_read(self, view: HardwareView) -> None:
         """One look at the machine."""

@@ -217,7 +217,51 @@ int nvmlDeviceGetUtilizationRates(handle_t *handle, uint *out) {
 }
 
 NUMBER(nvmlDeviceGetPowerUsage, "power")
-NUMBER(nvmlDeviceGetEnforcedPowerLimit, "limit")
+
+/* A limit that was set is kept in a file beside, "CARD MILLIWATTS" a line, as a driver keeps it
+ * beyond the process that set it; without the file it is what the machine's file says.
+ */
+static FILE *beside(const char *mode) {
+    char path[LINE];
+    const char *machine = getenv("FAKE_NVML");
+    if (!machine) return NULL;
+    snprintf(path, LINE, "%s.set", machine);
+    return fopen(path, mode);
+}
+
+static int limit_of(handle_t *handle, uint *out) {
+    int card;
+    uint value;
+    int error = small(handle, "", "limit", out);
+    FILE *file = error ? NULL : beside("r");
+    if (!file) return error;
+    while (fscanf(file, "%d %u", &card, &value) == 2)
+        if (card == handle->card) *out = value;
+    fclose(file);
+    return OK;
+}
+
+int nvmlDeviceGetEnforcedPowerLimit(handle_t *handle, uint *out) { return limit_of(handle, out); }
+int nvmlDeviceGetPowerManagementLimit(handle_t *handle, uint *out) { return limit_of(handle, out); }
+
+/* "CARD.set_limit !CODE" has it fail: 4 is what every user but root is told. */
+int nvmlDeviceSetPowerManagementLimit(handle_t *handle, uint value) {
+    char said[LINE];
+    uint least, most;
+    hang("nvmlDeviceSetPowerManagementLimit");
+    int error = told(handle, "set_limit", said);
+    if (error != UNSUPPORTED && error) return error;
+    error = small(handle, "", "limit_min", &least);
+    if (!error) error = small(handle, "", "limit_max", &most);
+    if (error) return error;
+    if (value < least || value > most) return INVALID;
+    FILE *file = beside("a");
+    if (!file) return DENIED;
+    fprintf(file, "%d %u\n", handle->card, value);
+    fclose(file);
+    return OK;
+}
+
 NUMBER(nvmlDeviceGetPowerManagementDefaultLimit, "limit_default")
 TWO(nvmlDeviceGetPowerManagementLimitConstraints, "limit_min", "limit_max")
 NUMBER(nvmlDeviceGetPersistenceMode, "persistent")

@@ -64,6 +64,18 @@ class Machine:
     def find(self, card: int) -> Machine:
         return self.set({f"{card}.!": None})
 
+    @property
+    def limits_set(self) -> list[tuple[int, int]]:
+        """Each power limit that was set: card and milliwatts, oldest first."""
+        file = Path(f"{self.file}.set")
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [(int(card), int(value)) for card, value in map(str.split, lines)]
+
+    def forget_limits(self) -> Machine:
+        """As a driver does that is loaded anew."""
+        Path(f"{self.file}.set").unlink(missing_ok=True)
+        return self
+
     def environment(self, library: Path) -> dict[str, str]:
         """For a program that is to see this machine."""
         return {**os.environ, **self.variables(library)}
