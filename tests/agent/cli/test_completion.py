@@ -40,8 +40,8 @@ def test_bash_completes_a_command_with_the_script(byoi, tmp_path):
     assert code == 0
     (tmp_path / "byoi.bash").write_text(script)
     typed = (
-        f"PATH={Path(sys.executable).parent}:$PATH; source {tmp_path}/byoi.bash; COMP_WORDS=(byoi mo); COMP_CWORD=1; "
-        "_byoi_completion byoi; echo ${COMPREPLY[@]}"
+        f"PATH={Path(sys.executable).parent}:$PATH; source {tmp_path}/byoi.bash; "
+        "COMP_WORDS=(byoi mo); COMP_CWORD=1; _byoi_completion byoi; echo ${COMPREPLY[@]}"
     )
     done = subprocess.run(
         ["bash", "--norc", "-c", typed], capture_output=True, text=True, check=True, timeout=30
