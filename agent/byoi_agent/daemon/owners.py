@@ -17,6 +17,7 @@ from byoi_agent.errors import IdentityError
 from byoi_agent.hardware.power_limit import PowerLimits
 from byoi_agent.identity.record import read_record
 from byoi_agent.lifecycle.kept_reclaims import KeptReclaims
+from byoi_agent.lifecycle.lending import Lending
 from byoi_agent.lifecycle.power import PowerKeeper
 from byoi_agent.lifecycle.reclaim import Reclaimer
 
@@ -93,7 +94,7 @@ class Owners:
         self.reclaim = Reclaimer(
             board=board,
             door=dispatcher,
-            engines=engine,
+            engines=Lending(engine, board),
             uses=self.foreign_gpu.uses,
             caused_seconds_ago=self.availability.caused_seconds_ago,
             kept=KeptReclaims(paths.reclaims_file),
