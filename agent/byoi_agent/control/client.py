@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from pydantic import BaseModel, ValidationError
 
 from byoi_agent.config.availability import Schedule
+from byoi_agent.control.presence import SessionHeard
 from byoi_agent.control.schedule import ScheduleStatus
 from byoi_agent.control.schema import (
     AvailabilityStatus,
@@ -25,10 +26,12 @@ from byoi_agent.errors import AgentError, ConfigError
 from byoi_wire.messages import Advertise
 
 if TYPE_CHECKING:
+    from byoi_agent.control.presence import SessionReport
     from byoi_agent.control.schema import MeasuredOrder, NodePlace
     from byoi_agent.usage.report import UsageFilter
 
 CALL_SECONDS: Final = 10.0
+SESSION_SECONDS: Final = 3.0
 ROTATION_SECONDS: Final = 60.0
 """Two keyrings, a console and a new link may each take their time."""
 _ANSWER_LIMIT_BYTES: Final = 16 * 1024 * 1024
@@ -114,6 +117,12 @@ class ControlClient:
         if came[0] == http.client.CONFLICT:
             raise ConfigError(str(_message(came[1])))
         return self._answer(came, ScheduleStatus)
+
+    def tell_of_session(self, report: SessionReport) -> SessionHeard:
+        """Tell how a person's session is, and hear whose it is taken for. Raises as `status`."""
+        content = report.model_dump_json().encode()
+        came = self._exchange("/api/session", "POST", content, SESSION_SECONDS)
+        return self._answer(came, SessionHeard)
 
     def keep_measured(self, order: MeasuredOrder) -> None:
         """Have the node keep what a benchmark found, and advertise it. Raises as `status`."""
