@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS))
 
-import diagrams  # noqa: E402 (a neighbour, found by the line above)
+import availability_table  # noqa: E402 (a neighbour, found by the line above)
+import diagrams  # noqa: E402
 import references  # noqa: E402
 import tables  # noqa: E402
 
@@ -38,6 +39,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "architecture.md": {
         f"machine {name}": partial(machine, path) for name, path in MACHINES.items()
     },
+    "availability.md": {"what speaks against serving": availability_table.table},
     "protocol.md": {
         "limits": tables.limits,
         "frames": tables.frames,

@@ -49,6 +49,7 @@ COMMANDS: Final = (
     "mode",
     "models",
     "pause",
+    "pins",
     "plan",
     "reload",
     "resume",

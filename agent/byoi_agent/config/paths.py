@@ -83,6 +83,11 @@ class Paths:
         return self.state / "power-limits.json"
 
     @property
+    def pins_file(self) -> Path:
+        """Which organisations asked for the node, and what its owner said."""
+        return self.state / "pins.json"
+
+    @property
     def engine_runs_folder(self) -> Path:
         """What a killed agent's engine may have left behind, written down before each start."""
         return self.state / "engine-runs"

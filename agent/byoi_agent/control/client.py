@@ -7,12 +7,12 @@ import json
 import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
 from byoi_agent.config.availability import Schedule
-from byoi_agent.control.presence import SessionHeard
+from byoi_agent.control.pins import PinList
 from byoi_agent.control.schedule import ScheduleStatus
 from byoi_agent.control.schema import (
     AvailabilityStatus,
@@ -26,12 +26,10 @@ from byoi_agent.errors import AgentError, ConfigError
 from byoi_wire.messages import Advertise
 
 if TYPE_CHECKING:
-    from byoi_agent.control.presence import SessionReport
     from byoi_agent.control.schema import MeasuredOrder, NodePlace
     from byoi_agent.usage.report import UsageFilter
 
 CALL_SECONDS: Final = 10.0
-SESSION_SECONDS: Final = 3.0
 ROTATION_SECONDS: Final = 60.0
 """Two keyrings, a console and a new link may each take their time."""
 _ANSWER_LIMIT_BYTES: Final = 16 * 1024 * 1024
@@ -102,6 +100,15 @@ class ControlClient:
         """Switch the mode; None takes the switch back. Raises as `status`."""
         return self._order("/api/availability/mode", {"mode": mode})
 
+    def pins(self) -> PinList:
+        """Who wants the node for itself. Raises as `status`."""
+        return self._get("/api/pins", PinList)
+
+    def answer_pin(self, pin_id: str, verb: str) -> PinList:
+        """What the owner says to that: consent, refuse or withdraw. Raises as `status`."""
+        target = f"/api/pins/{quote(pin_id, safe='')}/{verb}"
+        return self._answer(self._exchange(target, "POST", b""), PinList)
+
     def schedule(self) -> ScheduleStatus:
         """The owner's schedule, and what it says now. Raises as `status`."""
         return self._get("/api/schedule", ScheduleStatus)
@@ -117,12 +124,6 @@ class ControlClient:
         if came[0] == http.client.CONFLICT:
             raise ConfigError(str(_message(came[1])))
         return self._answer(came, ScheduleStatus)
-
-    def tell_of_session(self, report: SessionReport) -> SessionHeard:
-        """Tell how a person's session is, and hear whose it is taken for. Raises as `status`."""
-        content = report.model_dump_json().encode()
-        came = self._exchange("/api/session", "POST", content, SESSION_SECONDS)
-        return self._answer(came, SessionHeard)
 
     def keep_measured(self, order: MeasuredOrder) -> None:
         """Have the node keep what a benchmark found, and advertise it. Raises as `status`."""

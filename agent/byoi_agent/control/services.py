@@ -14,9 +14,9 @@ from byoi_agent.control.routes import (
     measured,
     metrics,
     node,
+    pins,
     reload,
     schedule,
-    session,
 )
 from byoi_agent.control.routing import Routes
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from byoi_agent.control.events import Events
     from byoi_agent.control.routes.availability import Switch
     from byoi_agent.control.routes.engine import EngineOrders
+    from byoi_agent.control.routes.pins import Consenting
     from byoi_agent.control.routes.schedule import ScheduleKeeper
-    from byoi_agent.control.routes.session import SessionDesk
     from byoi_agent.control.schema import KeyChange, MeasuredOrder, ReloadReport, StatusReport
     from byoi_agent.doctor.finding import Report
     from byoi_agent.usage.report import UsageFilter, UsageReport
@@ -48,7 +48,7 @@ class ControlServices:
     keep_measured: Callable[[MeasuredOrder], None] | None = None
     availability: Switch | None = None
     schedule: ScheduleKeeper | None = None
-    sessions: SessionDesk | None = None
+    pins: Consenting | None = None
     events: Events | None = None
     doctor: Callable[[], Awaitable[Report]] | None = None
 
@@ -63,8 +63,8 @@ def routes_of(services: ControlServices) -> Routes:
         doctor.add(routes, services.doctor)
     if services.schedule is not None:
         schedule.add(routes, services.schedule)
-    if services.sessions is not None:
-        session.add(routes, services.sessions)
+    if services.pins is not None:
+        pins.add(routes, services.pins)
     if services.engine is not None:
         engine.add(routes, services.engine)
     if services.keep_measured is not None:

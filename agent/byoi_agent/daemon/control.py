@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from byoi_agent.config.settings import Settings
     from byoi_agent.control.answers import Answers
     from byoi_agent.control.routes.availability import Switch
+    from byoi_agent.control.routes.pins import Consenting
     from byoi_agent.control.schema import MeasuredOrder, ReloadReport
     from byoi_agent.engine.pool import EnginePool
 
@@ -32,6 +33,7 @@ def control_of(
     keep_measured: Callable[[MeasuredOrder], None],
     availability: Switch,
     schedule: ScheduleWatch,
+    pins: Consenting,
     config_file: Path | None,
     held: Callable[[], Settings],
 ) -> ControlServer:
@@ -49,6 +51,7 @@ def control_of(
             keep_measured=keep_measured,
             availability=availability,
             schedule=ScheduleFile(config_file, show=lambda: schedule.view, reload=reload),
+            pins=pins,
             events=events,
             doctor=Checkup(answers, held, config_file).report,
         ),

@@ -224,6 +224,7 @@ class Daemon:
             keep_measured=self._keep_measured,
             availability=self._owners.availability,
             schedule=self._owners.schedule,
+            pins=self._owners.pins,
             config_file=config_file,
             held=lambda: self._reload.settings,
         )
@@ -309,6 +310,7 @@ class Daemon:
 
     def _link_online(self) -> None:
         self._announcer.link_online()
+        self._owners.pins.link_online()
         self._reporter.link_online(self._link.send)
 
     def _usage_acknowledged(self, ack: UsageAck) -> None:

@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from byoi_agent.availability.kept import KeptWishes
+from byoi_agent.availability.pins import PinKeeper
 from byoi_agent.availability.schedule import ScheduleWatch
 from byoi_agent.availability.sensors.foreign_gpu import ForeignGpu
 from byoi_agent.availability.watcher import Watcher
@@ -22,6 +23,7 @@ from byoi_agent.lifecycle.power import PowerKeeper
 from byoi_agent.lifecycle.reclaim import Reclaimer
 
 if TYPE_CHECKING:
+    from byoi_agent.availability.consents import Pin
     from byoi_agent.clock import Clock
     from byoi_agent.config.paths import Paths
     from byoi_agent.config.settings import Settings
@@ -65,6 +67,15 @@ class Owners:
             clock=clock,
             publish=lambda view: board.update(availability=view),
         )
+        self.pins = PinKeeper(
+            paths.pins_file,
+            setting=settings.dedicated_to,
+            send=link.send,
+            dedicate=self._dedicate,
+            health=health,
+            wall=clock.wall,
+        )
+        link.hear_pins(self.pins.heard)
         self.schedule = ScheduleWatch(
             settings.schedule,
             tell=self.availability.calendar,
@@ -117,6 +128,7 @@ class Owners:
         """Other settings hold from now on."""
         self._settings = settings
         self.availability.take(settings)
+        self.pins.take(settings.dedicated_to)
         self.local.take(settings)
         self.schedule.take(settings.schedule)
         self.power.take(settings.protect.power_limit_watts)
@@ -124,6 +136,11 @@ class Owners:
     def hardware_read(self, view: HardwareView) -> None:
         """One look at the machine."""
         self.availability.hardware(view.devices, view.host.disk_free_bytes)
+
+    def _dedicate(self, pin: Pin | None) -> None:
+        """What runs for others ends as it would: only what is new is refused."""
+        self.availability.pin(None if pin is None else pin.organisation)
+        self._dispatcher.dedicate(None if pin is None else pin.org_id)
 
     def _heeds_programs(self) -> bool:
         """Whether it matters who else uses the GPUs: not where the node serves all the same."""

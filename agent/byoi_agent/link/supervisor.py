@@ -38,7 +38,15 @@ from byoi_wire.aio.connection import Closed, Connection
 from byoi_wire.aio.session import Session, StreamHandler
 from byoi_wire.errors import HandshakeRefused, ProtocolViolation
 from byoi_wire.ids import InstanceId
-from byoi_wire.messages import Goaway, Renew, ResumeOffer, RotateKey, UsageAck
+from byoi_wire.messages import (
+    Goaway,
+    PinAsk,
+    PinEnd,
+    Renew,
+    ResumeOffer,
+    RotateKey,
+    UsageAck,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,6 +156,7 @@ class LinkSupervisor:
         self._session_id: SessionId | None = None
         self._connection: Connection | None = None
         self._view = LinkView()
+        self._hear_pin: Callable[[PinAsk | PinEnd], None] | None = None
 
     @property
     def view(self) -> LinkView:
@@ -160,6 +169,10 @@ class LinkSupervisor:
             return False
         self._connection.control(message)
         return True
+
+    def hear_pins(self, heard: Callable[[PinAsk | PinEnd], None]) -> None:
+        """Have this one told when the console asks for the node, or does so no more."""
+        self._hear_pin = heard
 
     def succeed(self, successor: Identity) -> None:
         """Come back at once under the node's next key; the session goes on.
@@ -335,6 +348,8 @@ class LinkSupervisor:
             self._goaway(message)
         elif isinstance(message, RotateKey) and self._keys is not None:
             self._keys.rotation_ordered(message.reason)
+        elif isinstance(message, PinAsk | PinEnd) and self._hear_pin is not None:
+            self._hear_pin(message)
 
     def _goaway(self, goaway: Goaway) -> None:
         logger.info("console says goaway", extra={"reason": goaway.reason})

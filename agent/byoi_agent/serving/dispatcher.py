@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from byoi_agent.serving.admission import Room
     from byoi_agent.serving.neighbours import Engine, StreamSession, Surroundings
     from byoi_wire.aio.session import StreamHandler
-    from byoi_wire.ids import StreamId
+    from byoi_wire.ids import OrgId, StreamId
     from byoi_wire.messages import AnswerHead, OpenHead
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class Dispatcher:
         self._holds = Holds()
         self._relays: dict[RecordId, Relay] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._only_for: OrgId | None = None
         self._drain_at: float | None = None
         self._rooms: dict[str, Room] = {}
         self._limit: int | None = None
@@ -68,6 +69,10 @@ class Dispatcher:
     def around(self) -> Surroundings:
         """What the requests of guests share."""
         return self._around
+
+    def dedicate(self, org_id: OrgId | None) -> None:
+        """Refuse the requests of every other organisation from now on; None: of none."""
+        self._only_for = org_id
 
     @property
     def load(self) -> tuple[int, int]:
@@ -153,6 +158,8 @@ class Dispatcher:
             raise RequestRefused("draining")
         if not around.is_own and not self._board.view.availability.is_serving:
             raise RequestRefused("not_serving")
+        if not around.is_own and self._only_for not in {None, head.org_id}:
+            raise RequestRefused("dedicated")
         if (reason := around.outbox.refusal) is not None:
             raise RequestRefused(reason)
         if (engine := self._around.engine.engine_for(head.model)) is None:
