@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from byoi_agent.control.dashboard import overview, schedule, static
+from byoi_agent.control.dashboard import about, doctor, models, overview, schedule, static
+from byoi_agent.control.dashboard.about import AboutPage
 from byoi_agent.control.dashboard.asking import Api
+from byoi_agent.control.dashboard.doctor import DoctorPage
 from byoi_agent.control.dashboard.live import tell
+from byoi_agent.control.dashboard.models import ModelsPage
 from byoi_agent.control.dashboard.overview import Overview
 from byoi_agent.control.dashboard.page import Desk, page
 from byoi_agent.control.dashboard.schedule import SchedulePage
@@ -33,8 +36,19 @@ _TITLES: Final = {
 _PAGES: Final = (
     ("Overview", overview.PATH, "GET", "/api/status"),
     ("Schedule", schedule.PATH, "PUT", "/api/schedule"),
+    ("Models", models.PATH, "GET", "/api/models"),
+    ("Doctor", doctor.PATH, "GET", "/api/doctor"),
+    ("About", about.PATH, "GET", "/api/status"),
 )
 """Each page's label and path, and what the node can be asked where there is something to show."""
+
+
+class Room(Protocol):
+    """One page, or a few that belong together."""
+
+    def add(self, app: web.Application) -> None:
+        """Have the application answer with it."""
+        ...
 
 
 class Dashboard:
@@ -51,13 +65,20 @@ class Dashboard:
             (label, path) for label, path, method, asked in _PAGES if api.has(method, asked)
         )
         desk = Desk(api, self._wall, entries)
+        first, of_models = Overview(desk), ModelsPage(desk)
+        rooms: dict[str, Room] = {
+            overview.PATH: first,
+            schedule.PATH: SchedulePage(desk),
+            models.PATH: of_models,
+            doctor.PATH: DoctorPage(desk),
+            about.PATH: AboutPage(desk),
+        }
+        live = {overview.PATH: first.look, models.PATH: of_models.look}
+        for _, path in entries:
+            rooms[path].add(app)
+            if path in live:
+                self._add_live(app, path, live[path])
         app.router.add_get("/static/{name}", static.serve)
-        paths = {path for _, path in entries}
-        first = Overview(desk)
-        first.add(app)
-        self._add_live(app, "overview", first.look)
-        if schedule.PATH in paths:
-            SchedulePage(desk).add(app)
 
     def refuse(self, status: int, message: str) -> web.Response:
         """What a person sees instead of a page."""
@@ -67,8 +88,8 @@ class Dashboard:
             "door.html", None, status=status, title=title, message=message, is_session=is_session
         )
 
-    def _add_live(self, app: web.Application, name: str, look: Look) -> None:
+    def _add_live(self, app: web.Application, path: str, look: Look) -> None:
         async def live(request: web.Request) -> web.StreamResponse:
             return await tell(request, self._events, look)
 
-        app.router.add_get(f"/live/{name}", live)
+        app.router.add_get(f"/live{path}", live)

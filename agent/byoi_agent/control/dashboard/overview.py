@@ -67,7 +67,7 @@ class Overview:
     async def _answer(self, request: web.Request, problem: str) -> web.Response:
         frame = await self._desk.frame(request, PATH)
         if is_by_script(request):
-            return changed(_switch(frame), problem=problem)
+            return changed(_switch(frame), frame, problem=problem)
         if problem:
             return page(_TEMPLATE, frame, status=400, modes=MODES, pauses=PAUSES, problem=problem)
         return back_to(PATH)

@@ -52,10 +52,11 @@ def page(template: str, frame: Frame | None, *, status: int = 200, **values: Any
     return web.Response(text=text, status=status, content_type="text/html")
 
 
-def changed(html: str, *, problem: str = "", notice: str = "") -> web.Response:
-    """A part of a page, for a script that replaces it, and what there is to tell beside it."""
+def changed(html: str, frame: Frame, *, problem: str = "", notice: str = "") -> web.Response:
+    """A part of a page, for a script that replaces it, with what there is to tell beside it."""
     told = part("parts.html", "told", problem, notice, is_beside=True)
-    return web.Response(text=html + told, content_type="text/html")
+    state = part("parts.html", "here", frame.switch, is_beside=True)
+    return web.Response(text=html + told + state, content_type="text/html")
 
 
 def is_by_script(request: web.Request) -> bool:

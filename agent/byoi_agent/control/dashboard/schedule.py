@@ -93,9 +93,8 @@ class SchedulePage:
         if is_by_script(request):
             frame = await self._desk.frame(request, PATH)
             values = await self._values(request)
-            return changed(
-                part("schedule_parts.html", "schedule_part", frame, *values), problem=problem
-            )
+            html = part("schedule_parts.html", "schedule_part", frame, *values)
+            return changed(html, frame, problem=problem)
         if problem:
             return await self._page(request, problem, typed)
         return back_to(PATH)

@@ -36,7 +36,7 @@ async def test_a_form_without_the_session_s_word_changes_nothing(browser, node):
 async def test_only_pages_that_have_something_to_show_are_named(browser):
     _, text = await browser.get("/")
     nav = text.partition("<nav")[2].partition("</nav>")[0]
-    assert re.findall(r'href="([^"]+)"', nav) == ["/"]
+    assert re.findall(r'href="([^"]+)"', nav) == ["/", "/about"]
     assert (await browser.get("/schedule"))[0] == 404
 
 
