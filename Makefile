@@ -7,7 +7,7 @@ TOOLS := .venv/.tools
 BIN := .venv/bin
 CODE := wire agent console tests benchmarks .ci
 
-.PHONY: help setup demo test test-slow test-vllm lock-engines check format coverage bench-quick bench docs clean
+.PHONY: help setup demo test test-slow test-vllm lock-engines check format coverage bench-quick bench docs man clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -80,6 +80,9 @@ bench: $(RUNTIME) ## the same at length: three rounds, 1,024 streams, stalled re
 
 docs: $(TOOLS) ## the documentation as a site, into site/
 	$(BIN)/mkdocs build --strict
+
+man: $(TOOLS) ## the manual pages, into build/man/man1/
+	$(BIN)/python docs/manual.py build/man/man1
 
 clean: ## remove all that make put here
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage site build dist benchmarks/build
