@@ -31,6 +31,9 @@ POWER_SECONDS: Final = 10.0
 COOLER_CELSIUS: Final = 5.0
 """Once too hot, a GPU has to be cooler than its limit by this much."""
 
+MARGIN_CELSIUS: Final = 2.0
+"""Without a limit of the owner's, a GPU may come so near to where it slows itself down."""
+
 _GIB: Final = 1024**3
 _MINUTE: Final = 60.0
 _DISK_SLACK: Final = 1.1
@@ -201,13 +204,18 @@ def _foreign_gpu(inputs: Inputs, _now: Now, _held: bool) -> Cause | None:
 def _hot(inputs: Inputs, _now: Now, held: bool) -> Cause | None:
     """Of a GPU that has no limit of its own and got none from the owner, nobody can say."""
     for device in inputs.devices:
-        limit = inputs.protect.temperature_celsius or device.slowdown_celsius
+        limit = inputs.protect.temperature_celsius or _own_limit(device)
         celsius = device.temperature_celsius
         if limit is None or celsius is None:
             continue
         if celsius >= limit or (held and celsius > limit - COOLER_CELSIUS):
             return Cause(f"GPU {device.index} is at {celsius:.0f} °C of at most {limit:.0f}")
     return None
+
+
+def _own_limit(device: DeviceReading) -> float | None:
+    slowdown = device.slowdown_celsius
+    return None if slowdown is None else slowdown - MARGIN_CELSIUS
 
 
 def _power(inputs: Inputs, _now: Now, _held: bool) -> Cause | None:
@@ -309,8 +317,8 @@ RULES: Final = (
         "drain",
         _ALWAYS,
         _hot,
-        "a GPU has reached `protect.temperature_celsius`, or else its own slowdown temperature; "
-        "until it is 5 K cooler",
+        "a GPU has reached `protect.temperature_celsius`, or else 2 K less than where it slows itself "
+        "down; until it is 5 K cooler",
         _settle_seconds,
     ),
     Rule(

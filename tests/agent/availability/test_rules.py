@@ -92,8 +92,8 @@ CAUSES = {
     ],
     "hot": [
         (
-            Inputs(devices=(gpu(temperature_celsius=90.0, slowdown_celsius=90.0),)),
-            Cause("GPU 0 is at 90 °C of at most 90"),
+            Inputs(devices=(gpu(temperature_celsius=88.0, slowdown_celsius=90.0),)),
+            Cause("GPU 0 is at 88 °C of at most 88"),
         ),
         (
             Inputs(
@@ -172,7 +172,7 @@ NONE = {
     "hot": [
         Inputs(),
         Inputs(devices=(gpu(temperature_celsius=200.0), gpu(slowdown_celsius=1.0))),
-        Inputs(devices=(gpu(temperature_celsius=89.9, slowdown_celsius=90.0),)),
+        Inputs(devices=(gpu(temperature_celsius=87.9, slowdown_celsius=90.0),)),
     ],
     "power": [
         Inputs(devices=(gpu(power_watts=9e9),)),
@@ -238,10 +238,10 @@ def test_a_hot_gpu_has_to_be_cooler_by_five_kelvin():
         celsius: rule("hot").look(
             Inputs(devices=(gpu(temperature_celsius=celsius, slowdown_celsius=90.0),)), NOW, True
         )
-        for celsius in (85.0, 85.1)
+        for celsius in (83.0, 83.1)
     }
-    assert at[85.0] is None
-    assert at[85.1] is not None
+    assert at[83.0] is None
+    assert at[83.1] is not None
 
 
 def test_a_full_disk_has_to_be_emptier_by_a_tenth():
