@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from byoi_agent.control.answers import Answers
     from byoi_agent.control.routes.availability import Switch
     from byoi_agent.control.routes.pins import Consenting
+    from byoi_agent.control.routes.session import SessionDesk
     from byoi_agent.control.schema import MeasuredOrder, ReloadReport
     from byoi_agent.engine.pool import EnginePool
 
@@ -33,6 +34,7 @@ def control_of(
     keep_measured: Callable[[MeasuredOrder], None],
     availability: Switch,
     schedule: ScheduleWatch,
+    sessions: SessionDesk,
     pins: Consenting,
     config_file: Path | None,
     held: Callable[[], Settings],
@@ -52,6 +54,7 @@ def control_of(
             availability=availability,
             schedule=ScheduleFile(config_file, show=lambda: schedule.view, reload=reload),
             pins=pins,
+            sessions=sessions,
             events=events,
             doctor=Checkup(answers, held, config_file).report,
         ),

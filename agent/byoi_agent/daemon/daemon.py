@@ -224,6 +224,7 @@ class Daemon:
             keep_measured=self._keep_measured,
             availability=self._owners.availability,
             schedule=self._owners.schedule,
+            sessions=self._owners.sessions,
             pins=self._owners.pins,
             config_file=config_file,
             held=lambda: self._reload.settings,

@@ -6,12 +6,21 @@ Each has one line in `Owners.__init__`, and one in `Owners.run` where it runs by
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 from byoi_agent.availability.kept import KeptWishes
 from byoi_agent.availability.pins import PinKeeper
 from byoi_agent.availability.schedule import ScheduleWatch
+from byoi_agent.availability.sensors.choice import (
+    machine_sensors,
+    programs_sensor,
+    session_sensors,
+    this_user,
+)
 from byoi_agent.availability.sensors.foreign_gpu import ForeignGpu
+from byoi_agent.availability.session import SessionWatch
+from byoi_agent.availability.surroundings import MachineWatch
 from byoi_agent.availability.watcher import Watcher
 from byoi_agent.daemon.local_api import LocalApi
 from byoi_agent.errors import IdentityError
@@ -76,6 +85,16 @@ class Owners:
             wall=clock.wall,
         )
         link.hear_pins(self.pins.heard)
+        self.sessions = SessionWatch(
+            session_sensors(os.environ),
+            this_user(),
+            session=self.availability.session,
+            gone=self.availability.session_gone,
+        )
+        self.surroundings = MachineWatch(
+            machine_sensors(os.environ), programs_sensor(), machine=self.availability.machine
+        )
+        self.surroundings.take(settings.idle)
         self.schedule = ScheduleWatch(
             settings.schedule,
             tell=self.availability.calendar,
@@ -120,6 +139,8 @@ class Owners:
             tasks.create_task(self.reclaim.run(), name="reclaim")
             tasks.create_task(self.foreign_gpu.run(), name="programs on GPUs")
             tasks.create_task(self.availability.run(), name="availability")
+            tasks.create_task(self.sessions.run(), name="people's sessions")
+            tasks.create_task(self.surroundings.run(), name="machine's surroundings")
             tasks.create_task(self.local.run(), name="local /v1")
             tasks.create_task(self.schedule.run(), name="schedule")
             tasks.create_task(self.power.run(), name="power limit")
@@ -128,6 +149,7 @@ class Owners:
         """Other settings hold from now on."""
         self._settings = settings
         self.availability.take(settings)
+        self.surroundings.take(settings.idle)
         self.pins.take(settings.dedicated_to)
         self.local.take(settings)
         self.schedule.take(settings.schedule)
