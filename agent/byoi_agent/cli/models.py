@@ -20,13 +20,10 @@ from byoi_agent.models.shelf import rows
 from byoi_agent.models.store import Store
 
 if TYPE_CHECKING:
-    from byoi_agent.cli.options import Chosen
-    from byoi_agent.config.settings import Settings
-    from byoi_agent.models.pull import Outcome, Terms
+    from byoi_agent.models.pull import Outcome
     from byoi_agent.models.shelf import Row
     from byoi_agent.models.store import Pulled
 
-_GIB: Final = 1 << 30
 _GB: Final = 1e9
 _COMMIT_DIGITS: Final = 7
 
@@ -106,9 +103,11 @@ def pull(
         raise click.UsageError("--file names the file already; leave the quantisation out")
     talk = pull_talk(as_json=as_json)
     store = Store(chosen.paths.models_folder)
-    terms = _terms(chosen, store)
     from byoi_agent.models.pull import pull as fetch  # noqa: PLC0415 the hub's library is large
     from byoi_agent.models.selection import WhichFile  # noqa: PLC0415
+    from byoi_agent.models.terms import terms_of  # noqa: PLC0415
+
+    terms = terms_of(chosen.settings, store)
 
     try:
         try:
@@ -177,34 +176,6 @@ def _reference(model: str, quantisation: str | None, revision: str | None) -> Re
         if given is not None and own is not None and given != own:
             raise click.UsageError(f"{model} and --{name} {given} say two things")
     return Reference(found.repo, quantisation or found.variant, revision or found.revision)
-
-
-def _terms(chosen: Chosen, store: Store) -> Terms:
-    from byoi_agent.models.pull import Terms  # noqa: PLC0415 see above
-
-    settings = chosen.settings
-    budget = settings.model_disk_gib
-    return Terms(
-        endpoint=settings.hub,
-        ca_file=settings.ca_file,
-        may_download=settings.downloads == "allowed",
-        remote_code=frozenset(settings.remote_code),
-        budget_bytes=None if budget is None else int(budget * _GIB),
-        named=frozenset(_named_keys(settings, store)),
-    )
-
-
-def _named_keys(settings: Settings, store: Store) -> list[str]:
-    names = [settings.model, *(one.model for one in settings.models)]
-    keys = []
-    for name in names:
-        try:
-            found = store.find(name) if name else None
-        except ConfigError:  # it may be any of several: all of them stay
-            keys += [one.key for one in store.all() if name and one.name.startswith(name)]
-            continue
-        keys += [found.key] if found else []
-    return keys
 
 
 def _asked(choices: tuple[str, ...], several: AgentError, *, may_ask: bool) -> str:

@@ -14,11 +14,10 @@ from byoi_agent.config.edit import serve_model, unserve_model
 from byoi_agent.config.paths import config_file
 from byoi_agent.config.settings import ENGINES, variable_of
 from byoi_agent.control.instances import find
-from byoi_agent.engine.inventory import Inventory
-from byoi_agent.engine.kinds.choice import engine_kind, is_managed, is_vllm
-from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.engine.fitness import check_can_serve, engine_for
+from byoi_agent.engine.kinds.choice import is_managed
+from byoi_agent.errors import ConfigError
 from byoi_agent.models.catalogue import ModelEntry
-from byoi_agent.models.folders import ModelFolder
 from byoi_agent.models.names import reference_of
 from byoi_agent.models.resolve import resolve
 from byoi_agent.models.store import Store
@@ -81,13 +80,13 @@ def serve(
         return
     name = _named(model)
     found = resolve(name, Store(chosen.paths.models_folder), chosen.settings.remote_code)
-    engine = engine or _engine_for(found, chosen.settings.engine)
+    engine = engine or engine_for(found, chosen.settings.engine)
     if not is_managed(engine):
         raise click.UsageError(
             f"{engine!r} is no engine that is given models; use {ENGINES[0]} or "
             f"{ENGINES[1]}, or have a server attached: byoi engines use URL"
         )
-    _check(chosen, name, engine)
+    check_can_serve(chosen.settings, chosen.paths, name, engine)
     if not _has_others(chosen, name) and (priority is not None or load is not None):
         raise click.UsageError("--priority and --load mean something beside other models only")
     choices: dict[str, str | float | None] = {
@@ -109,29 +108,6 @@ def _named(model: str) -> str:
     if is_path and reference_of(model) is None:
         return str(Path(model).expanduser().absolute())
     return model
-
-
-def _engine_for(model: Model, current: str) -> str:
-    if isinstance(model, ModelEntry):
-        return current if is_managed(current) else "llamacpp"
-    if isinstance(model, ModelFolder):
-        return current if is_vllm(current) else "vllm"
-    return "llamacpp"
-
-
-def _check(chosen: Chosen, name: str, engine: str) -> None:
-    """What a start with it would say, before anything is written.
-
-    Raises:
-        ConfigError: this machine cannot.
-        AgentError: the engine is not installed.
-    """
-    settings = chosen.settings.model_copy(update={"model": name, "engine": engine, "models": ()})
-    engine_kind(settings, chosen.paths)
-    if is_vllm(engine):
-        inventory = Inventory(chosen.paths.engines_folder, in_settings=engine)
-        if not inventory.is_installed(inventory.offer(engine)):
-            raise AgentError(f"{engine} is not installed; first: byoi engines install {engine}")
 
 
 def _has_others(chosen: Chosen, name: str) -> bool:

@@ -46,12 +46,17 @@ def choose(flags: dict[str, object]) -> Chosen:
     Raises:
         ConfigError: see `settings.load`.
     """
-    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
-    file = default_config_file(Path(str(data_dir)) if data_dir else None, os.environ)
-    loaded = load(flags, os.environ, file)
+    loaded = settle(flags)
     for stray in loaded.strays:
         click.echo(f"byoi: {stray}", err=True)
     return Chosen(loaded, resolve(loaded.values, os.environ))
+
+
+def settle(flags: dict[str, object]) -> LoadedSettings:
+    """As `choose`, without a word to the terminal."""
+    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
+    file = default_config_file(Path(str(data_dir)) if data_dir else None, os.environ)
+    return load(flags, os.environ, file)
 
 
 def choose_to_ask(flags: dict[str, object]) -> Chosen:

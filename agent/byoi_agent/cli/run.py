@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from byoi_agent.cli.main import hold_hang_ups
-from byoi_agent.cli.options import choose, debug_option, file_of, setting_options
+from byoi_agent.cli.options import choose, debug_option, file_of, setting_options, settle
 from byoi_agent.cli.parent import when_stdin_ends
 from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
@@ -109,6 +109,7 @@ def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> N
                 ready_file=ready_file,
                 reread=lambda: choose(flags).settings,
                 config_file=file_of(flags),
+                loaded=lambda: settle(flags),
                 service_manager=ServiceManager.take(os.environ),
             )
             if exit_with_stdin:

@@ -40,6 +40,20 @@ def set_value(file: Path, name: str, value: str | float | None) -> None:
     _edit(file, lambda document: _put(document, name, value))
 
 
+def set_in_table(file: Path, table: str, name: str, value: object) -> None:
+    """Set `name` in [table] of `file`, or take it out with None. Raises as `set_value`."""
+
+    def edit(document: TOMLDocument) -> None:
+        found = document.get(table)
+        if found is None and value is not None:
+            document[table] = found = tomlkit.table()
+        if found is not None:
+            _put(found, name, value)
+
+    _must_fit(file)
+    _edit(file, edit)
+
+
 def serve_model(file: Path, model: str, choices: Mapping[str, str | float | None]) -> bool:
     """Have `model` served, with these settings of its own; the answer says whether that is new.
 
@@ -128,7 +142,7 @@ def _changed(text: str, edit: Callable[[TOMLDocument], None], file: Path) -> str
     return mark + tomlkit.dumps(document)
 
 
-def _put(table: TOMLDocument | Table | InlineTable, name: str, value: str | float | None) -> None:
+def _put(table: TOMLDocument | Table | InlineTable, name: str, value: object) -> None:
     if value is None:
         table.pop(name, None)
     else:

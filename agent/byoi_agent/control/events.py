@@ -97,7 +97,7 @@ class Events:
             feed.close()
 
     @contextmanager
-    def reading(self, wants: Iterable[str]) -> Iterator[Feed]:
+    def reading(self, wants: Iterable[str], least_level: int = 0) -> Iterator[Feed]:
         """A reader's feed, for as long as it reads.
 
         Raises:
@@ -105,7 +105,7 @@ class Events:
         """
         if self._is_over or len(self._feeds) >= MOST_READERS:
             raise Refusal(503, "too many pages listen to this node, or it ends; close one")
-        feed = Feed(wants)
+        feed = Feed(wants, least_level)
         self._feeds.add(feed)
         try:
             yield feed
@@ -118,13 +118,16 @@ class Events:
         wants: Iterable[str],
         show: Show = as_json,
         first: Iterable[Event] = (),
+        least_level: int = 0,
     ) -> web.StreamResponse:
         """Answer with events until the reader leaves; the first are `first`, then the status.
+
+        Lines of the log come from `least_level` on.
 
         Raises:
             Refusal: as `reading`.
         """
-        with self.reading(wants) as feed:
+        with self.reading(wants, least_level) as feed:
             response = web.StreamResponse(
                 headers={"Content-Type": _MEDIA, "X-Accel-Buffering": "no"}
             )

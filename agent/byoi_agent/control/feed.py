@@ -17,18 +17,23 @@ MOST_WAITING: Final = 512
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened; with `key`, a newer one of the same key takes its place."""
+    """Something that happened; with `key`, a newer one of the same key takes its place.
+
+    `level` is that of a line of the log, as `logging` counts.
+    """
 
     name: str
     data: BaseModel
     key: str | None = None
+    level: int = 0
 
 
 class Feed:
     """Sole owner of what one reader has not had yet. When full, the oldest goes and is counted."""
 
-    def __init__(self, wants: Iterable[str]) -> None:
+    def __init__(self, wants: Iterable[str], least_level: int = 0) -> None:
         self.wants = frozenset(wants)
+        self._least_level = least_level
         self.missed = 0
         self._waiting: deque[Event] = deque()
         self._news = asyncio.Event()
@@ -41,7 +46,7 @@ class Feed:
 
     def put(self, event: Event) -> None:
         """For the reader, if it wants such events."""
-        if event.name not in self.wants:
+        if event.name not in self.wants or 0 < event.level < self._least_level:
             return
         if event.key is not None:
             kept = (each for each in self._waiting if each.key != event.key)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
@@ -24,7 +25,6 @@ from byoi_agent.control.services import ControlServices, routes_of
 from byoi_agent.control.sessions import Sessions
 
 if TYPE_CHECKING:
-    import asyncio
     from pathlib import Path
 
 _BODY_LIMIT_BYTES: Final = 64 * 1024
@@ -91,9 +91,14 @@ class ControlServer:
                 self.socket_path.unlink(missing_ok=True)
 
     async def run(self) -> None:
-        """Until cancelled: what happens is told to whoever listens."""
-        if self.services.events is not None:
-            await self.services.events.run()
+        """Until cancelled: what happens is told to whoever listens, and models are pulled."""
+        logs, events, models = self.services.logs, self.services.events, self.services.models
+        with nullcontext() if logs is None else logs.kept():
+            async with asyncio.TaskGroup() as tasks:
+                if events is not None:
+                    tasks.create_task(events.run(), name="events")
+                if models is not None:
+                    tasks.create_task(models.pulls.run(), name="pulls")
 
     @property
     def url(self) -> str:

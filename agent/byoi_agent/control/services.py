@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from byoi_agent.control.routes import (
     availability,
+    config,
     doctor,
     engine,
     events,
     keys,
+    logs,
     measured,
     metrics,
+    models,
     node,
+    openapi,
     pins,
     reload,
     schedule,
+    version,
 )
 from byoi_agent.control.routing import Routes
 
@@ -24,14 +29,20 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from byoi_agent.control.events import Events
+    from byoi_agent.control.log_desk import LogDesk
+    from byoi_agent.control.models import Models
     from byoi_agent.control.routes.availability import Switch
     from byoi_agent.control.routes.engine import EngineOrders
     from byoi_agent.control.routes.pins import Consenting
     from byoi_agent.control.routes.schedule import ScheduleKeeper
+    from byoi_agent.control.routes.version import VersionReport
     from byoi_agent.control.schema import KeyChange, MeasuredOrder, ReloadReport, StatusReport
+    from byoi_agent.control.settings_desk import SettingsDesk
     from byoi_agent.doctor.finding import Report
     from byoi_agent.usage.report import UsageFilter, UsageReport
     from byoi_wire.messages import Advertise
+
+_Service = TypeVar("_Service")
 
 
 @dataclass(frozen=True)
@@ -51,30 +62,34 @@ class ControlServices:
     pins: Consenting | None = None
     events: Events | None = None
     doctor: Callable[[], Awaitable[Report]] | None = None
+    models: Models | None = None
+    config: SettingsDesk | None = None
+    logs: LogDesk | None = None
+    version: VersionReport | None = None
 
 
 def routes_of(services: ControlServices) -> Routes:
     """All that a node with these services can be asked."""
     routes = Routes()
     node.add(routes, services)
-    if services.availability is not None:
-        availability.add(routes, services.availability)
-    if services.doctor is not None:
-        doctor.add(routes, services.doctor)
-    if services.schedule is not None:
-        schedule.add(routes, services.schedule)
-    if services.pins is not None:
-        pins.add(routes, services.pins)
-    if services.engine is not None:
-        engine.add(routes, services.engine)
-    if services.keep_measured is not None:
-        measured.add(routes, services.keep_measured)
-    if services.events is not None:
-        events.add(routes, services.events)
-    if services.reload is not None:
-        reload.add(routes, services.reload)
-    if services.rotate_key is not None:
-        keys.add(routes, services.rotate_key)
-    if services.metrics is not None:
-        metrics.add(routes, services.metrics)
+    _add(routes, availability.add, services.availability)
+    _add(routes, doctor.add, services.doctor)
+    _add(routes, schedule.add, services.schedule)
+    _add(routes, pins.add, services.pins)
+    _add(routes, engine.add, services.engine)
+    _add(routes, measured.add, services.keep_measured)
+    _add(routes, events.add, services.events)
+    _add(routes, reload.add, services.reload)
+    _add(routes, keys.add, services.rotate_key)
+    _add(routes, metrics.add, services.metrics)
+    _add(routes, models.add, services.models)
+    _add(routes, config.add, services.config)
+    _add(routes, logs.add, services.logs)
+    _add(routes, version.add, services.version)
+    openapi.add(routes)
     return routes
+
+
+def _add(routes: Routes, add: Callable[[Routes, _Service], None], service: _Service | None) -> None:
+    if service is not None:
+        add(routes, service)

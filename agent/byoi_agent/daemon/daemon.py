@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from byoi_agent.config.paths import Paths
-    from byoi_agent.config.settings import Settings
+    from byoi_agent.config.settings import LoadedSettings, Settings
     from byoi_agent.control.schema import MeasuredOrder, NodePlace
     from byoi_agent.engine.entries import Entry
     from byoi_agent.engine.view import EngineView
@@ -94,6 +94,7 @@ class Daemon:
         ready_file: Path | None = None,
         reread: Callable[[], Settings] | None = None,
         config_file: Path | None = None,
+        loaded: Callable[[], LoadedSettings] | None = None,
         service_manager: ServiceManager | None = None,
     ) -> None:
         self.stop = Stop()
@@ -228,6 +229,7 @@ class Daemon:
             pins=self._owners.pins,
             config_file=config_file,
             held=lambda: self._reload.settings,
+            loaded=loaded,
         )
         self._word = Word(paths.control_file, self._place, self._health, self._clock)
         self._notices = ServiceNotices(

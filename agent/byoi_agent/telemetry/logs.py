@@ -28,7 +28,8 @@ def configure(
 ) -> None:
     """Send every log line of this process to `stream` (standard error) in the wanted form.
 
-    And to `file`, always as JSON, for whoever reads it back. Called again it begins anew.
+    And to `file`, always as JSON, for whoever reads it back. Called again it begins anew, but for
+    a handler with `stays`.
     """
     target = stream if stream is not None else sys.stderr
     handler: logging.Handler = logging.StreamHandler(target)
@@ -40,6 +41,7 @@ def configure(
         handlers[-1].setFormatter(JsonFormatter())
     logging.raiseExceptions = False  # a reader of standard error that has gone is no fault of ours
     root = logging.getLogger()
+    handlers += [old for old in root.handlers if getattr(old, "stays", False)]
     before, root.handlers[:] = root.handlers[:], handlers
     for old in before:
         if isinstance(old, LogFile):
