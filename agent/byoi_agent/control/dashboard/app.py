@@ -6,14 +6,25 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
-from byoi_agent.control.dashboard import about, doctor, models, overview, schedule, static
+from byoi_agent.control.dashboard import (
+    about,
+    doctor,
+    log,
+    models,
+    overview,
+    pins,
+    schedule,
+    static,
+)
 from byoi_agent.control.dashboard.about import AboutPage
 from byoi_agent.control.dashboard.asking import Api
 from byoi_agent.control.dashboard.doctor import DoctorPage
 from byoi_agent.control.dashboard.live import tell
+from byoi_agent.control.dashboard.log import LogPage
 from byoi_agent.control.dashboard.models import ModelsPage
 from byoi_agent.control.dashboard.overview import Overview
 from byoi_agent.control.dashboard.page import Desk, page
+from byoi_agent.control.dashboard.pins import PinsPage
 from byoi_agent.control.dashboard.schedule import SchedulePage
 
 if TYPE_CHECKING:
@@ -37,6 +48,8 @@ _PAGES: Final = (
     ("Overview", overview.PATH, "GET", "/api/status"),
     ("Schedule", schedule.PATH, "PUT", "/api/schedule"),
     ("Models", models.PATH, "GET", "/api/models"),
+    ("Log", log.PATH, "GET", "/api/logs"),
+    ("Pins", pins.PATH, "GET", "/api/pins"),
     ("Doctor", doctor.PATH, "GET", "/api/doctor"),
     ("About", about.PATH, "GET", "/api/status"),
 )
@@ -65,15 +78,21 @@ class Dashboard:
             (label, path) for label, path, method, asked in _PAGES if api.has(method, asked)
         )
         desk = Desk(api, self._wall, entries)
-        first, of_models = Overview(desk), ModelsPage(desk)
+        first, of_models, of_pins = Overview(desk), ModelsPage(desk), PinsPage(desk)
         rooms: dict[str, Room] = {
             overview.PATH: first,
             schedule.PATH: SchedulePage(desk),
             models.PATH: of_models,
+            log.PATH: LogPage(desk),
+            pins.PATH: of_pins,
             doctor.PATH: DoctorPage(desk),
             about.PATH: AboutPage(desk),
         }
-        live = {overview.PATH: first.look, models.PATH: of_models.look}
+        live = {
+            overview.PATH: first.look,
+            models.PATH: of_models.look,
+            pins.PATH: of_pins.look,
+        }
         for _, path in entries:
             rooms[path].add(app)
             if path in live:
