@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from byoi_agent.availability.view import AvailabilityView
 from byoi_agent.engine.view import EngineState, EngineView
 from byoi_agent.node.advertise import (
+    availability,
     build,
     engine_name,
     is_news,
@@ -19,6 +21,7 @@ from byoi_agent.node.advertise import (
 from byoi_agent.node.view import Load
 from byoi_agent.usage.prices import PriceList
 from byoi_wire.codec import encode_control
+from byoi_wire.messages import Availability
 from byoi_wire.offers import Measured, Prices
 from byoi_wire.version import MESSAGE_LIMIT_BYTES, MODELS_LIMIT
 
@@ -252,3 +255,49 @@ def test_each_model_is_offered_by_its_own_engine_where_there_are_several(ready_v
         ("llamacpp", None),
         ("vllm", MEASURED),
     ]
+
+
+HALF_PAST = 1_800_000_000.0
+
+
+def test_a_node_that_serves_says_so_with_its_mode(ready_view):
+    assert availability(ready_view) == Availability(serving=True, mode="dedicated")
+
+
+def test_a_pause_and_its_end_are_told(ready_view):
+    view = AvailabilityView(
+        "idle",
+        state="yield",
+        code="paused",
+        reason="paused by jo until 18:30",
+        is_paused=True,
+        until=HALF_PAST,
+    )
+    assert availability(replace(ready_view, availability=view)) == Availability(
+        serving=False,
+        reason="paused by its owner",
+        code="paused",
+        mode="idle",
+        is_paused=True,
+        until_ms=1_800_000_000_000,
+    )
+
+
+@pytest.mark.parametrize("code", ["active", "foreign_gpu", "a rule of later days"])
+def test_what_the_owner_does_and_since_when_stays_on_the_machine(ready_view, code):
+    view = AvailabilityView(
+        "idle", state="yield", code=code, reason="jo plays cyberpunk.exe", until=HALF_PAST
+    )
+    told = availability(replace(ready_view, availability=view))
+    assert not told.serving
+    assert told.until_ms is None
+    assert code not in told.model_dump_json()
+    assert "jo" not in told.model_dump_json()
+    assert "cyberpunk" not in told.model_dump_json()
+
+
+@pytest.mark.parametrize("until", [None, HALF_PAST])
+def test_the_end_of_quiet_hours_is_told_where_it_is_known(ready_view, until):
+    view = AvailabilityView(state="drain", code="quiet", reason="quiet hours", until=until)
+    told = availability(replace(ready_view, availability=view))
+    assert told.until_ms == (None if until is None else 1_800_000_000_000)

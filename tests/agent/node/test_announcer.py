@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from byoi_agent.availability.view import AvailabilityView
 from byoi_agent.node.announcer import Announcer
 from byoi_agent.node.board import Board
 from byoi_agent.node.view import Load
@@ -112,3 +113,33 @@ async def test_a_status_comes_now_and_then_while_nothing_changes(board, link, mo
 def test_a_load_that_is_the_same_is_no_change(announcer, board, ready_view):
     board.update(host=replace(ready_view).host.model_copy(update={"cpu_cores": 9}))
     assert not announcer._changed.is_set()
+
+
+AWAY = AvailabilityView("idle", state="yield", code="active", reason="jo is at the keyboard")
+
+
+def test_whether_it_serves_is_told_before_what_it_offers(announcer, board, link):
+    board.update(availability=AWAY)
+    link.sent.clear()
+    announcer.link_online()
+    assert [type(message) for message in link.sent] == [Availability, Advertise, Status]
+    assert not link.sent[0].serving
+
+
+def test_that_it_stops_serving_is_told_at_once_and_once(announcer, board, link):
+    announcer.link_online()
+    link.sent.clear()
+    board.update(availability=AWAY)
+    board.update(availability=replace(AWAY, reason="jo is still there", until=5.0))
+    board.update(availability=AvailabilityView())
+    assert [message.serving for message in link.sent] == [False, True]
+
+
+def test_what_could_not_be_told_without_a_link_is_told_with_the_next(announcer, board, link):
+    announcer.link_online()
+    link.is_up = False
+    board.update(availability=AWAY)
+    link.is_up = True
+    link.sent.clear()
+    announcer.link_online()
+    assert not link.of(Availability)[0].serving

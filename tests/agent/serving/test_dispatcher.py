@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from byoi_agent.availability.view import AvailabilityView
 from byoi_agent.engine import client as engine_client
 from byoi_agent.engine.address import EngineAddress
 from byoi_agent.node.view import Load
@@ -448,3 +449,16 @@ async def test_the_next_request_is_served_as_if_nothing_had_been(node, say):
     request.end()
     await say.turns()
     assert node.records[-1].outcome == "complete"
+
+
+async def test_a_node_that_its_owner_has_taken_back_refuses_and_serves_again_with_him(node, say):
+    node.board.update(availability=AvailabilityView(state="yield", code="paused"))
+    node.open(say.chat())
+    await say.turns()
+    assert node.resets == [("REFUSED", "not_serving")]
+    assert not node.engine.requests
+    assert not node.records
+    node.board.update(availability=AvailabilityView())
+    node.open(say.chat())
+    await say.turns()
+    assert len(node.engine.requests) == 1
