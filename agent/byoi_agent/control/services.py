@@ -21,6 +21,7 @@ from byoi_agent.control.routes import (
     pins,
     reload,
     schedule,
+    session,
     version,
 )
 from byoi_agent.control.routing import Routes
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from byoi_agent.control.routes.engine import EngineOrders
     from byoi_agent.control.routes.pins import Consenting
     from byoi_agent.control.routes.schedule import ScheduleKeeper
+    from byoi_agent.control.routes.session import SessionDesk
     from byoi_agent.control.routes.version import VersionReport
     from byoi_agent.control.schema import KeyChange, MeasuredOrder, ReloadReport, StatusReport
     from byoi_agent.control.settings_desk import SettingsDesk
@@ -59,6 +61,7 @@ class ControlServices:
     keep_measured: Callable[[MeasuredOrder], None] | None = None
     availability: Switch | None = None
     schedule: ScheduleKeeper | None = None
+    sessions: SessionDesk | None = None
     pins: Consenting | None = None
     events: Events | None = None
     doctor: Callable[[], Awaitable[Report]] | None = None
@@ -75,6 +78,7 @@ def routes_of(services: ControlServices) -> Routes:
     _add(routes, availability.add, services.availability)
     _add(routes, doctor.add, services.doctor)
     _add(routes, schedule.add, services.schedule)
+    _add(routes, session.add, services.sessions)
     _add(routes, pins.add, services.pins)
     _add(routes, engine.add, services.engine)
     _add(routes, measured.add, services.keep_measured)
