@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from byoi_agent.availability import consents as policy
-from byoi_agent.availability.consents import Consents, Pin
+from byoi_agent.availability.consents import Consents, Pin, PinState
 from byoi_agent.config.files import read_private, write_private
 from byoi_agent.errors import AgentError, ConfigError
+from byoi_wire.ids import OrgId, PinId
 from byoi_wire.messages import PinAnswer
 
 if TYPE_CHECKING:
@@ -27,7 +28,28 @@ ASKS_PER_LINK: Final = 30
 """A console that asks more often is not listened to until the next link: each is written down."""
 
 _TEXT_LIMIT: Final = 500
-_FILE: Final = TypeAdapter(Consents)
+
+
+class _KeptPin(BaseModel):
+    # A newer version may have written more than this one knows.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    pin_id: PinId
+    org_id: OrgId
+    organisation: str
+    reason: str
+    asked_by: str
+    asked_at_ms: int
+    state: PinState
+    actor: str
+    at_ms: int
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    pins: tuple[_KeptPin, ...] = Field(default=(), max_length=100)
+    overruled: str | None = None
 
 
 class PinsNotKept(AgentError):
@@ -149,7 +171,7 @@ class PinKeeper:
 
     def _is_kept(self, consents: Consents) -> bool:
         try:
-            write_private(self._file, _FILE.dump_json(consents, indent=1))
+            write_private(self._file, _written(consents))
         except OSError as error:
             self._health.warn(
                 NOT_KEPT,
@@ -164,15 +186,21 @@ class PinKeeper:
     def _read(self) -> Consents:
         """What cannot be understood is no consent."""
         try:
-            return _FILE.validate_json(read_private(self._file))
+            kept = _Kept.model_validate_json(read_private(self._file))
         except FileNotFoundError:
             return Consents()
         except (ValidationError, ConfigError, OSError) as error:
             logger.warning("pins cannot be read", extra={"reason": str(error)[:200]})
             return Consents()
+        return Consents(tuple(Pin(**vars(pin)) for pin in kept.pins), kept.overruled)
 
     def _now_ms(self) -> int:
         return round(self._wall() * 1000)
+
+
+def _written(consents: Consents) -> bytes:
+    pins = tuple(_KeptPin(**vars(pin)) for pin in consents.pins)
+    return _Kept(pins=pins, overruled=consents.overruled).model_dump_json(indent=1).encode()
 
 
 def _wish(ask: PinAsk) -> Pin:

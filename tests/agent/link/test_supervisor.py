@@ -17,7 +17,7 @@ from byoi_wire import codec
 from byoi_wire.aio.inbox import Inbox
 from byoi_wire.aio.memory import pair
 from byoi_wire.errors import HandshakeRefused
-from byoi_wire.messages import Goaway, Renew, RotateKey, Welcome
+from byoi_wire.messages import Goaway, PinAsk, PinEnd, Renew, RotateKey, Welcome
 from byoi_wire.messages import Limits as Granted
 
 
@@ -228,6 +228,22 @@ async def test_the_console_s_order_reaches_whoever_keeps_the_keys(dialling):
         console.channel.send(codec.encode_control(RotateKey(reason="old")))
         await until(lambda: ("ordered", "old") in keys.told)
         running.cancel()
+
+
+async def test_what_a_console_asks_of_the_node_reaches_whoever_keeps_consents(dialling):
+    console, heard = Console(a_welcome()), []
+    link = dialling(console)
+    ask = PinAsk(pin_id="pin_1", org_id="org_1", organisation="One", asked_at_ms=1)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(link.run())
+        await until(lambda: link.view.state == "online")
+        console.channel.send(codec.encode_control(ask))  # nobody listens yet
+        link.hear_pins(heard.append)
+        console.channel.send(codec.encode_control(ask))
+        console.channel.send(codec.encode_control(PinEnd(pin_id="pin_1")))
+        await until(lambda: PinEnd(pin_id="pin_1") in heard)
+        running.cancel()
+    assert ask in heard
 
 
 async def test_the_view_says_since_when_what_went_wrong_and_when_the_next_try_is(dialling):

@@ -462,3 +462,15 @@ async def test_a_node_that_its_owner_has_taken_back_refuses_and_serves_again_wit
     node.open(say.chat())
     await say.turns()
     assert len(node.engine.requests) == 1
+
+
+async def test_a_dedicated_node_refuses_every_other_organisation_and_who_does_not_say(node, say):
+    node.dispatcher.dedicate("org_1")
+    for asks in ("org_2", None):
+        node.open(say.chat(), org_id=asks)
+    await say.turns()
+    assert node.resets == [("REFUSED", "dedicated")] * 2
+    await node.ask(org_id="org_1")
+    node.dispatcher.dedicate(None)
+    await node.ask(org_id="org_2")
+    assert len(node.resets) == 2
