@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from byoi_agent.availability.calendar import CalendarState
+from byoi_agent.availability.consents import Pin
+from byoi_agent.availability.schedule import ScheduleView
 from byoi_agent.availability.view import AvailabilityView
+from byoi_agent.config.availability import Schedule
 from byoi_agent.control.dashboard.app import Dashboard
 from byoi_agent.control.dashboard.rendering import Frame
 from byoi_agent.control.events import Events, Pace
+from byoi_agent.control.log_desk import LogDesk
+from byoi_agent.control.model_words import ModelStatus, Removed, ServeReport
 from byoi_agent.control.schema import (
     AvailabilityStatus,
     DeviceStatus,
     EngineStatus,
     LinkStatus,
+    ReloadReport,
     StatusReport,
 )
 from byoi_agent.control.server import ControlServer
 from byoi_agent.control.services import ControlServices
+from byoi_agent.doctor.finding import Report, failed
+from byoi_agent.errors import ConfigError
+from byoi_agent.models.pulls import PullView
 
 NOW = 1_795_000_000.0
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&"
@@ -131,6 +142,105 @@ class Node:
             listener(None)
 
 
+class Hours:
+    """Stands in for whoever keeps the schedule."""
+
+    def __init__(self):
+        self.schedule = Schedule()
+        self.failure = None
+        self.file = Path("/etc/byoi/config.toml")
+
+    @property
+    def view(self):
+        return ScheduleView(self.schedule, CalendarState(changes_at=NOW + 60))
+
+    def put(self, schedule):
+        if self.failure is not None:
+            raise self.failure
+        self.schedule = schedule
+
+
+class Shelf:
+    """Stands in for the models and their pulls."""
+
+    def __init__(self):
+        self.models = [
+            ModelStatus(name="a/b", id="b", kind="gguf", size_bytes=1 << 30, source="hub"),
+            ModelStatus(
+                name="c/d",
+                id="d",
+                kind="gguf",
+                source="hub",
+                is_served=True,
+                is_loaded=True,
+                engine_state="ready",
+            ),
+        ]
+        self.done = []
+        self.failure = None
+        self.views = ()
+        self.pulls = self
+
+    async def all(self):
+        return self.models, []
+
+    def pull(self, order):
+        self._note("pull", order.model)
+        self.views = (PullView("p1", order.model, "pulling", NOW, "fetching", 1 << 20, 4 << 20),)
+        return self.views[0]
+
+    def cancel(self, pull_id):
+        self._note("cancel", pull_id)
+        self.views = (replace(self.views[0], state="cancelled"),)
+        return self.views[0]
+
+    async def run(self):
+        """Pulls under way."""
+
+    async def load(self, name):
+        self._note("load", name)
+
+    async def unload(self, name, within_seconds):
+        self._note("unload", name)
+
+    async def serve(self, name, order):
+        self._note("serve", name)
+        return ServeReport(model=name, is_served=True, reloaded=ReloadReport())
+
+    def unserve(self, name):
+        self._note("unserve", name)
+        return ServeReport(model=name, is_served=False, reloaded=ReloadReport())
+
+    async def remove(self, name):
+        self._note("remove", name)
+        return Removed(removed=(name,))
+
+    def _note(self, *what):
+        if self.failure is not None:
+            raise self.failure
+        self.done.append(what)
+
+
+class Wishes:
+    """Stands in for whoever keeps the owner's consents."""
+
+    def __init__(self):
+        self.pins = (Pin("pin_1", "org_1", "Ärzte <b>e. V.</b>", "we pay", "ada", 1, "asked"),)
+        self.said = []
+
+    def consent(self, pin_id, actor):
+        self._say(pin_id, "granted", actor)
+
+    def refuse(self, pin_id, actor):
+        self._say(pin_id, "refused", actor)
+
+    def _say(self, pin_id, state, actor):
+        if pin_id != "pin_1":
+            raise ConfigError("there is no such pin")
+        self.said.append((state, actor))
+        self.pins = (replace(self.pins[0], state=state, actor=actor, at_ms=2),)
+
+
 @dataclass
 class Browser:
     """A session of a browser with a node's pages."""
@@ -179,14 +289,63 @@ def services(node):
 
 
 @pytest.fixture
-async def server(services):
+def hours():
+    return Hours()
+
+
+@pytest.fixture
+def shelf():
+    return Shelf()
+
+
+@pytest.fixture
+def wishes():
+    return Wishes()
+
+
+@pytest.fixture
+def log_desk(services):
+    return LogDesk(services.events)
+
+
+@pytest.fixture
+def everything(services, hours, shelf, wishes, log_desk):
+    """The same node, which can be asked all there are pages for."""
+
+    async def examine():
+        mend = "byoi models rm NAME"
+        return Report(checks=(failed("disk", "Disk", f"full {HOSTILE}", mend, can_fix=True),))
+
+    return replace(
+        services,
+        schedule=hours,
+        models=shelf,
+        pins=wishes,
+        logs=log_desk,
+        doctor=examine,
+    )
+
+
+@asynccontextmanager
+async def serving(services):
     pages = Dashboard(services.events, wall=lambda: NOW)
     async with ControlServer(services, None, pages=pages) as server, asyncio.TaskGroup() as tasks:
         telling = tasks.create_task(server.run())
         yield server
         telling.cancel()
-        with suppress(asyncio.CancelledError):
-            await telling
+
+
+@pytest.fixture
+async def server(services):
+    async with serving(services) as server:
+        yield server
+
+
+@pytest.fixture
+async def whole(everything, letting_in):
+    """A browser at the node that can be asked all there are pages for."""
+    async with serving(everything) as server, letting_in(server) as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -197,12 +356,24 @@ async def stranger(server):
 
 
 @pytest.fixture
-async def browser(server, stranger):
-    """A browser that came in by a link."""
-    async with stranger.http.post(
-        f"{server.url}/api/dashboard/open", headers={"Authorization": f"Bearer {server.token}"}
-    ) as response:
-        link = (await response.json())["url"]
-    async with stranger.http.get(link, allow_redirects=False) as response:
-        cookie = response.headers["Set-Cookie"].partition(";")[0]
-    return Browser(stranger.http, server.url, cookie)
+def letting_in():
+    """A browser that comes in by a link."""
+
+    @asynccontextmanager
+    async def let_in(server):
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+            headers = {"Authorization": f"Bearer {server.token}"}
+            place = f"{server.url}/api/dashboard/open"
+            async with http.post(place, headers=headers) as response:
+                link = (await response.json())["url"]
+            async with http.get(link, allow_redirects=False) as response:
+                cookie = response.headers["Set-Cookie"].partition(";")[0]
+            yield Browser(http, server.url, cookie)
+
+    return let_in
+
+
+@pytest.fixture
+async def browser(server, letting_in):
+    async with letting_in(server) as browser:
+        yield browser
