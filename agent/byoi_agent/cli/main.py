@@ -57,6 +57,7 @@ COMMANDS: Final = (
     "schedule",
     "session",
     "status",
+    "tray",
     "unenroll",
     "usage",
     "version",
