@@ -12,7 +12,17 @@ from urllib.parse import quote, urlencode, urlsplit
 from pydantic import BaseModel, ValidationError
 
 from byoi_agent.config.availability import Schedule
+from byoi_agent.control.config_words import ConfigReport, ConfigSchema, SettingChange
+from byoi_agent.control.log_words import LogLines
+from byoi_agent.control.model_words import (
+    ModelList,
+    PullList,
+    PullStatus,
+    Removed,
+    ServeReport,
+)
 from byoi_agent.control.pins import PinList
+from byoi_agent.control.presence import SessionHeard
 from byoi_agent.control.schedule import ScheduleStatus
 from byoi_agent.control.schema import (
     AvailabilityStatus,
@@ -21,17 +31,27 @@ from byoi_agent.control.schema import (
     ReloadReport,
     StatusReport,
     UsageTable,
+    VersionReport,
 )
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_wire.messages import Advertise
 
 if TYPE_CHECKING:
+    from byoi_agent.control.log_words import Level
+    from byoi_agent.control.model_words import PullOrder, ServeOrder
+    from byoi_agent.control.presence import SessionReport
     from byoi_agent.control.schema import MeasuredOrder, NodePlace
     from byoi_agent.usage.report import UsageFilter
 
 CALL_SECONDS: Final = 10.0
+SESSION_SECONDS: Final = 3.0
 ROTATION_SECONDS: Final = 60.0
 """Two keyrings, a console and a new link may each take their time."""
+RELOAD_SECONDS: Final = 60.0
+"""A driver, or a disk full of models, may take its time."""
+_OWNERS_FAULT: Final = frozenset(
+    {http.client.BAD_REQUEST, http.client.NOT_FOUND, http.client.CONFLICT}
+)
 _ANSWER_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -125,6 +145,12 @@ class ControlClient:
             raise ConfigError(str(_message(came[1])))
         return self._answer(came, ScheduleStatus)
 
+    def tell_of_session(self, report: SessionReport) -> SessionHeard:
+        """Tell how a person's session is, and hear whose it is taken for. Raises as `status`."""
+        content = report.model_dump_json().encode()
+        came = self._exchange("/api/session", "POST", content, SESSION_SECONDS)
+        return self._answer(came, SessionHeard)
+
     def keep_measured(self, order: MeasuredOrder) -> None:
         """Have the node keep what a benchmark found, and advertise it. Raises as `status`."""
         self._post("/api/measured", order.model_dump(mode="json"))
@@ -144,6 +170,77 @@ class ControlClient:
         """A link that opens the dashboard in a browser, once and soon. Raises as `status`."""
         return self._answer(self._exchange("/api/dashboard/open", "POST", b""), DashboardLink)
 
+    def config(self) -> ConfigReport:
+        """Each setting, who set it and what holds. Raises as `status`."""
+        return self._get("/api/config", ConfigReport)
+
+    def config_schema(self) -> ConfigSchema:
+        """What settings there are. Raises as `status`."""
+        return self._get("/api/config/schema", ConfigSchema)
+
+    def put_setting(self, name: str, value: object) -> SettingChange:
+        """Have a setting written into the node's file and read; None takes it out.
+
+        Raises:
+            ConfigError: there is no such setting, the value does not fit, or the file is not to be
+                written; nothing is changed.
+        """
+        came = self._exchange(
+            f"/api/config/{quote(name, safe='')}", "PUT", json.dumps({"value": value}).encode()
+        )
+        if came[0] in _OWNERS_FAULT:
+            raise ConfigError(str(_message(came[1])))
+        return self._answer(came, SettingChange)
+
+    def models(self) -> ModelList:
+        """Which models are here, served and loaded. Raises as `status`."""
+        return self._get("/api/models", ModelList)
+
+    def pull(self, order: PullOrder) -> PullStatus:
+        """Have the node begin a pull; `pulls` tells how far it is. Raises as `status`."""
+        content = order.model_dump_json().encode()
+        return self._accepted(self._exchange("/api/models/pull", "POST", content), PullStatus)
+
+    def pulls(self) -> PullList:
+        """Pulls under way, and the last that ended. Raises as `status`."""
+        return self._get("/api/models/pulls", PullList)
+
+    def cancel_pull(self, pull_id: str) -> PullStatus:
+        """End a pull; what came is kept. Raises as `status`."""
+        target = f"/api/models/pulls/{quote(pull_id, safe='')}"
+        return self._answer(self._exchange(target, "DELETE"), PullStatus)
+
+    def remove_model(self, name: str) -> Removed:
+        """Have a model taken from the disk; refused while it is served. Raises as `status`."""
+        return self._answer(self._exchange(_model(name), "DELETE"), Removed)
+
+    def load_model(self, name: str) -> None:
+        """Have a model's engine serve again. Raises as `status`."""
+        self._post(f"{_model(name)}/load", {})
+
+    def unload_model(self, name: str, within_seconds: float) -> None:
+        """Have a model's engine give its memory back. Raises as `status`."""
+        self._post(f"{_model(name)}/unload", {"within_seconds": within_seconds})
+
+    def serve_model(self, name: str, order: ServeOrder) -> ServeReport:
+        """Have a model served from now on, and after a restart. Raises as `status`."""
+        content = order.model_dump_json(exclude_none=True).encode()
+        came = self._exchange(f"{_model(name)}/serve", "POST", content, RELOAD_SECONDS)
+        return self._answer(came, ServeReport)
+
+    def unserve_model(self, name: str) -> ServeReport:
+        """Have a model served no more. Raises as `status`."""
+        came = self._exchange(f"{_model(name)}/unserve", "POST", b"", RELOAD_SECONDS)
+        return self._answer(came, ServeReport)
+
+    def logs(self, lines: int = 200, level: Level = "info") -> LogLines:
+        """The log's last lines. Raises as `status`."""
+        return self._get(f"/api/logs?{urlencode({'lines': lines, 'level': level})}", LogLines)
+
+    def version(self) -> VersionReport:
+        """Which version runs. Raises as `status`."""
+        return self._get("/api/version", VersionReport)
+
     def rotate_key(self) -> KeyChange:
         """Have the node change its key, and wait until it serves with the new one.
 
@@ -162,6 +259,11 @@ class ControlClient:
         status, body = self._exchange(target, "POST", json.dumps(order).encode())
         if status != http.client.ACCEPTED:
             raise AgentError(f"the node refused: {_message(body) or status}")
+
+    def _accepted(self, came: tuple[int, bytes], answer: type[_Model]) -> _Model:
+        status, body = came
+        is_accepted = status == http.client.ACCEPTED
+        return self._answer((http.client.OK if is_accepted else status, body), answer)
 
     def _get(self, target: str, answer: type[_Model]) -> _Model:
         return self._answer(self._exchange(target), answer)
@@ -231,6 +333,10 @@ def _loopback(url: str) -> tuple[str, int | None]:
     except ValueError:
         pass  # no URL at all: the same mend
     raise ConfigError("the control URL looks like http://127.0.0.1:PORT")
+
+
+def _model(name: str) -> str:
+    return f"/api/models/{quote(name, safe='')}"
 
 
 def _message(body: bytes) -> str | None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from byoi_agent.control.actor import DASHBOARD, TOKEN, name_actor
+from byoi_agent.control.actor import name_actor
 from byoi_agent.control.guard import is_from_here, judge, judge_page
 from byoi_agent.control.guesses import WINDOW_SECONDS, Guesses
+from byoi_agent.control.peer import DASHBOARD, TOKEN
 
 if TYPE_CHECKING:
     from byoi_agent.control.sessions import Session, Sessions

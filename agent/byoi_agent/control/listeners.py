@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.errors import ConfigError
+
+if sys.platform != "win32":
+    import grp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,8 +41,10 @@ def bind_loopback(setting: str, port: int, mend: str) -> socket.socket:
     return listener
 
 
-def bind_unix(path: Path) -> socket.socket:
-    """A socket whose mode says who may ask.
+def bind_unix(path: Path, group: str | None = None) -> socket.socket:
+    """A socket whose mode says who may ask: its owner and its group.
+
+    The group is `group` where the system has one of that name and lets us give it, else our own.
 
     Raises:
         ConfigError: it cannot be made there.
@@ -48,12 +55,21 @@ def bind_unix(path: Path) -> socket.socket:
     before = os.umask(_SOCKET_UMASK)
     try:
         listener.bind(str(path))
+        if group is not None:
+            _give(path, group)  # nobody has been listened to yet
     except OSError as error:
         listener.close()
         raise ConfigError(f"the control socket {path} cannot be made: {error.strerror}") from error
     finally:
         os.umask(before)
     return listener
+
+
+def _give(path: Path, group: str) -> None:
+    if sys.platform == "win32":
+        return
+    with suppress(KeyError, PermissionError):
+        os.chown(path, -1, grp.getgrnam(group).gr_gid)
 
 
 async def listen(server: web.Server, listener: socket.socket) -> asyncio.Server:

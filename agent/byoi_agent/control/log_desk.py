@@ -5,40 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import TYPE_CHECKING, Any
 
 from byoi_agent.control.feed import Event
-from byoi_agent.telemetry.recent import MOST_LINES, Line, RecentLines
+from byoi_agent.control.log_words import LOG, LogLine, LogLines
+from byoi_agent.telemetry.recent import Line, RecentLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from byoi_agent.control.events import Events
-
-LOG: Final = "log"
-Level = Literal["debug", "info", "warning", "error"]
-
-
-class LogLine(BaseModel):
-    """One line; what was told beside the event stands in fields of its own."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    time: str
-    level: str
-    logger: str
-    event: str
-
-
-class LogLines(BaseModel):
-    """The last lines, oldest first; `most` is how many are kept at all."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    lines: tuple[LogLine, ...] = ()
-    most: int = MOST_LINES
+    from byoi_agent.control.log_words import Level
 
 
 class LogDesk:

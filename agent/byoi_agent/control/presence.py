@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from byoi_agent.availability.readings import SessionReading
 from byoi_agent.availability.sensors.face import LONGEST_IDLE_SECONDS, words
-from byoi_agent.control.actor import TOKEN
+from byoi_agent.control.peer import TOKEN
 
 _BY_SOCKET: Final = re.compile(r"(uid \d+)(?: \((.+)\))?")
 _Short = Field(default=None, max_length=200)

@@ -244,6 +244,14 @@ class KeyChange(_Answer):
     is_in_use: bool
 
 
+class VersionReport(_Answer):
+    """The agent's version, and that of the protocol it speaks with its console."""
+
+    agent_version: str
+    protocol: str
+    python: str
+
+
 class DashboardLink(_Answer):
     """What opens the dashboard in a browser: once, and so many seconds long."""
 

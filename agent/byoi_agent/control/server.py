@@ -51,7 +51,8 @@ class Pages(Protocol):
 class ControlServer:
     """Sole owner of the listening sockets; an async context manager.
 
-    `metrics_port` serves /metrics alone, to any program of this machine, without a token.
+    `metrics_port` serves /metrics alone, to any program of this machine, without a token. `group`
+    is whose members may use the socket, where there is such a group.
     """
 
     services: ControlServices
@@ -59,6 +60,7 @@ class ControlServer:
     port: int = 0
     metrics_port: int | None = None
     pages: Pages | None = None
+    group: str | None = None
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     now: Callable[[], float] = time.monotonic
     idle_seconds: float = _IDLE_SECONDS
@@ -129,7 +131,7 @@ class ControlServer:
         if self.socket_path is not None and hasattr(socket, "AF_UNIX"):
             app = _application()
             routes.serve(app)
-            await self._serve(bind_unix(self.socket_path), app)
+            await self._serve(bind_unix(self.socket_path, self.group), app)
 
     def _for_people(self, routes: Routes) -> web.Application:
         app = _application(self._door.guard, pages=self.pages)

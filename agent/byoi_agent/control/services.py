@@ -37,8 +37,13 @@ if TYPE_CHECKING:
     from byoi_agent.control.routes.pins import Consenting
     from byoi_agent.control.routes.schedule import ScheduleKeeper
     from byoi_agent.control.routes.session import SessionDesk
-    from byoi_agent.control.routes.version import VersionReport
-    from byoi_agent.control.schema import KeyChange, MeasuredOrder, ReloadReport, StatusReport
+    from byoi_agent.control.schema import (
+        KeyChange,
+        MeasuredOrder,
+        ReloadReport,
+        StatusReport,
+        VersionReport,
+    )
     from byoi_agent.control.settings_desk import SettingsDesk
     from byoi_agent.doctor.finding import Report
     from byoi_agent.usage.report import UsageFilter, UsageReport

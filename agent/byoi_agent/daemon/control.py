@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import platform
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from byoi_agent.config.paths import system_control_socket
 from byoi_agent.config.settings import LoadedSettings, Settings
 from byoi_agent.control.dashboard.app import Dashboard
 from byoi_agent.control.events import Events
@@ -14,7 +15,7 @@ from byoi_agent.control.feed import Event
 from byoi_agent.control.log_desk import LogDesk
 from byoi_agent.control.model_words import pull_of
 from byoi_agent.control.models import Models
-from byoi_agent.control.routes.version import VersionReport
+from byoi_agent.control.schema import VersionReport
 from byoi_agent.control.server import ControlServer
 from byoi_agent.control.services import ControlServices
 from byoi_agent.control.settings_desk import SettingsDesk
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from byoi_agent.models.names import Reference
     from byoi_agent.models.pull import Outcome
     from byoi_agent.models.wheels import Progress
+
+GROUP: Final = "byoi"
+"""Whose members may use a node that the system runs; anybody else's is its user's alone."""
 
 
 def control_of(
@@ -99,6 +103,7 @@ def control_of(
         settings.control_port,
         settings.metrics_port,
         pages=Dashboard(events),
+        group=GROUP if answers.paths.control_socket == system_control_socket() else None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byoi_agent.control.actor import DASHBOARD
+from byoi_agent.control.peer import DASHBOARD
 from byoi_agent.control.routing import Asked, Nothing, Refusal, Refuses, Route, Routes
 from byoi_agent.control.schema import DashboardLink
 from byoi_agent.control.sessions import CODE_SECONDS

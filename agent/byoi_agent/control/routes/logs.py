@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from byoi_agent.control.log_desk import LOG, Level, LogLines
+from byoi_agent.control.log_words import LOG, Level, LogLines
 from byoi_agent.control.routing import Asked, Refuses, Route, Routes
 
 if TYPE_CHECKING:

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-
 from byoi_agent.control.routing import Asked, Nothing, Route, Routes
-
-
-class VersionReport(BaseModel):
-    """The agent's version, and that of the protocol it speaks with its console."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    agent_version: str
-    protocol: str
-    python: str
+from byoi_agent.control.schema import VersionReport
 
 
 def add(routes: Routes, service: VersionReport) -> None:
