@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -149,39 +148,10 @@ def short_calls(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def x_server():
-    """The name of a display that nobody looks at, on any free number."""
-    if shutil.which("Xvfb") is None:
-        pytest.skip("needs Xvfb: apt install xvfb")
-    read_end, write_end = os.pipe()
-    process = subprocess.Popen(
-        [
-            "Xvfb",
-            "-displayfd",
-            str(write_end),
-            "-screen",
-            "0",
-            "640x480x24",
-            "-nolisten",
-            "tcp",
-            "-noreset",
-        ],
-        pass_fds=(write_end,),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(write_end)
-    with os.fdopen(read_end) as told:
-        number = told.readline().strip()
-    yield XServer(f":{number}", process)
-    process.kill()
-    process.wait()
-
-
-class XServer:
-    def __init__(self, name, process):
-        self.name = name
-        self.process = process
+def x_server(helper):
+    """A display that nobody looks at."""
+    with helper("x_server").XServer() as server:
+        yield server
 
 
 async def until(check, seconds=5.0):

@@ -5,19 +5,16 @@ import signal
 import socket
 
 import pytest
-from Xlib import XK, X
-from Xlib.display import Display
-from Xlib.ext import xtest
+from Xlib import X
 
 from byoi_agent.availability.sensors.x11 import X11Sensor
 
 
 @pytest.fixture
-def person(x_server):
+def person(x_server, helper):
     """Somebody at the keyboard of the display."""
-    display = Display(x_server.name)
-    yield display
-    display.close()
+    with helper("x_server").Person(x_server.name) as person:
+        yield person
 
 
 @pytest.fixture
@@ -25,34 +22,20 @@ def sensor(x_server, using):
     return using(X11Sensor(x_server.name, "jo"))
 
 
-def press(display):
-    key = display.keysym_to_keycode(XK.string_to_keysym("a"))
-    xtest.fake_input(display, X.KeyPress, key)
-    xtest.fake_input(display, X.KeyRelease, key)
-    display.sync()
-
-
-def move(display):
-    xtest.fake_input(
-        display, X.MotionNotify, x=display.screen().root.query_pointer().root_x ^ 8, y=9
-    )
-    display.sync()
-
-
 async def idle_of(sensor):
     (session,) = await sensor.read()
     return session.idle_seconds
 
 
-@pytest.mark.parametrize("touch", [press, move])
+@pytest.mark.parametrize("touch", ["press", "move"])
 async def test_time_without_input_grows_and_a_touch_resets_it(sensor, person, wait_until, touch):
-    touch(person)
+    getattr(person, touch)()
 
     async def has_grown():
         return await idle_of(sensor) >= 0.15
 
     await wait_until(has_grown)
-    touch(person)
+    getattr(person, touch)()
     assert await idle_of(sensor) < 0.15
     assert sensor.trouble is None
 
@@ -97,8 +80,8 @@ async def test_a_display_that_hangs_is_given_up_and_found_again(
 async def test_another_keyboard_is_not_kept_for_ever(sensor, person):
     await sensor.read()
     for _ in range(20):
-        person.change_keyboard_mapping(8, [[X.NoSymbol]])
-    person.sync()
+        person.display.change_keyboard_mapping(8, [[X.NoSymbol]])
+    person.display.sync()
     await sensor.read()
     await sensor.read()
     assert sensor._screen._display.display.event_queue == []
