@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from byoi_agent.config.files import read_private, write_private
 from byoi_agent.errors import ConfigError
@@ -51,21 +51,11 @@ class KeptPause(_Part):
         return min(self.until - now, self.until - self.since)
 
 
-class Consent(_Part):
-    """An organisation that the owner lets have the node for itself."""
-
-    pin: str
-    organisation: str
-    actor: str = ""
-    since: float = 0.0
-
-
 class Wishes(_Part):
     """All that is kept."""
 
     switch: Switch | None = None
     pause: KeptPause | None = None
-    consents: tuple[Consent, ...] = Field(default=(), max_length=100)
 
 
 class KeptWishes:

@@ -68,7 +68,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that the decision depends on; what nobody has told is None or empty."""
+    """All that the decision depends on; what nobody has told is None or empty.
+
+    Until `looks_until` (`Now.elapsed`) what was not told may only not have been told yet.
+    """
 
     mode: Mode = "dedicated"
     pinned_to: str | None = None
@@ -79,6 +82,7 @@ class Inputs:
     calendar: CalendarState = field(default_factory=CalendarState)
     devices: tuple[DeviceReading, ...] = ()
     disk_free_bytes: int | None = None
+    looks_until: float | None = None
     idle: Idle = field(default_factory=Idle)
     protect: Protect = field(default_factory=Protect)
 
@@ -173,6 +177,11 @@ def _unreadable(inputs: Inputs, now: Now, _held: bool) -> Cause | None:
         if not knows or now.elapsed - seen.at >= STALE_SECONDS:
             return Cause(reading.user)
     return None
+
+
+def _looking(inputs: Inputs, now: Now, _held: bool) -> Cause | None:
+    until = inputs.looks_until
+    return None if until is None or now.elapsed >= until else Cause(ends=until)
 
 
 def _fullscreen(inputs: Inputs, _now: Now, _held: bool) -> Cause | None:
@@ -306,6 +315,13 @@ RULES: Final = (
         _return_minutes,
     ),
     Rule(
+        "looking",
+        "yield",
+        _OWNERS,
+        _looking,
+        "the node has started less than 5 seconds ago, and somebody may be there",
+    ),
+    Rule(
         "paused_to_finish",
         "drain",
         _ALWAYS,
@@ -317,8 +333,8 @@ RULES: Final = (
         "drain",
         _ALWAYS,
         _hot,
-        "a GPU has reached `protect.temperature_celsius`, or else 2 K less than where it slows itself "
-        "down; until it is 5 K cooler",
+        "a GPU has reached `protect.temperature_celsius`, or else 2 K less than where it slows "
+        "itself down; until it is 5 K cooler",
         _settle_seconds,
     ),
     Rule(

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LOOKS_SECONDS: Final = 5.0
+"""After a start sensors and helpers have so long to say who is there, before anything is loaded."""
+
 _KEPT_ANEW_SECONDS: Final = 60.0
 """The kept end of a pause is written again where the owner's clock was set by more than this."""
 
@@ -57,6 +60,7 @@ class Watcher:
         publish: Callable[[AvailabilityView], None],
         elapsed: Callable[[], float] = elapsed_seconds,
         local: Callable[[float], datetime] = datetime.fromtimestamp,
+        looks_seconds: float = LOOKS_SECONDS,
     ) -> None:
         self._settings = settings
         self._enrolled = enrolled
@@ -73,6 +77,7 @@ class Watcher:
         self._inputs = Inputs(
             mode=self.mode_and_source[0],
             pause=self._kept_pause(),
+            looks_until=elapsed() + looks_seconds,
             idle=settings.idle,
             protect=settings.protect,
         )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 TO_OTHERS: Final = {
     "paused": ("paused", "paused by its owner"),
+    "looking": ("starting", "has just started"),
     "paused_to_finish": ("paused", "paused by its owner"),
     "active": ("in_use", "its owner uses the machine"),
     "unreadable": ("in_use", "its owner uses the machine"),
@@ -83,6 +84,7 @@ def _is(decision: Decision, inputs: Inputs, at: str) -> str:
         "paused_to_finish": f"{paused}; what runs may end first",
         "active": f"{what} is at the keyboard; serves again after {after} without a key",
         "unreadable": f"nobody can tell whether {what} is at the keyboard; see: byoi doctor",
+        "looking": "looks first whether anybody uses the machine",
         "fullscreen": f"{what} fills the screen",
         "program": f"{what} runs",
         "outside_window": f"outside of the schedule's windows{next_at}",

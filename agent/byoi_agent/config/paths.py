@@ -74,7 +74,7 @@ class Paths:
 
     @property
     def availability_file(self) -> Path:
-        """The owner's switch, pause and consents."""
+        """The owner's switch and pause."""
         return self.state / "availability.json"
 
     @property

@@ -80,6 +80,7 @@ def families(reading: Reading) -> Iterator[Metric]:
     """Every figure, in the order of the documentation."""
     yield from _node(reading)
     yield from _requests(reading)
+    yield from _own(reading.view)
     yield from _energy(reading.energy)
     yield from _engines(reading.view)
     yield from _devices(reading.view.devices)
@@ -107,7 +108,9 @@ def _node(reading: Reading) -> Iterator[Metric]:
         view.availability.state,
         AvailabilityState,
     )
-    yield _gauge("byoi_paused", "1 while the owner has paused the node", view.availability.is_paused)
+    yield _gauge(
+        "byoi_paused", "1 while the owner has paused the node", view.availability.is_paused
+    )
     yield _one_of("byoi_link_state", "The link to the console", view.link.state, LinkState)
     yield _counter("byoi_link_connects", "Links that the console welcomed", view.link.connects)
     yield _counter("byoi_link_resumes", "Links that went on with a session", view.link.resumes)
@@ -141,6 +144,17 @@ def _requests(reading: Reading) -> Iterator[Metric]:
     yield _histogram(
         "byoi_request_duration_seconds", "From a request's arrival to its end", tally.duration
     )
+
+
+def _own(view: NodeView) -> Iterator[Metric]:
+    """What the owner's programs asked for themselves: counted nowhere else."""
+    own = view.own
+    yield _gauge("byoi_own_requests_running", "Of the owner's", view.load.own_running)
+    yield _counter("byoi_own_requests", "The owner's requests that ended", own.requests)
+    yield _counter("byoi_own_prompt_tokens", "Tokens of the owner's prompts", own.prompt_tokens)
+    told = "Tokens of the owner's answers"
+    yield _counter("byoi_own_completion_tokens", told, own.completion_tokens)
+    yield _counter("byoi_own_joules", "Energy of the owner's requests", own.joules)
 
 
 def _energy(energy: EnergyView) -> Iterator[Metric]:

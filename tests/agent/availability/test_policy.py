@@ -30,6 +30,7 @@ BY_RULE = {
     },
     "program": {"machine": MachineReading(programs=("blender",))},
     "foreign_gpu": {"foreign": (GAME,)},
+    "looking": {"looks_until": 1.0},
     "paused_to_finish": {"pause": Pause("token", finish=True)},
     "hot": {"devices": (HOT,)},
     "power": {"devices": (THIRSTY,), "protect": Protect(power_watts=300)},

@@ -87,6 +87,7 @@ CAUSES = {
         ),
         (Inputs(foreign=(ForeignUse(1, 7, "x"),)), Cause("x uses GPU 1")),
     ],
+    "looking": [(Inputs(looks_until=10_001.0), Cause(ends=10_001.0))],
     "paused_to_finish": [
         (Inputs(pause=Pause("dashboard", finish=True)), Cause("dashboard")),
     ],
@@ -168,6 +169,7 @@ NONE = {
         Inputs(foreign=(ForeignUse(0, 7, "x"),), idle=Idle(foreign_gpu="off")),
         Inputs(foreign=(ForeignUse(0, 7, "x"),), idle=Idle(ignored_programs=("X",))),
     ],
+    "looking": [Inputs(), Inputs(looks_until=10_000.0)],
     "paused_to_finish": [Inputs(), Inputs(pause=Pause("t"))],
     "hot": [
         Inputs(),

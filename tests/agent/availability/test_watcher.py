@@ -67,6 +67,7 @@ def node(tmp_path, times, health):
             clock=times,
             publish=told.append,
             elapsed=times.elapsed,
+            looks_seconds=0.0,
             local=lambda at: datetime.fromtimestamp(at, UTC),
         )
         told.clear()
@@ -231,6 +232,21 @@ async def test_where_the_clock_is_set_the_kept_end_is_set_with_it(node, times):
 
 
 # What sensors say.
+
+
+def test_after_a_start_sensors_have_time_to_say_who_is_there(tmp_path, times, health):
+    watcher = Watcher(
+        Settings(mode="idle"),
+        enrolled=None,
+        kept=KeptWishes(tmp_path / "availability.json", health, times.wall()),
+        clock=times,
+        publish=lambda _: None,
+        elapsed=times.elapsed,
+    )
+    assert (watcher.view.state, watcher.view.code) == ("yield", "looking")
+    times.now += 5
+    watcher.look()
+    assert watcher.view.code == "away"
 
 
 def test_a_person_at_the_keyboard_takes_the_machine_and_leaves_it(node, times):

@@ -46,6 +46,7 @@ def told(state, code, what="", until=None, *, is_over=False, inputs=None):
             None,
             "nobody can tell whether jo is at the keyboard; see: byoi doctor",
         ),
+        ("looking", "", None, "looks first whether anybody uses the machine"),
         ("fullscreen", "mpv", None, "mpv fills the screen"),
         ("program", "blender", None, "blender runs"),
         (
