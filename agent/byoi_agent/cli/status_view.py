@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DeviceStatus,
         EngineStatus,
         LinkStatus,
+        OwnApiStatus,
         ReclaimStatus,
         StatusReport,
     )
@@ -69,6 +70,8 @@ def lines_of(report: StatusReport, now: float) -> Iterator[tuple[str, str]]:
             f"{_requests(today.requests)}, {today.prompt_tokens:,} tokens in, "
             f"{today.completion_tokens:,} out",
         )
+    if (own := report.own) is not None and own.url is not None:
+        yield "own use", _own(own)
     if (balance := report.today_balance) is not None:
         yield "money", _money(balance)
     yield "usage", f"{report.unacknowledged_records} records not yet booked"
@@ -89,6 +92,17 @@ def duration(seconds: float) -> str:
     if whole < _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def _own(own: OwnApiStatus) -> str:
+    """Where the owner's programs ask, and what they used since the node's start."""
+    told = [f"{own.url}{' with a key' if own.needs_key else ''}"]
+    if own.running or own.waiting:
+        told.append(f"{own.running} running, {own.waiting} waiting")
+    if own.requests:
+        told.append(f"{_requests(own.requests)}, {own.prompt_tokens:,} tokens in")
+        told.append(f"{own.completion_tokens:,} out")
+    return ", ".join(told)
 
 
 def _money(balance: Balance) -> str:
