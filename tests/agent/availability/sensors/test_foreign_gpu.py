@@ -78,7 +78,9 @@ async def watch():
 def stranger():
     """A process that nobody of ours started: a child of a child that has ended."""
     code = "import subprocess\nnull = subprocess.DEVNULL\n"
-    code += "p = subprocess.Popen(['sleep', '60'], start_new_session=True, stdout=null)\n"
+    code += (
+        "p = subprocess.Popen(['sleep', '60'], start_new_session=True, stdout=null, stderr=null)\n"
+    )
     made = subprocess.run(
         [sys.executable, "-c", code + "print(p.pid)"], check=True, capture_output=True, text=True
     )
