@@ -32,10 +32,11 @@ class RecentLines(logging.Handler):
     stays = True
     """Also when the owner has the log go elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_LINES) -> None:
         super().__init__()
         self.setFormatter(JsonFormatter())
-        self._lines: deque[Line] = deque(maxlen=MOST_LINES)
+        self.most = most
+        self._lines: deque[Line] = deque(maxlen=most)
         self._listener: Callable[[Line], None] | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
