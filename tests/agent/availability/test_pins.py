@@ -127,7 +127,7 @@ def test_a_yes_that_the_disk_does_not_take_does_not_hold_and_a_no_does(world, mo
     with pytest.raises(PinsNotKept, match=r"pins\.json"):
         world.keeper.consent("pin_2", "jo")
     assert world.dedicated_to is None
-    assert [warning.code for warning in world.health.warnings] == [NOT_KEPT]
+    assert [warning.name for warning in world.health.warnings] == [NOT_KEPT]
 
 
 def test_a_file_that_cannot_be_understood_is_no_consent(world):
