@@ -152,7 +152,7 @@ def counted_change(windows, begin, local, minutes):
     return next((at for at in every if any_holds(windows, local(at)) != is_open), None)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.sampled_from(sorted(SWITCHES)),
     st.sampled_from((0, 1)),

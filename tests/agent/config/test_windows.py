@@ -113,7 +113,7 @@ SWITCHES = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.sampled_from(ZONES), st.sampled_from((0, 1)), st.integers(-1500, 300), weeks()
 )  # minutes around the switch
