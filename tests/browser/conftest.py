@@ -35,6 +35,12 @@ def visiting() -> ModuleType:
     return load("visiting")
 
 
+@pytest.fixture(scope="session")
+def keyboard() -> ModuleType:
+    """Ways to somewhere by Tab alone."""
+    return load("test_keyboard")
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium(visiting):
     if visiting.program() is None:

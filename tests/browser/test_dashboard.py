@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 import pytest
@@ -11,14 +10,18 @@ import pytest_asyncio
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STOPS_SECONDS = 1.0
+MODEL = "own"
+PAGES = ("/", "/schedule", "/models", "/log", "/pins", "/doctor", "/about")
+NARROW, WIDE = {"width": 320, "height": 640}, {"width": 3840, "height": 2160}
 
 
 class Owner:
     """Whoever owns the node: their way into its pages."""
 
-    def __init__(self, site, process):
+    def __init__(self, site, process, hub):
         self.site = site
         self.process = process
+        self.hub = hub
 
     @property
     def url(self):
@@ -39,25 +42,35 @@ class Owner:
         return self.site.visiting.visit(self.site.chromium, self.url, **options)
 
     async def enter(self, visit, path="/"):
-        """By a link, then to the page, which is live."""
+        """By a link, then to the page."""
         await visit.page.goto(await self.link())
         await visit.page.wait_for_url(self.url + "/")
         if path != "/":
             await visit.go(path)
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def owned(site, hubs):
+    """A node beside the others that alone serves its model, and a hub that it pulls from."""
+    deployment = site.deployment
+    async with hubs.FakeHub() as hub:
+        hub.add("acme/small", {"small.gguf": hubs.gguf(size=1 << 20)})
+        engine = await deployment.start_fake_engine("own engine", "--models", MODEL)
+        await deployment.enrol("owned")
+        flags = ("--engine", engine.ready["url"], "--hub", hub.url)
+        yield Owner(site, await deployment.run_node("owned", *flags), hub)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def owner(site):
-    """Of the workstation; in the end it serves as before."""
-    (process,) = [each for each in site.deployment.processes if each.name == "workstation"]
-    owner = Owner(site, process)
-    yield owner
-    await owner.api("POST", "/api/availability/resume")
-    await owner.api("POST", "/api/availability/mode", {"mode": None})
+async def owner(owned):
+    """In the end the node serves as before."""
+    yield owned
+    await owned.api("POST", "/api/availability/resume", {})
+    await owned.api("POST", "/api/availability/mode", {"mode": None})
 
 
 async def status_of_a_request(site):
-    return (await site.deployment.chat("hello", model="stand-in")).status
+    return (await site.deployment.chat("hello", model=MODEL)).status
 
 
 async def test_the_switch_stops_traffic_within_a_second_and_lets_it_in_again(site, owner, pictures):
@@ -120,3 +133,93 @@ async def test_the_switch_works_without_scripts(site, owner):
         assert await page.get_by_role("heading", name="Paused").count()
         await page.get_by_role("switch").click()
         assert await page.get_by_role("switch").get_attribute("aria-checked") == "true"
+
+
+@pytest.mark.slow
+async def test_hours_are_added_and_removed_by_keyboard_alone(site, owner, keyboard):
+    async with owner.visit() as visit:
+        page = visit.page
+        await owner.enter(visit, "/schedule")
+        await keyboard.tab_to(page, "serve")
+        await page.keyboard.press("ArrowRight")
+        await keyboard.press(page, "Monday", "Space")
+        await keyboard.press(page, "Add")
+        await page.get_by_text("Tuesday to Sunday, 22:00 to 07:00 of the next day").wait_for()
+        found = await owner.api("GET", "/api/schedule")
+        assert [window["days"][0] for window in found["quiet"]] == ["tue"]
+        await keyboard.press(page, "Remove")
+        await page.get_by_text("No quiet hours.").wait_for()
+        assert not (await owner.api("GET", "/api/schedule"))["quiet"]
+
+
+@pytest.mark.slow
+async def test_a_model_is_fetched_with_its_progress_and_cancelled_and_removed(site, owner, axe):
+    owner.hub.chunk_seconds = 0.25
+    async with owner.visit() as visit:
+        page = visit.page
+        await owner.enter(visit, "/models")
+        await page.get_by_text("This page is live.").wait_for()
+        pulls = page.get_by_role("region", name="What is being fetched")
+        await page.get_by_label("Name on the hub").fill("acme/small")
+        await page.keyboard.press("Enter")
+        await pulls.get_by_role("progressbar").wait_for()
+        await pulls.get_by_role("button", name="Cancel acme/small").click()
+        await pulls.get_by_text("cancelled").wait_for()
+
+        owner.hub.chunk_seconds = 0.0
+        await page.get_by_role("button", name="Fetch").click()
+        await pulls.get_by_text("done").wait_for()
+        here = page.get_by_role("region", name="Models on this machine")
+        await here.get_by_role("link", name="Remove acme/small").click()
+        assert not await site.visiting.violations(page, axe)
+        await page.get_by_role("button", name="Remove").click()
+        await page.get_by_text("It is gone from the disk.").wait_for()
+        assert not await here.get_by_role("heading", name="acme/small").count()
+
+
+@pytest.mark.slow
+async def test_every_page_is_for_everybody(site, owner, axe, pictures):
+    """By axe-core's rules in light and dark, on a desk and in a hand; from 320 pixels to 4K."""
+    visiting = site.visiting
+    found = []
+    async with owner.visit() as visit:
+        page = visit.page
+        await owner.enter(visit)
+        for path in PAGES:
+            await page.set_viewport_size(visiting.DESKTOP)
+            await visit.go(path)
+            if path == "/doctor":
+                await page.get_by_role("region", name="Findings").wait_for()
+            for size, scheme in ((visiting.DESKTOP, "light"), (visiting.PHONE, "dark")):
+                await page.set_viewport_size(size)
+                await page.emulate_media(color_scheme=scheme)
+                found += [
+                    f"{path}, {scheme}: {why}" for why in await visiting.violations(page, axe)
+                ]
+                name = f"dashboard-{path.strip('/') or 'overview'}-{size['width']}-{scheme}"
+                await visiting.picture(page, pictures, name)
+            for size in (NARROW, WIDE):
+                await page.set_viewport_size(size)
+                wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+                found += [f"{path}: {wide} pixels too wide for {size['width']}"] if wide > 0 else []
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.slow
+async def test_the_log_follows_and_what_is_in_it_is_text(site, owner):
+    async with owner.visit() as visit:
+        page = visit.page
+        await owner.enter(visit, "/log")
+        await page.get_by_text("This page is live.").wait_for()
+        log = page.get_by_role("log")
+        await owner.api("POST", "/api/availability/pause", {"seconds": 60})
+        await log.get_by_text("control request").last.wait_for()
+        await page.get_by_role("button", name="Follow").click()
+        await page.get_by_text("Paused: what is shown stays.").wait_for()
+        lines = await log.locator(".log-line").count()
+        await owner.api("POST", "/api/availability/resume", {})
+        await page.get_by_role("button", name="Follow").click()
+        await page.get_by_text("This page is live.").wait_for()
+        await page.wait_for_function(
+            "lines => document.querySelectorAll('#log .log-line').length > lines", arg=lines
+        )
