@@ -97,7 +97,7 @@ class LocalServer:
             return await answer.fail(answers.invalid(error))
         except web.HTTPRequestEntityTooLarge:
             message = f"The body is larger than {BODY_LIMIT_BYTES} bytes."
-            return await answer.fail(answers.fault(413, message, "request_too_large"))
+            return await answer.fail(answers.fault(413, message, "body_too_large"))
         except (web.HTTPException, HttpProcessingError, ConnectionError):
             raise
         except Exception:

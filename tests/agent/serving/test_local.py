@@ -117,7 +117,7 @@ async def test_what_is_refused_is_refused_in_openais_form(program, say):
 async def test_a_body_beyond_the_limit_is_refused(program):
     huge = io.BytesIO(b"x" * (local.BODY_LIMIT_BYTES + 1))
     async with program.send(huge) as response:
-        assert await told(response) == (413, "request_too_large")
+        assert await told(response) == (413, "body_too_large")
 
 
 async def test_a_program_that_does_not_read_holds_the_engine_and_nothing_is_lost(program, say):
