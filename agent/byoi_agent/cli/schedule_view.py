@@ -62,7 +62,7 @@ def now_in_words(
     elif not said.is_open:
         what, change = "no window is open", _change(status.windows, now)
     elif held:
-        what = "; ".join(held)
+        what, change = "; ".join(held), None  # each says its own next hour
     else:
         what = "a window is open" if status.windows else "nothing speaks against serving"
     until = "" if change is None else f", until {_moment(change, now)}"
