@@ -28,7 +28,7 @@ _QUIET_ZONE_MODULES: Final = 2
 _INDENT: Final = 2
 _LINES_OF_TEXT: Final = 12
 _BLACK_AND_WHITE: Final = ("\x1b[40;97m", "\x1b[0m")
-_OPEN: Final = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
+_OPEN: Final = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.stdin.read()))"
 _CLEARED_LINE: Final = "\r\x1b[K"
 
 
@@ -170,8 +170,8 @@ def open_browser(address: str) -> bool:
     """Open it beside us: a browser's own chatter, or a text browser, would spoil the terminal."""
     with suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(  # noqa: S603 our own interpreter; the address has been checked
-            (sys.executable, "-P", "-c", _OPEN, address),
-            stdin=subprocess.DEVNULL,
+            (sys.executable, "-P", "-c", _OPEN),
+            input=address.encode(),  # not as an argument, which everybody on the machine may read
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=BROWSER_SECONDS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.control.dashboard.page import page
@@ -51,4 +52,13 @@ def told(fields: dict[str, Any]) -> dict[str, str]:
     """A line's parts: its moment, level and event, and what was told beside it."""
     beside = [f"{name}={value}" for name, value in fields.items() if name not in _NAMED]
     shown = {name: str(fields.get(name, "")) for name in _NAMED}
-    return {**shown, "level": shown["level"].lower(), "beside": " ".join(beside)}
+    when = _on_this_clock(shown["time"])
+    return {**shown, "when": when, "level": shown["level"].lower(), "beside": " ".join(beside)}
+
+
+def _on_this_clock(moment: str) -> str:
+    """As the machine's own clock showed it; what is no moment stays as it is."""
+    try:
+        return f"{datetime.fromisoformat(moment).astimezone():%m-%d %H:%M:%S}"
+    except ValueError:
+        return moment

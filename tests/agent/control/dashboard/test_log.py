@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from byoi_agent.control.dashboard.log import told
 
@@ -28,3 +29,8 @@ async def test_a_level_that_is_none_shows_what_happens(whole):
 def test_a_line_s_fields_stand_beside_its_event():
     line = told({"time": "t", "level": "INFO", "logger": "l", "event": "e", "node": "n1", "x": 2})
     assert (line["level"], line["beside"]) == ("info", "node=n1 x=2")
+
+
+def test_a_moment_is_told_by_the_machine_s_clock_and_what_is_none_stays():
+    assert re.fullmatch(r"\d\d-\d\d \d\d:\d\d:07", told({"time": "2026-11-22T00:10:07Z"})["when"])
+    assert told({"time": "then"})["when"] == "then"

@@ -24,13 +24,25 @@
     return made;
   }
 
+  // As the page had it from the node: month, day and time, on the reader's clock.
+  function moment(iso) {
+    const at = new Date(iso);
+    const made = document.createElement("time");
+    made.className = "when";
+    made.dateTime = iso;
+    const two = (number) => String(number).padStart(2, "0");
+    made.textContent = Number.isNaN(at.getTime()) ? iso
+      : `${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+    return made;
+  }
+
   function lineOf(fields) {
     const line = document.createElement("div");
     const level = String(fields.level).toLowerCase();
     line.className = "log-line is-" + level.replace(/[^a-z]/g, "");
     const beside = Object.entries(fields).filter(([name]) => !NAMED.includes(name))
       .map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`);
-    line.append(span("when", fields.time), " ", span("level", level), ` ${fields.event} `,
+    line.append(moment(fields.time), " ", span("level", level), ` ${fields.event} `,
       span("from", beside.join(" ")));
     return line;
   }
