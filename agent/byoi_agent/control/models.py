@@ -75,11 +75,11 @@ class Models:
 
     async def load(self, name: str) -> None:
         """Have its engine serve again; raises ConfigError where no engine has it."""
-        self.engine.wake(await self._id_of(name))
+        self.engine.wake(await self._place_of(name))
 
     async def unload(self, name: str, within_seconds: float) -> None:
         """Have its engine give memory back; raises ConfigError where no engine has it."""
-        self.engine.sleep(within_seconds, await self._id_of(name))
+        self.engine.sleep(within_seconds, await self._place_of(name))
 
     async def serve(self, name: str, order: ServeOrder) -> ServeReport:
         """Have it served, beside the others, from now on and after a restart.
@@ -138,9 +138,14 @@ class Models:
         check_can_serve(settings, self.paths, name, chosen)
         return chosen
 
-    async def _id_of(self, name: str) -> str:
+    async def _place_of(self, name: str) -> str:
+        """What the engines call the place where a model is; the name itself where none has it."""
         found, _ = await asyncio.to_thread(self._look)
-        return next((row.id for row in found if name in {row.name, row.id}), name)
+        model = next((row.id for row in found if name in {row.name, row.id}), name)
+        for engine in self.engines():
+            if model in {engine.key, *(served.id for served in engine.models)}:
+                return engine.key or model
+        return model
 
     @property
     def _store(self) -> Store:
