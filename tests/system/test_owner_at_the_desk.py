@@ -7,9 +7,11 @@ import contextlib
 import signal
 import time
 
+import psutil
 import pytest
 import tomlkit
 
+SMOL = "smollm2-135m-instruct"
 AWAY_SECONDS = 2.0
 PROMISED_SECONDS = 2.0
 DOWNLOAD_SECONDS = 600.0
@@ -65,14 +67,21 @@ async def comes_to(deployment, node, state, seconds=20.0):
 
 async def served(deployment):
     async def answer():
-        answer = await deployment.chat("Hi", max_tokens=4)
+        answer = await deployment.chat("Hi", model=SMOL, max_tokens=4)
         return answer if answer.is_complete else None
 
     return await deployment.until(answer)
 
 
 def engines(node):
-    return [one for one in node.children() if "llamacpp" in " ".join(one.cmdline())]
+    return [one for one in node.children() if "llamacpp" in command_of(one)]
+
+
+def command_of(process):
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""  # it has ended
 
 
 async def taken(deployment, node, touch):
@@ -96,7 +105,7 @@ async def test_typing_or_a_film_takes_the_machine_and_leaving_it_gives_it_back(
     node = await start(DISPLAY=display)
     await served(deployment)
     async with asyncio.TaskGroup() as tasks:
-        guest = tasks.create_task(deployment.chat("Tell me a long story.", max_tokens=2000))
+        guest = tasks.create_task(deployment.chat("Tell me a story.", model=SMOL, max_tokens=2000))
         await asyncio.sleep(0.3)
         assert (await taken(deployment, node, person.press))["code"] == "active"
     assert not guest.result().is_complete

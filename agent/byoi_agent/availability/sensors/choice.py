@@ -70,6 +70,7 @@ def _linux_sessions(
     from byoi_agent.availability.sensors.logind import LogindSensor  # noqa: PLC0415
     from byoi_agent.availability.sensors.mutter import MutterSensor  # noqa: PLC0415
     from byoi_agent.availability.sensors.screensaver import ScreenSaverSensor  # noqa: PLC0415
+    from byoi_agent.availability.sensors.wayland import WaylandSensor, compositor  # noqa: PLC0415
     from byoi_agent.availability.sensors.x11 import X11Sensor  # noqa: PLC0415
 
     found: list[SessionSensor] = []
@@ -77,6 +78,8 @@ def _linux_sessions(
         found.append(LogindSensor(system_bus(environment)))
     if bus := session_bus(environment):
         found += [MutterSensor(bus, user), ScreenSaverSensor(bus, user)]
+    if socket := compositor(environment):
+        found.append(WaylandSensor(socket, user))
     if display := environment.get("DISPLAY"):
         is_wayland = bool(environment.get("WAYLAND_DISPLAY"))
         found.append(X11Sensor(display, user, is_wayland=is_wayland))

@@ -25,6 +25,10 @@ def test_inside_a_session_all_its_sources_are_asked():
     session = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/x", "DISPLAY": ":7"}
     assert names(session) == ["logind", "mutter", "screensaver", "xscreensaver"]
     assert names(session, is_helper=True) == ["mutter", "screensaver", "xscreensaver"]
+    session |= {"WAYLAND_DISPLAY": "/x/wayland-0"}
+    assert names(session, is_helper=True) == [
+        "mutter", "screensaver", "wayland", "xscreensaver",
+    ]  # fmt: skip
 
 
 @only_on_linux
