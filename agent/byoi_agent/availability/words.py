@@ -35,6 +35,7 @@ BY_CLOCK: Final = frozenset({"paused", "quiet", "scheduled"})
 """Of those, the ones whose end the console hears of; others would tell of each key."""
 
 _OPEN: Final = " until resumed"
+_NEVER: Final = "none opens, see: byoi schedule"
 
 
 def reason_of(
@@ -75,7 +76,7 @@ def _serving(decision: Decision) -> str:
 
 
 def _is(decision: Decision, inputs: Inputs, at: str) -> str:
-    until, next_at = (f" until {at}", f"; next at {at}") if at else ("", "")
+    until, opens = f" until {at}" if at else "", f"next at {at}" if at else _NEVER
     what, minutes = decision.what, inputs.idle.after_minutes
     paused = f"paused by {person_of(what)}{until or _OPEN}"
     after = "1 minute" if minutes == 1 else f"{minutes:g} minutes"
@@ -87,7 +88,7 @@ def _is(decision: Decision, inputs: Inputs, at: str) -> str:
         "looking": "looks first whether anybody uses the machine",
         "fullscreen": f"{what} fills the screen",
         "program": f"{what} runs",
-        "outside_window": f"outside of the schedule's windows{next_at}",
+        "outside_window": f"outside of the schedule's windows; {opens}",
         "quiet": f"quiet hours{until}",
         "battery": "on battery",
         "metered": "the network is metered",

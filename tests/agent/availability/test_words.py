@@ -61,7 +61,12 @@ def told(state, code, what="", until=None, *, is_over=False, inputs=None):
         ("quiet", "", HALF_PAST_SIX, "quiet hours until 18:30"),
         ("quiet", "", None, "quiet hours"),
         ("outside_window", "", HALF_PAST_SIX, "outside of the schedule's windows; next at 18:30"),
-        ("outside_window", "", None, "outside of the schedule's windows"),
+        (
+            "outside_window",
+            "",
+            None,
+            "outside of the schedule's windows; none opens, see: byoi schedule",
+        ),
         ("held_back", "a kWh costs 0.4 now", None, "a kWh costs 0.4 now"),
     ],
 )
