@@ -26,7 +26,7 @@ _UNKNOWN_HOST: Final = Host(os="unknown", architecture="unknown")
 def build(view: NodeView) -> Advertise:
     """All that the node offers; models and slots only while its engine is ready."""
     engine = view.engine if view.engine is not None and view.engine.state == "ready" else None
-    slots = _left(slots_of(view), sum(view.held.values()))
+    slots = _left(slots_of(view), sum(_kept(each, view) for each in view.engines))
     return Advertise(
         version=view.offer_version,
         agent_version=view.agent_version,
@@ -128,7 +128,7 @@ def _offers(engine: EngineView, view: NodeView) -> tuple[ModelOffer, ...]:
             features=model.features,
             is_loaded=model.is_loaded,
             load_seconds=model.load_seconds,
-            slots=_left(_at_most(model.slots, view.slots), view.held.get(own.key, 0)),
+            slots=_left(_at_most(model.slots, view.slots), _kept(own, view)),
             base=model.base,
             prices=view.prices.of(model.id),
             measured=view.measured.get((model.id, name)),
@@ -138,6 +138,11 @@ def _offers(engine: EngineView, view: NodeView) -> tuple[ModelOffer, ...]:
             break
         offers.append(offer)
     return tuple(offers)
+
+
+def _kept(engine: EngineView, view: NodeView) -> int:
+    """Slots of an engine that are the owner's now; his own seats are no slots of others."""
+    return max(0, view.held.get(engine.key, 0) - engine.own_seats)
 
 
 def _left(slots: _Slots, held: int) -> _Slots:

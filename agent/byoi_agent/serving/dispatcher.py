@@ -222,7 +222,8 @@ class Dispatcher:
         """What the owner uses, and used lately, stays the owner's."""
         now = self._around.clock.monotonic()
         for view in self._around.engine.views:
-            self._holds.note(view.key, sum(self._admission.own_at(view.key)), now)
+            here = sum(self._admission.own_at(view.key))
+            self._holds.note(view.key, here, view.slots, now)
         held = self._holds.at(now)
         if held != self._board.view.held:
             self._start(self._admission.hold(held, now))

@@ -44,7 +44,7 @@ def give_way(guests: Sequence[Guest[Key]], wanted: int, *, is_pressing: bool) ->
 
 @dataclass(frozen=True)
 class _Spell:
-    """A time in which the owner uses an engine: so many at once at most, until it is quiet."""
+    """A time in which the owner uses an engine: what is kept for him until it is quiet."""
 
     most: int
     here: int
@@ -65,16 +65,20 @@ class Holds:
         """Whether nothing is held, so that nothing has to be given free in time."""
         return not self._spells
 
-    def note(self, engine: str, here: int, now: float) -> None:
-        """So many of the owner's requests are at that engine now, or wait for it."""
+    def note(self, engine: str, here: int, slots: int, now: float) -> None:
+        """So many of the owner's requests are at that engine now, or wait for it.
+
+        While he asks nothing at most half of its `slots` are kept free for him, at least one.
+        """
         spell = self._spells.get(engine)
         most = spell.most if spell is not None and spell.lasts(now) else 0
         if not here and spell is not None and not spell.here:
             return  # quiet before, and still
         if here or most:
-            self._spells[engine] = _Spell(max(most, here), here, now)
+            most = min(max(most, here), max(1, -(-slots // 2)))
+            self._spells[engine] = _Spell(most, here, now)
 
     def at(self, now: float) -> Mapping[str, int]:
         """Slots that are the owner's, by engine."""
         self._spells = {key: spell for key, spell in self._spells.items() if spell.lasts(now)}
-        return {key: spell.most for key, spell in self._spells.items()}
+        return {key: max(spell.most, spell.here) for key, spell in self._spells.items()}

@@ -52,6 +52,7 @@ class Owner:
 
 @pytest.fixture
 def owner(node):
+    node.board.update(engines=node.engine.views)
     return Owner(node)
 
 
