@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from byoi_agent.cli.config_set import edit, place_of, schema, set_, unset
 from byoi_agent.cli.main import EXIT_CONFIG
 from byoi_agent.cli.options import (
     choose,
@@ -19,7 +20,6 @@ from byoi_agent.cli.options import (
     width_of,
 )
 from byoi_agent.config.check import problems_in_environment, problems_of
-from byoi_agent.config.paths import config_file
 from byoi_agent.config.settings import LIVE, Settings, shown, variable_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def config() -> None:
-    """Show the settings, check them, or say where their file is."""
+    """Show the settings, change them, check them, or say where their file is."""
+
+
+for _command in (set_, unset, edit, schema):
+    config.add_command(_command)
 
 
 @config.command()
@@ -70,7 +74,7 @@ def check(file: Path | None, *, as_json: bool, **flags: object) -> int:
     Without FILE the BYOI_ variables are checked too. Exit code 78 where anything is wrong.
     """
     environment = () if file is not None else problems_in_environment(os.environ)
-    place = file or _place(flags)
+    place = file or place_of(flags)
     is_there = file is not None or place.exists() or bool(os.environ.get("BYOI_CONFIG"))
     in_file = problems_of(place) if is_there else ()
     if as_json:
@@ -94,12 +98,7 @@ def check(file: Path | None, *, as_json: bool, **flags: object) -> int:
 @debug_option
 def path(**flags: object) -> None:
     """Show where the configuration file is, or would be."""
-    click.echo(_place(flags))
-
-
-def _place(flags: dict[str, object]) -> Path:
-    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
-    return config_file(Path(str(data_dir)) if data_dir else None, os.environ).absolute()
+    click.echo(place_of(flags))
 
 
 def _table(rows: list[dict[str, object]], loaded: LoadedSettings) -> None:

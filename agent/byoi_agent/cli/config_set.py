@@ -1,0 +1,189 @@
+"""`byoi config set|unset|edit|schema`: the owner's file changed with its comments left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from byoi_agent.cli.options import choose, choose_to_ask, debug_option, json_option, setting_options
+from byoi_agent.config.check import problems_in
+from byoi_agent.config.files import make_private_folder, rewrite
+from byoi_agent.config.paths import config_file
+from byoi_agent.config.settings import Settings, variable_of
+from byoi_agent.control.instances import Instance, find
+from byoi_agent.control.routing import Refusal
+from byoi_agent.control.schema import ReloadReport
+from byoi_agent.control.settings_desk import SettingsDesk
+from byoi_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from byoi_agent.control.config_words import SettingChange
+
+
+@click.command(
+    "set",
+    epilog="""\b
+Examples:
+  byoi config set slots 4
+  byoi config set idle.after_minutes 10
+  byoi config set idle.programs '["blender", "steam*"]'
+
+A value that is no number and no JSON is text. Tables of hours: byoi schedule; models: byoi models
+serve.
+""",
+)
+@click.argument("name")
+@click.argument("value")
+@setting_options("data_dir")
+@json_option
+@debug_option
+def set_(name: str, value: str, *, as_json: bool, **flags: object) -> None:
+    """Set NAME to VALUE in the configuration file, and have a running node take it over."""
+    _change(name, _read(value), flags, as_json=as_json)
+
+
+@click.command(epilog="Example: byoi config unset slots")
+@click.argument("name")
+@setting_options("data_dir")
+@json_option
+@debug_option
+def unset(name: str, *, as_json: bool, **flags: object) -> None:
+    """Take NAME out of the configuration file, so that its default holds."""
+    _change(name, None, flags, as_json=as_json)
+
+
+@click.command(
+    epilog="The editor is that of VISUAL or EDITOR. What it leaves is put in place "
+    "once it has no mistake, and is taken over by a running node."
+)
+@setting_options("data_dir")
+@debug_option
+def edit(**flags: object) -> None:
+    """Open the configuration file in an editor; it is put in place once it has no mistake."""
+    file = place_of(flags)
+    before = file.read_text() if file.exists() else ""
+    after = _edited(before, file)
+    if after == before:
+        click.echo(f"{file}: nothing changed")
+        return
+    if not file.parent.is_dir():
+        make_private_folder(file.parent)
+    rewrite(file, after.encode())
+    click.echo(f"{file} is written")
+    for node in running(flags):
+        _tell_reload(node.client.reload())
+
+
+@click.command()
+@debug_option
+def schema() -> None:
+    """Print the JSON Schema of the configuration file, for editors and other programs."""
+    told = Settings.model_json_schema()
+    click.echo(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **told}))
+
+
+def place_of(flags: dict[str, object]) -> Path:
+    """Where the configuration file is, or would be."""
+    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
+    return config_file(Path(str(data_dir)) if data_dir else None, os.environ).absolute()
+
+
+def running(flags: dict[str, object]) -> tuple[Instance, ...]:
+    """The node of this file, if one runs; a demo has files of its own."""
+    chosen = choose_to_ask(flags)
+    found = find(chosen.paths, os.environ, is_named=chosen.is_data_dir_named)
+    return () if found.found_by == "demo" else found.nodes
+
+
+def _read(text: str) -> object:
+    """A number, a list or a text in JSON, else the text as it is."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return text if value is None or isinstance(value, bool) else value
+
+
+def _change(name: str, value: object, flags: dict[str, object], *, as_json: bool) -> None:
+    nodes = running(flags)
+    if nodes:
+        change = nodes[0].client.put_setting(name, value)
+    else:
+        change = _without_node(name, value, flags)
+    if as_json:
+        click.echo(change.model_dump_json())
+        return
+    click.echo(f"{name} is {_shown(change, name)}")
+    if nodes:
+        _tell_reload(change.reloaded)
+    else:
+        click.echo("No node runs here; it holds when one is started: byoi run")
+    if change.overruled_by is not None:
+        variable = variable_of(name.partition(".")[0])
+        who = variable if change.overruled_by == "environment" else "a flag of byoi run"
+        click.echo(f"byoi: {who} is set and wins over the file", err=True)
+
+
+def _without_node(name: str, value: object, flags: dict[str, object]) -> SettingChange:
+    file = place_of(flags)
+    if not file.parent.is_dir():
+        make_private_folder(file.parent)
+    desk = SettingsDesk(
+        loaded=lambda: choose(flags).loaded,
+        held=lambda: choose(flags).settings,
+        reload=ReloadReport,
+        file=file,
+    )
+    try:
+        return desk.put(name, value)
+    except Refusal as refusal:
+        raise ConfigError(str(refusal)) from refusal
+
+
+def _shown(change: SettingChange, name: str) -> str:
+    value = change.setting.value
+    part = name.partition(".")[2]
+    if part:
+        value = value.get(part) if isinstance(value, dict) else None
+    if value is None:
+        return "as its default says"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _edited(before: str, file: Path) -> str:
+    """What the editor leaves; asks again while it has mistakes."""
+    text = before
+    while True:
+        text = _in_editor(text)
+        problems = problems_in(text)
+        if not problems:
+            return text
+        for problem in problems:
+            click.echo(problem.told(file), err=True)
+        if not sys.stdin.isatty() or not click.confirm("Edit it again?", default=True):
+            _leave(file)
+
+
+def _leave(file: Path) -> NoReturn:
+    raise ConfigError(f"{file} is as it was")
+
+
+def _in_editor(text: str) -> str:
+    with tempfile.TemporaryDirectory(prefix="byoi-") as folder:
+        draft = Path(folder) / "config.toml"
+        draft.write_text(text)
+        click.edit(filename=str(draft))
+        return draft.read_text()
+
+
+def _tell_reload(report: ReloadReport) -> None:
+    if report.now:
+        click.echo(f"The running node has it: {', '.join(report.now)}")
+    if report.at_restart:
+        click.echo(f"At its next start: {', '.join(report.at_restart)}")
