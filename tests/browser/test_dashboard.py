@@ -10,6 +10,7 @@ import pytest_asyncio
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STOPS_SECONDS = 1.0
+STOP_SECONDS = 8.0
 MODEL = "own"
 PAGES = ("/", "/schedule", "/models", "/log", "/pins", "/doctor", "/about")
 NARROW, WIDE = {"width": 320, "height": 640}, {"width": 3840, "height": 2160}
@@ -18,10 +19,14 @@ NARROW, WIDE = {"width": 320, "height": 640}, {"width": 3840, "height": 2160}
 class Owner:
     """Whoever owns the node: their way into its pages."""
 
-    def __init__(self, site, process, hub):
+    def __init__(self, site, hub, flags):
         self.site = site
-        self.process = process
         self.hub = hub
+        self.flags = flags
+        self.process = None
+
+    async def start(self, *flags):
+        self.process = await self.site.deployment.run_node("owned", *self.flags, *flags)
 
     @property
     def url(self):
@@ -57,8 +62,9 @@ async def owned(site, hubs):
         hub.add("acme/small", {"small.gguf": hubs.gguf(size=1 << 20)})
         engine = await deployment.start_fake_engine("own engine", "--models", MODEL)
         await deployment.enrol("owned")
-        flags = ("--engine", engine.ready["url"], "--hub", hub.url)
-        yield Owner(site, await deployment.run_node("owned", *flags), hub)
+        owner = Owner(site, hub, ("--engine", engine.ready["url"], "--hub", hub.url))
+        await owner.start()
+        yield owner
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -81,6 +87,8 @@ async def test_the_switch_stops_traffic_within_a_second_and_lets_it_in_again(sit
         await page.get_by_text("This page is live.").wait_for()
         assert await switch.get_attribute("aria-checked") == "true"
         assert await status_of_a_request(site) == 200
+        await page.get_by_text("1 request").first.wait_for()
+        await site.visiting.picture(page, pictures, "dashboard", full_page=False)
 
         began = time.monotonic()
         await switch.click()
@@ -88,7 +96,7 @@ async def test_the_switch_stops_traffic_within_a_second_and_lets_it_in_again(sit
             assert time.monotonic() - began < STOPS_SECONDS, "requests are still answered"
         await page.get_by_role("heading", name="Paused").wait_for()
         assert await switch.get_attribute("aria-checked") == "false"
-        await site.visiting.picture(page, pictures, "dashboard-paused")
+        await site.visiting.picture(page, pictures, "dashboard-paused", full_page=False)
 
         await switch.click()
         await page.get_by_role("heading", name="Serving").wait_for()
@@ -223,3 +231,44 @@ async def test_the_log_follows_and_what_is_in_it_is_text(site, owner):
         await page.wait_for_function(
             "lines => document.querySelectorAll('#log .log-line').length > lines", arg=lines
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["http://127.0.0.1:9/", "http://evil.example/"])
+async def test_a_page_of_another_place_cannot_turn_the_switch(site, owner, place):
+    form = f"""<form method=post action={owner.url}/switch><button name=turn value=off>Win</button>
+        </form>"""
+    async with owner.visit() as visit:
+        page = visit.page
+        await owner.enter(visit)
+        await page.route(
+            place, lambda route: route.fulfill(body=form, content_type="text/html; charset=utf-8")
+        )
+        await page.goto(place)
+        visit.expect("status of 40")
+        await page.get_by_role("button", name="Win").click()
+        assert await visit.heading() in {"That is not allowed", "This page needs a link"}
+        visit.requested.clear()  # that page is none of ours
+    assert not (await owner.api("GET", "/api/status"))["availability"]["is_paused"]
+
+
+@pytest.mark.slow
+async def test_an_open_page_holds_up_no_stop_and_tells_by_itself_what_to_do_after_a_restart(
+    site, owner
+):
+    """Sessions end with the node: whoever had its port meanwhile may have seen the cookie."""
+    async with owner.visit() as visit:
+        page = visit.page
+        visit.expect("ERR_")
+        visit.expect("status of 401")
+        await owner.enter(visit)
+        await page.get_by_text("This page is live.").wait_for()
+        port = owner.url.rpartition(":")[2]
+        began = time.monotonic()
+        assert await owner.process.stop() == 0
+        assert time.monotonic() - began < STOP_SECONDS
+        await page.get_by_text("Not live at the moment").wait_for()
+        await owner.start("--control-port", port)
+        await page.get_by_role("heading", name="This page needs a link").wait_for()
+        await page.goto(await owner.link())
+        await page.get_by_text("This page is live.").wait_for()
