@@ -77,7 +77,9 @@ def session_paths(answer: list[object]) -> list[str]:
     return [
         row[_PATH_FIELD]
         for row in rows[:_MOST_SESSIONS]
-        if isinstance(row, list | tuple) and len(row) > _PATH_FIELD and isinstance(row[_PATH_FIELD], str)
+        if isinstance(row, list | tuple)
+        and len(row) > _PATH_FIELD
+        and isinstance(row[_PATH_FIELD], str)
     ]
 
 
