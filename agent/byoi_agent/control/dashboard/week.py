@@ -34,7 +34,7 @@ GAP: Final = 6
 TOP: Final = 22
 _HOUR: Final = 24
 """Units of the picture for an hour; a day is 576 wide."""
-WIDTH: Final = LEFT + 24 * _HOUR + 8
+WIDTH: Final = LEFT + 24 * _HOUR + 14
 HEIGHT: Final = TOP + 7 * (ROW + GAP)
 _MINUTES_OF_A_DAY: Final = 1440
 _NO_TIME: Final = 0
