@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from byoi_agent.cli.durations import Duration
 from byoi_agent.cli.options import choose_to_ask, debug_option, setting_options
 from byoi_agent.control.client import NodeUnreachable
 from byoi_agent.control.instances import find
 from byoi_agent.control.schema import LogStatus
 from byoi_agent.errors import AgentError
 from byoi_agent.telemetry.log_file import follow as lines_from_now
-from byoi_agent.telemetry.log_file import level_of, newest, size_of
+from byoi_agent.telemetry.log_file import newest, size_of
+from byoi_agent.telemetry.log_filter import LogFilter
 from byoi_agent.telemetry.logs import human_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from byoi_agent.cli.options import Chosen
 
@@ -36,6 +38,8 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 Examples:
   byoi logs
   byoi logs -f --level warning
+  byoi logs --since 2h --room engine
+  byoi logs -n 100000 --grep req_1f
   byoi logs -n 1000 --json | jq .event
 """
 )
@@ -50,22 +54,39 @@ Examples:
     help="So many of the newest lines.",
 )
 @click.option("--level", type=click.Choice(_LEVELS), help="Only lines that are at least this.")
+@click.option("--since", type=Duration(), help="Only lines not older than this: 90m, 2h, 1d.")
+@click.option("--room", help="Only lines of this part of the node: engine, link, serving, …")
+@click.option("--grep", "words", help="Only lines with these words, in whatever case.")
 @click.option("--json", "as_json", is_flag=True, help="As they are written, one object each.")
 @debug_option
-def logs(lines: int, level: str | None, *, follow: bool, as_json: bool, **flags: object) -> None:
+def logs(
+    *,
+    lines: int,
+    level: str | None,
+    since: float | None,
+    room: str | None,
+    words: str | None,
+    follow: bool,
+    as_json: bool,
+    **flags: object,
+) -> None:
     """Show what the node has logged, also while none runs.
 
     How much is logged is --log-level of byoi run.
     """
-    least = logging.getLevelName((level or "debug").upper())
-    for line in _lines(choose_to_ask(flags), lines, least, follow=follow):
+    wanted = LogFilter(
+        least=logging.getLevelNamesMapping()[(level or "debug").upper()],
+        since=None if since is None else time.time() - since,
+        room=room,
+        words=words,
+    )
+    for line in _lines(choose_to_ask(flags), lines, wanted.passes, follow=follow):
         click.echo(line if as_json else human_line(line))
 
 
-def _lines(chosen: Chosen, count: int, least: int, *, follow: bool) -> Iterator[str]:
-    def is_wanted(line: str) -> bool:
-        return level_of(line) >= least
-
+def _lines(
+    chosen: Chosen, count: int, is_wanted: Callable[[str], bool], *, follow: bool
+) -> Iterator[str]:
     place = _place(chosen)
     if place.unit is not None:
         yield from filter(is_wanted, _from_journal(place, count, follow=follow))

@@ -128,3 +128,13 @@ def test_following_goes_on_with_what_is_written(byoi, file, tmp_path, monkeypatc
     code, out, _ = byoi("logs", "--data-dir", tmp_path, "--follow", "--level", "info")
     assert code == 130
     assert [line.split()[-1] for line in out.splitlines()] == ["old", "new"]
+
+
+def test_lines_of_a_room_with_words_and_of_late_are_found(byoi, file, tmp_path):
+    file.write_text(a_line("engine ready") + a_line("link online"))
+    chosen = ("logs", "--data-dir", tmp_path, "--json")
+    assert "link online" not in byoi(*chosen, "--grep", "ENGINE")[1]
+    assert byoi(*chosen, "--room", "x")[1].count("\n") == 2
+    assert byoi(*chosen, "--room", "engine")[1] == ""
+    assert byoi(*chosen, "--since", "1h")[1] == ""
+    assert byoi(*chosen, "--since", "soon")[0] == 64
