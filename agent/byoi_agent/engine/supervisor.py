@@ -34,6 +34,9 @@ _EVENTS_KEPT: Final = 200
 QUIET_SECONDS: Final = 30.0
 """What requests under way get before an engine sleeps or stops, unless the owner says otherwise."""
 
+HURRIED_END_SECONDS: Final = 0.5
+"""What an engine gets to leave in good order while the machine's owner waits for its memory."""
+
 _WORDS: Final[Mapping[type[machine.State], EngineState]] = {
     machine.Stopped: "stopped",
     machine.Preparing: "starting",
@@ -218,10 +221,12 @@ class EngineSupervisor:
             self._log_change(before)
             self._watch_over(tasks)
         for command in commands:
-            self._carry_out(command, tasks)
+            self._carry_out(command, tasks, limits)
         self._show()
 
-    def _carry_out(self, command: machine.Command, tasks: asyncio.TaskGroup) -> None:
+    def _carry_out(
+        self, command: machine.Command, tasks: asyncio.TaskGroup, limits: machine.Limits
+    ) -> None:
         match command:
             case machine.Prepare():
                 self._preparing = tasks.create_task(self._prepare(), name="prepare engine")
@@ -241,8 +246,7 @@ class EngineSupervisor:
                 order = self._obey(self._kind.wake)
                 self._obeying = tasks.create_task(order, name="engine wakes")
             case machine.Terminate() if self._run is not None:
-                now = self._clock.monotonic()
-                self._run.terminate(None if self._by is None else max(0.0, self._by - now))
+                self._run.terminate(None if self._by is None else limits.drain_seconds)
             case machine.Kill() if self._run is not None:
                 self._run.kill()
             case machine.WakeAt(at):
@@ -374,7 +378,7 @@ def hurried(limits: machine.Limits, left_seconds: float) -> machine.Limits:
     left = max(0.0, left_seconds)
     return replace(
         limits,
-        drain_seconds=min(limits.drain_seconds, left),
+        drain_seconds=min(limits.drain_seconds, left, HURRIED_END_SECONDS),
         sleep_seconds=min(limits.sleep_seconds, left),
         startup_seconds=min(limits.startup_seconds, left),
     )

@@ -7,11 +7,14 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
 from byoi_wire.offers import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _CPU_SENSORS: Final = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal")
 """What Linux' drivers for the processor's own sensors are called."""
@@ -87,6 +90,18 @@ def tree(pid: int) -> frozenset[int]:
     except (psutil.Error, OSError):
         return frozenset({pid})
     return frozenset({pid, *(child.pid for child in children)})
+
+
+def still_running(pids: Iterable[int]) -> frozenset[int]:
+    """Those of them that have not ended; one that only waits to be collected has."""
+    return frozenset(pid for pid in pids if _is_running(pid))
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False
 
 
 def process_name(pid: int) -> str | None:

@@ -32,17 +32,24 @@ class Held:
 def not_back(
     held: tuple[Held, ...],
     views: Mapping[str, EngineView],
+    running: frozenset[int],
     before: GpuUses | None,
     now: GpuUses | None,
 ) -> tuple[str, ...]:
-    """The keys of those whose memory is not seen to be back."""
-    return tuple(one.key for one in held if not _is_back(one, views.get(one.key), before, now))
+    """The keys of those whose memory is not seen to be back; `running` are processes."""
+    return tuple(
+        one.key for one in held if not _is_back(one, views.get(one.key), running, before, now)
+    )
 
 
 def _is_back(
-    held: Held, view: EngineView | None, before: GpuUses | None, now: GpuUses | None
+    held: Held,
+    view: EngineView | None,
+    running: frozenset[int],
+    before: GpuUses | None,
+    now: GpuUses | None,
 ) -> bool:
-    has_ended = view is None or view.pid is None
+    has_ended = held.pids.isdisjoint(running)
     if not has_ended and (view is None or view.state != "asleep"):
         return False
     if before is None or now is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from byoi_agent.availability.reclaims import PROMISE_SECONDS, Reclaim
-from byoi_agent.hardware.host import tree
+from byoi_agent.hardware.host import still_running, tree
 from byoi_agent.lifecycle.memory_back import Held, not_back
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 COUNT_SECONDS: Final = 0.25
 """What an engine gets so that the tokens of what it is cut from can be counted."""
 
-KILL_SECONDS: Final = 1.2
+KILL_SECONDS: Final = 1.0
 """From the cause until what still holds memory is killed; the rest is the system's to free it."""
 
 LEAST_SECONDS: Final = 0.3
@@ -156,7 +156,8 @@ class Reclaimer:
         before = now = await self._uses()
         last: tuple[str, ...] = ()
         is_forced = False
-        while left := not_back(taking.held, self._views(), before, now):
+        pids = frozenset(pid for one in taking.held for pid in one.pids)
+        while left := not_back(taking.held, self._views(), still_running(pids), before, now):
             last = left
             at = self._clock.monotonic()
             if at >= taking.begun + LONGEST_SECONDS:

@@ -3,7 +3,10 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import signal
 import socket
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -70,3 +73,18 @@ def test_a_network_that_tells_no_speed_is_none_and_no_zero(monkeypatch):
 def test_the_processors_temperature_is_that_of_its_hottest_place(monkeypatch, sensors, found):
     monkeypatch.setattr(host.psutil, "sensors_temperatures", lambda: sensors, raising=False)
     assert host.cpu_temperature_celsius() == found
+
+
+def test_what_a_process_started_is_seen_and_whether_it_still_runs():
+    code = "import subprocess, sys; subprocess.Popen(['sleep', '60']); print(flush=True)\ninput()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        parent.stdout.readline()
+        pids = host.tree(parent.pid)
+        assert len(pids) == 2
+        assert host.still_running(pids) == pids
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+    assert parent.pid not in host.still_running(pids)
+    assert host.tree(parent.pid) == {parent.pid}

@@ -17,7 +17,8 @@ LOADED = GpuUses((Holder(0, 11, 20 * GIB), Holder(0, 77, GIB)), {0: 21 * GIB})
 
 
 def is_back(view, now, before=LOADED, held=HELD):
-    return not not_back((held,), {"big": view} if view else {}, before, now)
+    running = frozenset({10, 77} if view and view.pid else {77})
+    return not not_back((held,), {"big": view} if view else {}, running, before, now)
 
 
 def uses(*holders, used=GIB):
@@ -65,4 +66,4 @@ def test_while_a_driver_hangs_nothing_is_seen():
 def test_of_several_those_are_named_that_are_not_back():
     other = Held("small", frozenset({20}))
     views = {"big": READY, "small": ENDED}
-    assert not_back((HELD, other), views, LOADED, uses()) == ("big",)
+    assert not_back((HELD, other), views, frozenset({11}), LOADED, uses()) == ("big",)

@@ -69,6 +69,7 @@ class Node:
 
     def __init__(self, folder, monkeypatch, availability=SERVE):
         monkeypatch.setattr(reclaim_module, "tree", lambda pid: frozenset({pid, pid + 1}))
+        monkeypatch.setattr(reclaim_module, "still_running", self.running)
         self.clock, self.health, self.log, self.told = Clock(), Health(), [], []
         self.engines, self.ago, self.is_idle = Engines(self), 0.0, asyncio.Event()
         self.kept = KeptReclaims(folder / "reclaims.json")
@@ -85,6 +86,10 @@ class Node:
             health=self.health,
             clock=self.clock,
         )
+
+    def running(self, pids):
+        (view,) = self.engines.views
+        return pids if view.pid else frozenset()
 
     def hand_back(self, reason):
         self.log.append(("hand back", reason))
