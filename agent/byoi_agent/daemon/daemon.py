@@ -185,7 +185,6 @@ class Daemon:
         self._owners = Owners(
             settings,
             paths,
-            identity,
             board=self._board,
             engine=self._engine,
             dispatcher=self._dispatcher,

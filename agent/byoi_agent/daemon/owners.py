@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from byoi_agent.config.settings import Settings
     from byoi_agent.engine.pool import EnginePool
     from byoi_agent.hardware.watch import HardwareView
-    from byoi_agent.identity.keys import Identity
     from byoi_agent.link.supervisor import LinkSupervisor
     from byoi_agent.node.board import Board
     from byoi_agent.serving.dispatcher import Dispatcher
@@ -53,7 +52,6 @@ class Owners:
         self,
         settings: Settings,
         paths: Paths,
-        identity: Identity,
         *,
         board: Board,
         engine: EnginePool,
@@ -64,10 +62,7 @@ class Owners:
         energy: EnergySampler,
     ) -> None:
         self._settings = settings
-        self._identity = identity
-        self._engine = engine
         self._dispatcher = dispatcher
-        self._link = link
         self.kept = KeptWishes(paths.availability_file, health, clock.wall())
         self.availability = Watcher(
             settings,
