@@ -50,6 +50,7 @@ class Call(NamedTuple):
     tenant: str
     started_at_ms: int
     fingerprint: bytes
+    may_continue: bool = False
 
 
 class Owner(Protocol):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from byoi_console.clock import wall_ms
 from byoi_console.gateway import errors
 from byoi_console.gateway.attempt import Attempt
+from byoi_console.gateway.continuation import Continuation
 from byoi_console.gateway.errors import RECLAIMED, REFUSED, Unserved
 from byoi_console.gateway.tries import Tries
 from byoi_console.ledger.tickets import TicketFacts
@@ -73,6 +74,7 @@ class Relay:
         "_changed",
         "_chosen",
         "_client",
+        "_continuation",
         "_has_begun",
         "_headers",
         "_last_write_at",
@@ -102,6 +104,7 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
         self._call = call
+        self._continuation = Continuation(call)
         self._client = client
         self._headers = headers
         self._nodes = nodes
@@ -163,7 +166,7 @@ class Relay:
         if not self._has_begun:
             self._begin_stream()
         self._last_write_at = self._time()
-        return self._client.write(block)
+        return self._client.write(self._continuation.passing(block))
 
     def note_waiting(self, count: int) -> None:
         """So many bytes are kept back for a client that does not read."""
@@ -190,13 +193,19 @@ class Relay:
             failed_with = attempt.failure.code
             if failed_with == "engine_error":
                 self._quarantine.died(self._call.fingerprint, self._loop.time())
-            if attempt.has_content:
+            if attempt.has_content and not self._goes_on(attempt):
                 self._end_with_error(failed_with, attempt.content_events)
                 return
             # A node that was cut off may never have heard of the request, and one that its owner
             # took back may be there again.
             may_return = failed_with in {"upstream_lost", RECLAIMED}
             self._tries.ended(attempt.node_id, may_return=may_return)
+
+    def _goes_on(self, attempt: Attempt) -> bool:
+        """Whether another node may finish what this one began, by no fault of either."""
+        assert attempt.failure is not None
+        is_nobodys = attempt.failure.code in {"upstream_lost", RECLAIMED}
+        return is_nobodys and self._continuation.cut(attempt.content_events)
 
     async def _start_one(self, failed_with: str) -> Attempt | None:
         """Begin the next attempt; None if the client left while no node was there."""
@@ -208,6 +217,7 @@ class Relay:
         node = self._nodes.node(node_id)
         assert node is not None  # nothing was awaited since it was chosen
         number = self._tries.begin(node_id)
+        self._call = self._continuation.call_for(chosen.model.engine)
         attempt = Attempt(self, self._call, node_id, node.session, number)
         self._attempt = attempt
         self._chosen = chosen
@@ -224,7 +234,9 @@ class Relay:
 
     def _choose(self) -> Candidate | None:
         model, org_id = self._call.model, self._call.principal.org_id
-        candidates = self._nodes.candidates(model, org_id)
+        fits = self._continuation.fits
+        found = self._nodes.candidates(model, org_id)
+        candidates = [each for each in found if fits(each.model.engine)]
         spread = int(self._call.request_id[-8:], 16) if self._call.request_id else 0
         tries = self._tries
         ways = choose(candidates, tries.tried, spread) or choose(
@@ -292,8 +304,8 @@ class Relay:
         is_shut = failure.is_refusal and self._nodes.is_away(attempt.node_id)
         if failure.code == RECLAIMED or is_shut:
             self._tries.reclaimed(seconds)
-        elif failure.is_refusal:
-            self._tries.refused(seconds)
+        elif failure.is_refusal or attempt.has_content:
+            self._tries.excuse(seconds)
 
     def _deliver(self, attempt: Attempt) -> None:
         """Send what is left of an answer that is whole."""

@@ -11,6 +11,7 @@ from byoi_console.clock import wall_ms
 from byoi_console.errors import ConsoleError, Forbidden, LedgerUnavailable
 from byoi_console.gateway import errors
 from byoi_console.gateway.attempt import Call
+from byoi_console.gateway.continuation import may_continue
 from byoi_console.gateway.errors import (
     MediaRefused,
     MethodRefused,
@@ -234,6 +235,7 @@ class Gateway:
             tenant=_tenant(principal.org_id),
             started_at_ms=wall_ms(),
             fingerprint=fingerprint(route.path, encoded),
+            may_continue=streams and may_continue(route.path, body),
         )
 
     async def _relay_to(

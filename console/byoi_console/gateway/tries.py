@@ -50,8 +50,8 @@ class Tries:
         if may_return:
             self._again |= {node_id}
 
-    def refused(self, seconds: float) -> None:
-        """It never started there, though it waited so long."""
+    def excuse(self, seconds: float) -> None:
+        """So long nothing failed: the request waited there, or was being answered."""
         self._free_seconds += seconds
 
     def reclaimed(self, seconds: float) -> None:

@@ -307,7 +307,8 @@ class World:
 
     def node(self, name="node_1", slots=4, models=(MODEL,), **of):
         node = FakeNode(name)
-        offers = tuple(ModelOffer(id=ModelId(m), engine="e", routes=(), **of) for m in models)
+        of = {"engine": "e", "routes": (), **of}
+        offers = tuple(ModelOffer(id=ModelId(m), **of) for m in models)
         host = Host(os="linux", architecture="x")
         advertise = Advertise(version=1, agent_version="1", host=host, models=offers, slots=slots)
         self.registry.add(node, advertise)

@@ -247,7 +247,7 @@ def test_an_owner_who_comes_back_uses_up_neither_an_attempt_nor_time():
 def test_time_at_a_node_that_refused_does_not_count_and_other_time_does():
     tries = Tries(0.0)
     tries.begin("a")
-    tries.refused(500.0)
+    tries.excuse(500.0)
     assert not tries.is_spent(560.0, FAILOVER)
     assert tries.is_spent(560.1, FAILOVER)
 
@@ -270,7 +270,7 @@ def test_no_request_is_tried_without_end(ends):
             break
         tries.begin(f"node_{at}")
         if end == "refused":
-            tries.refused(1.0)
+            tries.excuse(1.0)
         elif end == "reclaimed":
             tries.reclaimed(1.0)
     assert tries.number <= ATTEMPTS_LIMIT + RECLAIMS_LIMIT
