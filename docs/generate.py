@@ -16,6 +16,7 @@ DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS))
 
 import availability_table  # noqa: E402 (a neighbour, found by the line above)
+import control  # noqa: E402
 import diagrams  # noqa: E402
 import references  # noqa: E402
 import tables  # noqa: E402
@@ -61,6 +62,10 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "settings of byoi": references.agent_configuration,
         "tables of byoi": references.agent_tables,
         "settings of byoi-console": references.console_configuration,
+    },
+    "reference/control-api.md": {
+        "control routes": control.routes,
+        "control schemas": control.schemas,
     },
     "reference/metrics.md": {
         "metrics of byoi": references.agent_metrics,

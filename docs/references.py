@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+import control
 import tables
 
 from byoi_agent.cli.main import EXIT_CODES as AGENT_CODES
@@ -22,7 +23,6 @@ from byoi_agent.config.tables import (
     TariffWindow,
 )
 from byoi_agent.control import metrics as agent_figures
-from byoi_agent.control.services import ControlServices, routes_of
 from byoi_console import config as console_settings
 from byoi_console.api.app import ROOMS
 from byoi_console.cli.main import EXIT_CODES as CONSOLE_CODES
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from starlette.routing import Route
 
-    from byoi_agent.control.routing import Routes
 
 PROGRAMS = {"byoi": byoi, "byoi-console": byoi_console}
 _TABLES = (ModelSetting, AdapterSetting, Prices, Tariff, TariffWindow)
@@ -97,15 +96,9 @@ def gateway() -> str:
 
 def control_api() -> str:
     """What a running node answers on its own machine."""
-    routes = sorted(_every_route(), key=lambda route: (route.path, route.method))
+    routes = sorted(control.every_route(), key=lambda route: (route.path, route.method))
     rows = [f"| {each.method} | `{each.path}` | {_first_line(each.summary)} |" for each in routes]
     return "\n".join(["| | path | what |", "| --- | --- | --- |", *rows])
-
-
-def _every_route() -> Routes:
-    """The routes of a node that can be asked everything; nobody asks it."""
-    given = dict.fromkeys(ControlServices.__dataclass_fields__, object())
-    return routes_of(ControlServices(**given))  # type: ignore[arg-type]
 
 
 def console_metrics() -> str:

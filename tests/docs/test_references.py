@@ -21,7 +21,8 @@ CUT = {"|", "&&", "||", ";", "&", ">", "2>", "<"}
 
 
 @pytest.mark.parametrize(
-    "page", ["cli.md", "configuration.md", "exit-codes.md", "http.md", "metrics.md"]
+    "page",
+    ["cli.md", "configuration.md", "control-api.md", "exit-codes.md", "http.md", "metrics.md"],
 )
 def test_a_reference_page_is_what_the_programs_say(generate, docs, page):
     text = (docs / "reference" / page).read_text()

@@ -118,7 +118,7 @@ def refusals_of(route: Route[Any], *, has_body: bool) -> dict[int, str]:
     if has_body:
         told |= _WITH_BODY
     if route.takes is not Nothing:
-        told[400] = route.expects or "what was sent is not what the route takes"
+        told[400] = "what was sent does not fit" + (f": {route.expects}" if route.expects else "")
     for refuses in route.refuses:
         told[refuses.status] = refuses.when
     return told
