@@ -27,7 +27,7 @@ from byoi_agent.cli.status_view import duration
 from byoi_agent.config.files import make_private_folder
 from byoi_agent.config.lock import StateInUse, StateLock
 from byoi_agent.config.paths import runtime_root
-from byoi_agent.control.helper import SessionHelper
+from byoi_agent.control.session_reports import SessionHelper
 from byoi_agent.errors import ConfigError
 from byoi_agent.telemetry.logs import configure
 

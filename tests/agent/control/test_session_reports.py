@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from byoi_agent.availability.readings import SessionReading
-from byoi_agent.control import helper as module
+from byoi_agent.control import session_reports as module
 from byoi_agent.control.client import NodeUnreachable
-from byoi_agent.control.helper import SessionHelper
+from byoi_agent.control.session_reports import SessionHelper
 
 
 class _Sensor:
