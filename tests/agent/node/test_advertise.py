@@ -301,3 +301,21 @@ def test_the_end_of_quiet_hours_is_told_where_it_is_known(ready_view, until):
     view = AvailabilityView(state="drain", code="quiet", reason="quiet hours", until=until)
     told = availability(replace(ready_view, availability=view))
     assert told.until_ms == (None if until is None else 1_800_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("held", "own_seats", "slots"), [(0, 0, 4), (1, 0, 3), (9, 0, 1), (1, 1, 4), (3, 1, 2)]
+)
+def test_what_the_owner_uses_himself_is_not_offered_but_for_one_to_wait_for(
+    ready_view, held, own_seats, slots
+):
+    own = replace(ready_view.engine, key="engine", slots=4, own_seats=own_seats)
+    view = replace(ready_view, engine=own, engines=(own,), held={"engine": held})
+    assert build(view).slots == slots
+    assert slots_of(view) == 4
+
+
+def test_the_owners_own_requests_are_nobody_elses_to_know(ready_view):
+    load = Load(running=3, waiting=2, own_running=2, own_waiting=1)
+    told = status(replace(ready_view, load=load))
+    assert (told.running, told.waiting) == (1, 1)

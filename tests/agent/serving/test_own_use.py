@@ -51,7 +51,7 @@ class Owner:
 
 
 @pytest.fixture
-def owner(node):
+async def owner(node):
     node.board.update(engines=node.engine.views)
     return Owner(node)
 

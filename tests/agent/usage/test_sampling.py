@@ -281,3 +281,16 @@ async def test_the_wall_clock_may_jump_while_a_request_runs(start):
 async def test_stop_loss_is_asked_of_the_books(start):
     bench = await start()
     assert bench.sampler.refusal(SMOL) is None
+
+
+async def test_what_the_owners_own_request_took_is_on_no_guests_record(start):
+    bench = await start()
+    bench.sampler.begin(B, SMOL, is_own=True)
+    bench.card.turn(100.0)
+    await bench.pass_time(4.0)
+    joules = await run_one(bench, 4.0)
+    assert joules == pytest.approx(200.0, rel=0.05), "half of the time in which both ran"
+    bench.sampler.stop(B)
+    assert bench.sampler.forget(B) == pytest.approx(600.0, rel=0.1)
+    await bench.pass_time(70.0)
+    assert bench.keeper.joules("left") < 10.0
