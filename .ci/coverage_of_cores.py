@@ -15,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CORES = {
     "admission", "advertise", "attribution", "calendar", "choose", "codec", "consents", "earnings",
-    "energy", "eviction", "handshake", "limits", "machine", "meter", "mux", "policy", "precedence",
-    "quotas", "resume", "rules", "stickiness", "tariff",
+    "energy", "eviction", "forecast", "forecast_forms", "handshake", "limits", "machine", "meter",
+    "mux", "policy", "precedence", "quotas", "resume", "rules", "stickiness", "tariff",
 }  # fmt: skip
 """File names of pure modules; everything in `planning/` is one as well."""
 

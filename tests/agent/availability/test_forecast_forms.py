@@ -155,6 +155,7 @@ HALF = {"from": "2026-11-21T12:00Z", "to": "2026-11-21T13:00Z", "value": 1}
         ("", "no times and numbers"),
         ("[]", "no times and numbers"),
         ("<html>sign in</html>", "no times and numbers"),
+        ("name,number\nx,1", "no times and numbers"),
         ("[1, 2", "no valid JSON"),
         ("[" * 100_000, "no valid JSON"),
         ("[" * 50 + "]" * 50, "no times and numbers"),
