@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from byoi_agent.availability.view import ReclaimTimes
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.node.view import NodeView
@@ -111,6 +112,7 @@ def _node(reading: Reading) -> Iterator[Metric]:
     yield _gauge(
         "byoi_paused", "1 while the owner has paused the node", view.availability.is_paused
     )
+    yield from _reclaims(view.availability.reclaims)
     yield _one_of("byoi_link_state", "The link to the console", view.link.state, LinkState)
     yield _counter("byoi_link_connects", "Links that the console welcomed", view.link.connects)
     yield _counter("byoi_link_resumes", "Links that went on with a session", view.link.resumes)
@@ -249,6 +251,20 @@ def _devices(devices: tuple[DeviceReading, ...]) -> Iterator[Metric]:
         if device.energy_joules is not None:
             energy.add_metric([str(device.index), device.name], device.energy_joules)
     yield from (family for family in (slowed, energy) if family.samples)
+
+
+def _reclaims(reclaims: ReclaimTimes) -> Iterator[Metric]:
+    yield _gauge("byoi_reclaims", "Reclaims by the owner that are kept", reclaims.count)
+    seconds = GaugeMetricFamily(
+        "byoi_reclaim_seconds",
+        "From the owner's wish until the memory was seen to be back, over those kept",
+        labels=["quantile"],
+    )
+    figures = {"0.5": reclaims.p50_seconds, "0.99": reclaims.p99_seconds}
+    for quantile, value in {**figures, "last": reclaims.last_seconds}.items():
+        if value is not None:
+            seconds.add_metric([quantile], value)
+    yield seconds
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
