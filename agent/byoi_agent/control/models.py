@@ -10,8 +10,9 @@ from byoi_agent.config.edit import serve_model, unserve_model
 from byoi_agent.control.model_words import ModelStatus, Removed, ServeReport, Unfinished
 from byoi_agent.control.rewriting import rewriting
 from byoi_agent.control.routing import Refusal
+from byoi_agent.engine.entries import ONLY
 from byoi_agent.engine.fitness import check_can_serve, engine_for
-from byoi_agent.models.catalogue import CATALOGUE
+from byoi_agent.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from byoi_agent.models.names import reference_of
 from byoi_agent.models.resolve import resolve
 from byoi_agent.models.shelf import Row, rows
@@ -45,7 +46,7 @@ class Models:
     async def all(self) -> tuple[list[ModelStatus], list[Unfinished]]:
         """What is here and what the catalogue has, and what came of pulls that ended early."""
         found, unfinished = await asyncio.to_thread(self._look)
-        states = _states(self.engines())
+        states = _states(self.engines(), str(self.settings().model or DEFAULT_MODEL))
         return [_told(row, states) for row in found], unfinished
 
     def pull(self, order: PullOrder) -> PullView:
@@ -152,15 +153,21 @@ class Models:
         return Store(self.paths.models_folder)
 
 
-def _states(engines: tuple[EngineView, ...]) -> dict[str, str]:
-    """The state of each model's engine, by the model's id."""
-    return {model.id: engine.state for engine in engines for model in engine.models} | {
-        engine.key: engine.state for engine in engines if engine.key
-    }
+def _states(engines: tuple[EngineView, ...], only: str) -> dict[str, str]:
+    """The state of each model's engine, by the model's id.
+
+    `only` is the model of a node that has one engine, which does not tell it while it is not ready.
+    """
+    states = {model.id: engine.state for engine in engines for model in engine.models}
+    states |= {engine.key: engine.state for engine in engines if engine.key}
+    for engine in engines:
+        if engine.key == ONLY and engine.kind != "attached" and not engine.models:
+            states[only] = engine.state
+    return states
 
 
 def _told(row: Row, states: dict[str, str]) -> ModelStatus:
-    state = states.get(row.id)
+    state = states.get(row.id) or states.get(row.name)
     return ModelStatus(
         name=row.name,
         id=row.id,

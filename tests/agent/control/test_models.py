@@ -14,6 +14,7 @@ from byoi_agent.control.routing import Refusal
 from byoi_agent.control.schema import ReloadReport
 from byoi_agent.engine.view import EngineView, ServedModel
 from byoi_agent.errors import ConfigError
+from byoi_agent.models.catalogue import DEFAULT_MODEL
 from byoi_agent.models.pull import pull
 from byoi_agent.models.pulls import Pulls
 from byoi_agent.models.store import ModelInUse, Store
@@ -162,6 +163,13 @@ async def test_loading_and_unloading_go_to_the_place_where_the_model_is(models, 
     await models.load("tiny-Q8_0")
     await models.load("owner/other")
     assert node.orders == [("sleep", 0.5, "engine"), ("wake", "engine"), ("wake", "owner/other")]
+
+
+async def test_the_only_engine_s_model_has_its_state_also_while_it_tells_of_none(models, node):
+    node.engines = (EngineView(state="asleep", kind="llamacpp", key="engine"),)
+    assert (await row_of(models, DEFAULT_MODEL)).engine_state == "asleep"
+    node.engines = (EngineView(state="starting", kind="attached", key="engine"),)
+    assert (await row_of(models, DEFAULT_MODEL)).engine_state is None
 
 
 @pytest.mark.parametrize(
