@@ -134,7 +134,12 @@ class Sessions:
 
     def available(self, live: LiveSession, availability: Availability) -> None:
         """The node says whether it serves; it may say so before it offers anything."""
-        live.availability = availability
+        before, live.availability = live.availability, availability
+        if (before.serving, before.code) != (availability.serving, availability.code):
+            logger.info(
+                "node serves" if availability.serving else "node away",
+                extra={"node": live.node_id, "code": availability.code},
+            )
         if live.advertise is not None:
             self._registry.set_availability(live.node_id, availability)
 

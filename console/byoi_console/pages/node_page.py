@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -197,7 +198,9 @@ class NodePage:
         await self._services.administration.ask_for(record.node_id, reason, actor, by)
 
     async def _unpin(self, record: NodeRecord, actor: str, _name: str) -> None:
-        await self._services.administration.unpin(record.node_id, actor)
+        """Its owner may have been faster: then there is nothing left to do."""
+        with suppress(NotFound):
+            await self._services.administration.unpin(record.node_id, actor)
 
     async def _revoke(self, record: NodeRecord, actor: str, _name: str) -> None:
         await self._services.administration.revoke(record.node_id, actor)

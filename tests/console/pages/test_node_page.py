@@ -208,6 +208,8 @@ async def test_a_node_is_asked_for_and_the_wish_taken_back(browser, node_id, roo
     assert "Take the wish back" in page
     await browser.post(f"/nodes/{node_id}/unpin")
     assert rooms.administration.pin_of(node_id).state == "ended"
+    again = await browser.post(f"/nodes/{node_id}/unpin")
+    assert again.location == f"/nodes/{node_id}?done=unpin"
     page = (await browser.get(f"/nodes/{node_id}")).text
     assert 'data-pin="ended"' in page
     assert "Dedicate…" in page
