@@ -57,10 +57,10 @@ async def availability(deployment, node):
         return (await response.json())["availability"]
 
 
-async def comes_to(deployment, node, state, seconds=20.0):
+async def comes_to(deployment, node, state, code=None, seconds=30.0):
     async def held():
         now = await availability(deployment, node)
-        return now if now["state"] == state else None
+        return now if now["state"] == state and code in {None, now["code"]} else None
 
     return await deployment.until(held, seconds)
 
@@ -89,7 +89,7 @@ async def taken(deployment, node, touch):
     assert engines(node)
     begun = time.monotonic()
     touch()
-    held = await comes_to(deployment, node, "yield", PROMISED_SECONDS)
+    held = await comes_to(deployment, node, "yield", seconds=PROMISED_SECONDS)
 
     async def gone():
         return not engines(node)
@@ -128,14 +128,15 @@ async def test_a_service_hears_of_the_desk_by_the_sessions_helper(
         "byoi", "session", "--data-dir", folder, DISPLAY=display
     )
     try:
+        await comes_to(deployment, node, "serve")
         person.move()
-        assert (await comes_to(deployment, node, "yield"))["code"] == "active"
+        await comes_to(deployment, node, "yield", "active")
         assert await comes_to(deployment, node, "serve")
         await served(deployment)
         assert (await taken(deployment, node, person.move))["code"] == "active"
         await comes_to(deployment, node, "serve")
         helper.send_signal(signal.SIGSTOP)  # it hangs
-        assert (await comes_to(deployment, node, "yield"))["code"] == "unreadable"
+        await comes_to(deployment, node, "yield", "unreadable")
         helper.send_signal(signal.SIGCONT)
         await comes_to(deployment, node, "serve")
         helper.terminate()

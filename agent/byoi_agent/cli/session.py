@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import sys
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from byoi_agent.control.presence import SessionReport
 
 _NAMES_OF_SESSIONS: Final = ("XDG_SESSION_ID", "WAYLAND_DISPLAY", "DISPLAY", "SESSIONNAME")
-_OF_A_DESKTOP: Final = ("WAYLAND_DISPLAY", "DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
 
 
 @click.command(
@@ -91,7 +89,7 @@ def check_is_session(environment: Mapping[str, str]) -> None:
     Raises:
         ConfigError: there is none.
     """
-    if sys.platform == "linux" and not any(environment.get(one) for one in _OF_A_DESKTOP):
+    if not session_sensors(environment, is_helper=True):
         raise ConfigError(
             "this is no desktop session: neither DISPLAY nor WAYLAND_DISPLAY nor a message bus is "
             "set; start byoi session from within one, as a user unit does"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dbus_fast import BusType, Message, MessageFlag, MessageType, Variant
@@ -158,8 +159,9 @@ def session_bus(environment: Mapping[str, str]) -> str | None:
     """Where the services of a person's session are; None outside of one."""
     if address := environment.get("DBUS_SESSION_BUS_ADDRESS"):
         return address
-    runtime = environment.get("XDG_RUNTIME_DIR")
-    return f"unix:path={runtime}/bus" if runtime else None
+    # Where a login manager gives each user a folder, but no desktop uses it, there is no bus.
+    bus = Path(environment.get("XDG_RUNTIME_DIR") or "/nowhere", "bus")
+    return f"unix:path={bus}" if bus.exists() else None
 
 
 def _bare(value: object) -> object:

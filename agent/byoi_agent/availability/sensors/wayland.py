@@ -10,7 +10,7 @@ import asyncio
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from byoi_agent.availability.readings import SessionReading
 from byoi_agent.availability.sensors.wayland_wire import (
@@ -59,9 +59,9 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask what there is."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.write(
+        # No isinstance: uvloop's transports are none of asyncio's own.
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.write(
             request(_DISPLAY, _GET_REGISTRY, _REGISTRY) + request(_DISPLAY, _GET_SYNC, _SYNC)
         )
 

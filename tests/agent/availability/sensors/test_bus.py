@@ -84,9 +84,11 @@ async def test_an_address_of_nothing_is_told_in_words(address):
         await Bus(address).call(PLACE, "Add")
 
 
-def test_where_the_buses_are():
+def test_where_the_buses_are(tmp_path):
     assert system_bus({}) == "unix:path=/run/dbus/system_bus_socket"
     assert system_bus({"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/x"}) == "unix:path=/x"
     assert session_bus({}) is None
-    assert session_bus({"XDG_RUNTIME_DIR": "/run/user/7"}) == "unix:path=/run/user/7/bus"
+    assert session_bus({"XDG_RUNTIME_DIR": str(tmp_path)}) is None
+    (tmp_path / "bus").touch()
+    assert session_bus({"XDG_RUNTIME_DIR": str(tmp_path)}) == f"unix:path={tmp_path}/bus"
     assert session_bus({"DBUS_SESSION_BUS_ADDRESS": "unix:path=/y"}) == "unix:path=/y"

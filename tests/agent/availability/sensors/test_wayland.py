@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from byoi_agent.availability.readings import SessionReading
 from byoi_agent.availability.sensors.wayland import WaylandSensor, compositor
@@ -115,6 +116,18 @@ async def test_idle_time_begins_when_it_is_told_and_ends_at_once(screen, sensor,
 
 async def _asked(screen):
     return screen.asked if (5, 1) in screen.asked else None
+
+
+def test_the_loop_that_nodes_run_on_will_do_as_well(tmp_path):
+    async def look():
+        async with Compositor(tmp_path / "wayland-0"):
+            sensor = WaylandSensor(tmp_path / "wayland-0", "jo")
+            found = await sensor.read()
+            await sensor.close()
+            return found
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(look()) == said(0.0)
 
 
 @pytest.mark.parametrize("offers", [(), ("wl_seat",), ("ext_idle_notifier_v1",)])
