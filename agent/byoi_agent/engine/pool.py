@@ -277,6 +277,7 @@ class EnginePool:
             seat.keep(entry)
         elif entry.is_standing or seat.entry.is_standing:
             self._following.add(entry.key)
+            self._known.pop(entry.key, None)  # the other one need not have the same models
             seat.change_to(entry)
         return entry  # the residency has the others changed, once they are out
 
@@ -372,7 +373,7 @@ class EnginePool:
         view = replace(seat.view, used_at=self._used_at.get(key))
         is_away = self._away is not None and key not in self._asleep
         if entry.is_standing:
-            if view.models:
+            if view.models and key not in self._following:
                 self._known[key] = view.models
             return face_of_standing(
                 entry,
