@@ -58,7 +58,9 @@ def test_the_mode_that_holds_is_checked():
 
 
 @pytest.mark.parametrize(
-    ("until", "words"), [(None, "paused until resumed"), (NOW + 60, "paused until ")]
+    ("until", "words"),
+    [(None, "paused until resumed"), (NOW + 60, "paused until ")],
+    ids=["resumed", "a time"],
 )
 def test_a_pause_can_be_ended_by_a_click(until, words):
     face = face_of(status(state="yield", is_paused=True, paused_until=until), NOW)
