@@ -105,6 +105,7 @@ async def test_the_switch_stops_traffic_within_a_second_and_lets_it_in_again(sit
             assert time.monotonic() - began < 2 * STOPS_SECONDS, "nothing is answered again"
 
 
+@pytest.mark.slow
 async def test_what_changes_elsewhere_shows_without_reloading(site, owner):
     async with owner.visit() as visit:
         page = visit.page
