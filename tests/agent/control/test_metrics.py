@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from byoi_agent.availability.view import AvailabilityView, ReclaimTimes
 from byoi_agent.control.metrics import Reading, exposition
 from byoi_agent.engine.view import EngineLoad, EngineView, ServedModel
 from byoi_agent.hardware.devices import DeviceReading
@@ -149,3 +150,13 @@ def test_of_several_engines_each_has_its_own_figures():
     assert seen["byoi_engine_state", ("model", "small"), ("state", "ready")] == 1
     assert seen["byoi_engine_requests_running", ("model", "small")] == 1
     assert ("byoi_engine_requests_running", ("model", "large")) not in seen
+
+
+def test_how_long_the_owner_waited_for_his_machine():
+    assert not any(key[0] == "byoi_reclaim_seconds" for key in samples(READING))
+    times = ReclaimTimes(3, 0.5, 1.25, 0.75, "active")
+    view = replace(READING.view, availability=AvailabilityView(reclaims=times))
+    told = samples(replace(READING, view=view))
+    assert told["byoi_reclaims",] == 3
+    found = {key[1][1]: told[key] for key in told if key[0] == "byoi_reclaim_seconds"}
+    assert found == {"0.5": 0.5, "0.99": 1.25, "last": 0.75}

@@ -1,0 +1,96 @@
+"""The owner takes the machine back while others use it, and gives it again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+
+import psutil
+import pytest
+
+from byoi_agent.control.client import ControlClient
+
+PROMISE_SECONDS = 2.0
+
+
+async def state_of(client):
+    return await asyncio.to_thread(client.status)
+
+
+async def pause(client, *, finish=False):
+    await asyncio.to_thread(lambda: client.pause(None, finish=finish))
+
+
+async def gone(is_alive, pid):
+    while is_alive(pid):
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.slow
+async def test_under_load_the_memory_is_back_in_time_and_every_attempt_has_one_row(
+    deployment, is_alive
+):
+    """Two nodes; what has not begun at the one that is taken back ends at the other."""
+    await deployment.start_console()
+    first = await deployment.start_node("first", "--slots", "2")
+    await deployment.start_node("second", "--slots", "2")
+    client = ControlClient(socket_path=first.ready["control_socket"])
+    pid = first.ready["engine"]["pid"]
+    running = [
+        asyncio.create_task(deployment.chat("Tell a story.", max_tokens=80)) for _ in range(8)
+    ]
+
+    async def all_are_busy():
+        return all(one["in_flight"] >= 2 for one in await deployment.nodes())
+
+    await deployment.until(all_are_busy)
+    begun = time.monotonic()
+    await pause(client)
+    async with asyncio.timeout(PROMISE_SECONDS):
+        await gone(is_alive, pid)
+    assert time.monotonic() - begun < PROMISE_SECONDS
+    answers = await asyncio.gather(*running)
+    assert all(answer.status == 200 for answer in answers)
+    cut = [answer for answer in answers if not answer.is_complete]
+    assert len(cut) <= 2  # only what had begun there
+    assert all(answer.errors[0]["code"] == "node_reclaimed" for answer in cut)
+    rows = await deployment.rows()
+    attempts = Counter((row["request_id"], row["attempt"]) for row in rows)
+    assert set(attempts.values()) == {1}
+    outcomes = Counter(row["outcome"] for row in rows)
+    assert outcomes["complete"] == len(answers) - len(cut)
+    totals = await deployment.totals()
+    assert totals["completion_tokens"] == sum(row["completion_tokens"] for row in rows)
+    reclaims = (await state_of(client)).availability.reclaims
+    assert reclaims.count == 1
+    assert reclaims.last_seconds < PROMISE_SECONDS
+
+
+@pytest.mark.slow
+async def test_pausing_and_resuming_quickly_leaves_nothing_behind(deployment, is_alive):
+    """While it loads, while it ends, at once after one another."""
+    await deployment.start_console()
+    node = await deployment.start_node("node")
+    client = ControlClient(socket_path=node.ready["control_socket"])
+    await deployment.chat("Hello", max_tokens=1)
+    process = psutil.Process(node.pid)
+    before = process.num_fds(), len(process.children(recursive=True)), process.num_threads()
+    for number in range(20):
+        await pause(client, finish=number % 5 == 4)
+        await asyncio.sleep(0.05 * (number % 4))
+        await asyncio.to_thread(client.resume)
+        await asyncio.sleep(0.07 * (number % 3))
+    assert (await deployment.chat("Hello", max_tokens=5)).is_complete
+
+    async def as_before():
+        now = process.num_fds(), len(process.children(recursive=True)), process.num_threads()
+        return now[0] <= before[0] + 2 and now[1] <= before[1] and now[2] <= before[2] + 4
+
+    await deployment.until(as_before, 30.0)
+    await pause(client)
+    async with asyncio.timeout(PROMISE_SECONDS):
+        while process.children(recursive=True):
+            await asyncio.sleep(0.01)
+    assert (await deployment.chat("Hello", max_tokens=5)).status == 503
+    assert await node.stop() == 0
