@@ -1,4 +1,4 @@
-"""The engines as whoever takes their memory back has them: not while the owner asks them himself."""
+"""The engines as whoever takes their memory back has them: not while the owner asks himself."""
 
 from __future__ import annotations
 
