@@ -158,7 +158,9 @@ def _states(engines: tuple[EngineView, ...], only: str) -> dict[str, str]:
 
     `only` is the model of a node that has one engine, which does not tell it while it is not ready.
     """
-    states = {model.id: engine.state for engine in engines for model in engine.models}
+    states: dict[str, str] = {
+        model.id: engine.state for engine in engines for model in engine.models
+    }
     states |= {engine.key: engine.state for engine in engines if engine.key}
     for engine in engines:
         if engine.key == ONLY and engine.kind != "attached" and not engine.models:
