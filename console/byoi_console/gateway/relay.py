@@ -202,10 +202,11 @@ class Relay:
             self._tries.ended(attempt.node_id, may_return=may_return)
 
     def _goes_on(self, attempt: Attempt) -> bool:
-        """Whether another node may finish what this one began, by no fault of either."""
+        """Whether another node is there to finish what this one began, by no fault of either."""
         assert attempt.failure is not None
         is_nobodys = attempt.failure.code in {"upstream_lost", RECLAIMED}
-        return is_nobodys and self._continuation.cut(attempt.content_events)
+        may = is_nobodys and self._continuation.cut(attempt.content_events)
+        return may and self._choose() is not None
 
     async def _start_one(self, failed_with: str) -> Attempt | None:
         """Begin the next attempt; None if the client left while no node was there."""

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from byoi_console.gateway.continuation import KEPT_LIMIT_BYTES, may_continue
+from byoi_console.gateway.relay import Patience
 from byoi_wire.messages import Availability, ResetCode
 
 AWAY = Availability(serving=False, code="paused")
@@ -132,6 +133,17 @@ async def test_a_completion_goes_on_behind_its_prompt_on_any_engine(world):
     again.end()
     told, is_done = chunks((await client.answer())[2])
     assert (text_of(told), is_done) == (" is big", True)
+
+
+async def test_where_nobody_can_go_on_the_client_hears_so_at_once(make_world):
+    async with make_world(Patience(candidate=60)) as world:
+        client, second = await cut_after(world, world.chat(), "the")
+        stream = await second.session.next_stream()
+        stream.answer_head()
+        stream.data(piece("x", content=" sea"))
+        world.registry.remove(second.node_id, second)
+        stream.reset(ResetCode.LOST)
+        assert b"upstream_lost" in (await client.answer())[2]
 
 
 async def test_an_engine_that_may_not_go_on_is_not_asked_to(world):
