@@ -54,6 +54,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "commands of byoi": partial(references.commands, "byoi"),
         "commands of byoi-console": partial(references.commands, "byoi-console"),
     },
+    "reference/json.md": {"outputs of byoi": references.outputs},
     "reference/exit-codes.md": {
         "codes of byoi": references.agent_exit_codes,
         "codes of byoi-console": references.console_exit_codes,

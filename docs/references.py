@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import control
 import tables
+from pydantic import TypeAdapter
 
 from byoi_agent.cli.main import EXIT_CODES as AGENT_CODES
+from byoi_agent.cli.outputs import OUTPUTS
 from byoi_agent.cli.program import byoi
 from byoi_agent.config import settings as agent_settings
 from byoi_agent.config.tables import (
@@ -52,6 +54,46 @@ def commands(program: str) -> str:
 def every_command(program: str) -> dict[str, click.Command]:
     """Commands by the words that call them."""
     return dict(_walk(program))
+
+
+def outputs() -> str:
+    """What every command prints for programs."""
+    return "\n\n".join(_output(words, OUTPUTS[words]) for words in OUTPUTS)
+
+
+def _output(words: str, kind: Any) -> str:
+    kinds = getattr(kind, "__args__", (kind,))
+    parts = [f"## byoi {words}"]
+    if getattr(kind, "__origin__", None) is list:
+        parts.append("A list, of which each is:")
+    elif len(kinds) > 1:
+        parts.append("One of these:")
+    for each in kinds:
+        schema = TypeAdapter(each).json_schema(mode="serialization")
+        parts.append(_properties(schema))
+    return "\n\n".join(parts)
+
+
+def _properties(schema: dict[str, Any]) -> str:
+    rows = ["| field | type |", "| --- | --- |"]
+    rows += [
+        f"| `{name}` | {_cell(_json_type(facts))} |" for name, facts in schema["properties"].items()
+    ]
+    if schema.get("additionalProperties") is True:
+        rows.append("| … | more fields, as they are named |")
+    return "\n".join(rows)
+
+
+def _json_type(facts: dict[str, Any]) -> str:
+    if "anyOf" in facts:
+        return " or ".join(_json_type(each) for each in facts["anyOf"])
+    if "$ref" in facts:
+        return f"object {facts['$ref'].rpartition('/')[2]}"
+    if "const" in facts or "enum" in facts:
+        return " or ".join(f'"{each}"' for each in facts.get("enum", [facts.get("const")]))
+    if facts.get("type") == "array":
+        return f"list of {_json_type(facts.get('items', {}))}"
+    return str(facts.get("type", "anything"))
 
 
 def exit_codes(codes: Mapping[int, str]) -> str:

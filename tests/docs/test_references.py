@@ -22,7 +22,15 @@ CUT = {"|", "&&", "||", ";", "&", ">", "2>", "<"}
 
 @pytest.mark.parametrize(
     "page",
-    ["cli.md", "configuration.md", "control-api.md", "exit-codes.md", "http.md", "metrics.md"],
+    [
+        "cli.md",
+        "configuration.md",
+        "control-api.md",
+        "exit-codes.md",
+        "http.md",
+        "json.md",
+        "metrics.md",
+    ],
 )
 def test_a_reference_page_is_what_the_programs_say(generate, docs, page):
     text = (docs / "reference" / page).read_text()
@@ -109,3 +117,18 @@ def test_a_command_that_is_none_would_be_noticed(generate):
     assert fault_of(first, programs).endswith("there is no --no-such")
     assert fault_of(second, programs).endswith("there is no sreve")
     assert list(calls_in("`byoi status --watch`")) == [["byoi", "status", "--watch"]]
+
+
+def test_every_command_with_json_says_what_it_prints():
+    from byoi_agent.cli.outputs import OUTPUTS
+    from byoi_agent.cli.program import byoi
+
+    def walk(command, words=()):
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                yield from walk(command.get_command(context, name), (*words, name))
+        if any("--json" in option.opts for option in command.params):
+            yield " ".join(words)
+
+    assert set(walk(byoi)) == set(OUTPUTS)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import os
 
+import jsonschema
 import pytest
 
 from byoi_agent.cli import main
+from byoi_agent.cli.outputs import OUTPUTS, schema_of
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +40,37 @@ def logging_as_before():
     root.setLevel(level)
 
 
+@functools.cache
+def output_schema(words):
+    return jsonschema.Draft202012Validator(schema_of(words))
+
+
+def check_output(words, out):
+    """What a program reads must be as it is documented, in whatever test it is printed."""
+    plain = [word for word in words if not word.startswith("-")]
+    named = (" ".join(plain[:count]) for count in (2, 1))
+    schema = output_schema(next(name for name in named if name in OUTPUTS))
+    try:
+        told = [json.loads(out)]
+    except ValueError:
+        told = [json.loads(line) for line in out.splitlines()]
+    for one in told:
+        several = one.get("nodes", one.get("dashboards")) if isinstance(one, dict) else None
+        is_several = isinstance(several, list) and len(one) == 1
+        for each in several if is_several else [one]:
+            schema.validate(each)
+
+
 @pytest.fixture
 def byoi(capsys):
     """One command line: exit code, standard output, standard error."""
 
     def run(*arguments):
-        code = main.run(list(map(str, arguments)))
+        words = list(map(str, arguments))
+        code = main.run(words)
         out, err = capsys.readouterr()
+        if "--json" in words and code == 0 and out:
+            check_output(words, out)
         return code, out, err
 
     return run

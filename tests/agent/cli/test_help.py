@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 from byoi_agent.cli import main
 
 
@@ -30,3 +32,13 @@ def test_an_unknown_topic_is_told_with_what_there_is(byoi):
     code, _, err = byoi("help", "nonsense")
     assert code == 64
     assert "exit-codes" in err
+
+
+def test_what_a_command_prints_for_programs_is_a_schema(byoi):
+    code, out, _ = byoi("help", "json", "models", "list")
+    assert code == 0
+    assert json.loads(out)["properties"].keys() == {"models", "unfinished"}
+    assert "models list" in byoi("help", "json")[1].splitlines()
+    code, _, err = byoi("help", "json", "tray")
+    assert code == 64
+    assert "byoi help json" in err
