@@ -50,6 +50,7 @@ class _Kept(BaseModel):
 
     pins: tuple[_KeptPin, ...] = Field(default=(), max_length=100)
     overruled: str | None = None
+    enrolment: str = ""
 
 
 class PinsNotKept(AgentError):
@@ -60,7 +61,8 @@ class PinKeeper:
     """Sole owner of the consents. `dedicate` hears whom the node is for, None: for everybody.
 
     A yes holds once it is on the disk. A no holds at once, whatever the disk says. `send` is False
-    while there is no link: the console hears of every pin at each.
+    while there is no link: the console hears of every pin at each. `enrolment` names console and
+    node: what was said to another console, or before this enrolment, holds no more.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class PinKeeper:
         file: Path,
         *,
         setting: str | None,
+        enrolment: str,
         send: Callable[[ControlMessage], bool],
         dedicate: Callable[[Pin | None], None],
         health: Health,
@@ -75,6 +78,7 @@ class PinKeeper:
     ) -> None:
         self._file = file
         self._setting = setting
+        self._enrolment = enrolment
         self._send = send
         self._dedicate = dedicate
         self._health = health
@@ -171,7 +175,7 @@ class PinKeeper:
 
     def _is_kept(self, consents: Consents) -> bool:
         try:
-            write_private(self._file, _written(consents))
+            write_private(self._file, _written(consents, self._enrolment))
         except OSError as error:
             self._health.warn(
                 NOT_KEPT,
@@ -192,15 +196,18 @@ class PinKeeper:
         except (ValidationError, ConfigError, OSError) as error:
             logger.warning("pins cannot be read", extra={"reason": str(error)[:200]})
             return Consents()
+        if kept.enrolment != self._enrolment:
+            return Consents(overruled=kept.overruled)
         return Consents(tuple(Pin(**vars(pin)) for pin in kept.pins), kept.overruled)
 
     def _now_ms(self) -> int:
         return round(self._wall() * 1000)
 
 
-def _written(consents: Consents) -> bytes:
+def _written(consents: Consents, enrolment: str) -> bytes:
     pins = tuple(_KeptPin(**vars(pin)) for pin in consents.pins)
-    return _Kept(pins=pins, overruled=consents.overruled).model_dump_json(indent=1).encode()
+    kept = _Kept(pins=pins, overruled=consents.overruled, enrolment=enrolment)
+    return kept.model_dump_json(indent=1).encode()
 
 
 def _wish(ask: PinAsk) -> Pin:

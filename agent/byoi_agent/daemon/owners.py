@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from byoi_agent.config.settings import Settings
     from byoi_agent.engine.pool import EnginePool
     from byoi_agent.hardware.watch import HardwareView
+    from byoi_agent.identity.record import EnrolmentRecord
     from byoi_agent.link.supervisor import LinkSupervisor
     from byoi_agent.node.board import Board
     from byoi_agent.serving.dispatcher import Dispatcher
@@ -63,10 +64,11 @@ class Owners:
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
+        record = _record(paths)
         self.kept = KeptWishes(paths.availability_file, health, clock.wall())
         self.availability = Watcher(
             settings,
-            enrolled=_mode_at_enrolment(paths),
+            enrolled=None if record is None else record.mode,
             kept=self.kept,
             clock=clock,
             publish=lambda view: board.update(availability=view),
@@ -74,6 +76,7 @@ class Owners:
         self.pins = PinKeeper(
             paths.pins_file,
             setting=settings.dedicated_to,
+            enrolment="" if record is None else f"{record.node_id} at {record.origin}",
             send=link.send,
             dedicate=self._dedicate,
             health=health,
@@ -166,9 +169,8 @@ class Owners:
         return is_owners and self._settings.idle.foreign_gpu == "on"
 
 
-def _mode_at_enrolment(paths: Paths) -> str | None:
+def _record(paths: Paths) -> EnrolmentRecord | None:
     try:
-        record = read_record(paths.identity_file)
+        return read_record(paths.identity_file)
     except IdentityError:  # whoever reads the key tells of it
         return None
-    return None if record is None else record.mode

@@ -25,11 +25,12 @@ class World:
         self.sent, self.held = [], []
         self.is_linked = True
 
-    def start(self, setting=None):
+    def start(self, setting=None, enrolment="node_1 at https://one"):
         self.held = []
         self.keeper = PinKeeper(
             self.file,
             setting=setting,
+            enrolment=enrolment,
             send=self.send,
             dedicate=self.held.append,
             health=self.health,
@@ -65,6 +66,20 @@ def test_a_yes_holds_and_is_told_and_kept(world):
     assert stat.S_IMODE(world.file.stat().st_mode) == 0o600
     world.start()
     assert world.dedicated_to == "org_1"
+
+
+def test_a_yes_to_one_console_is_none_to_another_and_a_no_stays_one(world):
+    world.keeper.heard(ask())
+    world.keeper.consent("pin_1", "jo")
+    world.start(enrolment="node_2 at https://two")
+    assert world.dedicated_to is None
+    assert world.keeper.pins == ()
+    world.start(setting="One", enrolment="node_2 at https://two")
+    world.keeper.heard(ask("pin_2"))
+    world.keeper.refuse("pin_2", "jo")
+    world.start(setting="One", enrolment="node_3 at https://one")
+    world.keeper.heard(ask("pin_3"))
+    assert world.dedicated_to is None
 
 
 def test_what_was_decided_without_a_link_holds_at_once_and_is_told_later(world):
