@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CAPITAL = [{"role": "user", "content": "What is the capital of France?"}]
+STORY = {"role": "user", "content": "Tell me a long story about a lighthouse."}
 LONG = "The keeper of the lighthouse writes down every ship that passes in the night. " * 14
 """Longer than a block of the prefix cache, 128 tokens on a CPU."""
 
@@ -64,6 +65,29 @@ def test_a_stream_has_usage_only_where_it_was_asked_for_and_only_at_its_end(demo
     asked = stream(stream_options={"include_usage": True})
     assert [chunk.usage is not None for chunk in asked] == [False] * (len(asked) - 1) + [True]
     assert asked[-1].usage.completion_tokens == 6
+
+
+def test_an_answer_is_gone_on_with_where_another_left_off(demo):
+    """As the console does it where a node is taken back in the middle of an answer."""
+
+    def tokens(count, *said, **fields):
+        return "".join(
+            chunk.choices[0].delta.content or ""
+            for chunk in demo.client.chat.completions.create(
+                model=demo.model,
+                messages=[STORY, *({"role": "assistant", "content": text} for text in said)],
+                max_tokens=count,
+                stream=True,
+                temperature=0,
+                extra_body=fields,
+            )
+        )
+
+    whole = tokens(24)
+    begun = tokens(9)
+    assert whole.startswith(begun)
+    rest = tokens(15, begun, continue_final_message=True, add_generation_prompt=False)
+    assert begun + rest == whole
 
 
 def test_completions_of_several_choices_are_counted_all(demo):

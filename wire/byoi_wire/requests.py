@@ -333,6 +333,8 @@ EXTRA_FIELDS: Final[Mapping[str, FieldRule]] = _passed(
     repeat_penalty=number(0, 10),
     min_tokens=integer(0, TOKENS_LIMIT),
     ignore_eos=boolean,
+    continue_final_message=boolean,
+    add_generation_prompt=boolean,
     chat_template_kwargs=content.template_choices,
 )
 """Fields beyond OpenAI's that some engine honours and that harm none; each kind lists its own."""

@@ -23,7 +23,10 @@ KEPT_LIMIT_BYTES: Final = 1024 * 1024
 
 _CHAT: Final = "/v1/chat/completions"
 _COMPLETIONS: Final = "/v1/completions"
-_CHAT_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {"llamacpp": {}}
+_CHAT_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "llamacpp": {},
+    "vllm": {"continue_final_message": True, "add_generation_prompt": False},
+}
 """Engine kinds that continue a last message of the assistant, and what they need to be told."""
 
 _HARMLESS: Final = frozenset(

@@ -43,9 +43,9 @@ def last(name, prompt, completion, reason="stop"):
     return data + b"data: [DONE]\n\n"
 
 
-async def cut_after(world, request, *words, code=ResetCode.HANDED_BACK):
+async def cut_after(world, request, *words, code=ResetCode.HANDED_BACK, engine="llamacpp"):
     """A client whose stream was cut behind these words, and the node that goes on."""
-    first = world.node("node_1", engine="llamacpp")
+    first = world.node("node_1", engine=engine)
     client = await world.client()
     client.send(request)
     stream = await first.session.next_stream()
@@ -53,10 +53,18 @@ async def cut_after(world, request, *words, code=ResetCode.HANDED_BACK):
     stream.data(piece("one", role="assistant", content=""))
     for word in words:
         stream.data(piece("one", content=word))
-    second = world.node("node_2", engine="llamacpp")
+    second = world.node("node_2", engine=engine)
     world.registry.set_availability(first.node_id, AWAY)
     stream.reset(code, "the node's owner needs the machine")
     return client, second
+
+
+async def test_vllm_is_told_that_the_last_message_is_to_be_gone_on_with(world):
+    client, second = await cut_after(world, world.chat(), "the", engine="vllm")
+    stream = await second.session.next_stream()
+    assert stream.request["continue_final_message"] is True
+    assert stream.request["add_generation_prompt"] is False
+    client.close()
 
 
 @pytest.mark.parametrize("code", [ResetCode.HANDED_BACK, ResetCode.LOST])

@@ -85,6 +85,7 @@ class Vllm:
     extra_fields = frozenset(
         {"cache_salt", "ignore_eos", "min_p", "min_tokens", "priority"}
         | {"repetition_penalty", "top_k"}
+        | {"continue_final_message", "add_generation_prompt"}
     )
     counts_all_choices = True
 
