@@ -45,6 +45,8 @@ def parameters(options: dict[str, Any]) -> xllamacpp.CommonParams:
     params.embedding = True
     params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.endpoint_metrics = params.endpoint_slots = True
+    # To fit the layers to a GPU it reads the model twice, a quarter of a start: for Macs alone.
+    params.fit_params = sys.platform == "darwin"
     params.ui = False
     params.verbosity = 2
     return params

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -137,6 +139,15 @@ def test_the_script_needs_nothing_of_ours():
     script = Path(sys.modules[LlamaCpp.__module__].__file__).with_name("serve_llamacpp.py")
     assert "byoi" not in script.read_text()
     assert signal.SIGTERM.name in script.read_text()
+
+
+@pytest.mark.parametrize(("system", "fits"), [("linux", False), ("darwin", True)])
+def test_only_a_mac_pays_for_fitting_the_model_to_a_gpu(monkeypatch, kind, system, fits):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setitem(sys.modules, "xllamacpp", MagicMock())
+    script = Path(sys.modules[LlamaCpp.__module__].__file__).with_name("serve_llamacpp.py")
+    given = runpy.run_path(str(script))["parameters"](kind().serve_options(Path("/m.gguf")))
+    assert given.fit_params is fits
 
 
 async def test_a_gguf_of_the_owners_is_looked_at_again_before_each_load(
