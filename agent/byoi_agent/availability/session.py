@@ -44,6 +44,12 @@ class SessionWatch:
         """What cannot be asked here, with why; by sensor."""
         return {one.name: one.trouble for one in self._sensors if one.trouble is not None}
 
+    @property
+    def answering(self) -> tuple[str, ...]:
+        """Who does tell of sessions, also `helper` for those of people's own."""
+        own = [one.name for one in self._sensors if one.trouble is None]
+        return (*own, "helper") if self._sessions.helpers else tuple(own)
+
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:

@@ -58,6 +58,11 @@ class Sessions:
         self._told: dict[str, _Told] = {}
         self._published: dict[str, tuple[SessionReading, float]] = {}
 
+    @property
+    def helpers(self) -> int:
+        """How many helpers report of their sessions, or did so lately."""
+        return sum(1 for told in self._told.values() if told.until is not None)
+
     def say(self, source: str, readings: tuple[SessionReading, ...] | None, now: float) -> None:
         """A source of this process has answered; None: it cannot."""
         bounded = None if readings is None else readings[:_MOST_SESSIONS]

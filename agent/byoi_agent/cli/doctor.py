@@ -32,14 +32,18 @@ if TYPE_CHECKING:
     from byoi_agent.cli.options import Chosen
     from byoi_agent.control.client import ControlClient
     from byoi_agent.control.schema import StatusReport
+    from byoi_agent.hardware.devices import ProbeReading
 
 _MARKS: Final = {"ok": "✓", "warn": "!", "fail": "✗", "skipped": "·"}
 _COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red", "skipped": "dim"}
 
 
 class _Node(NamedTuple):
+    """A running node; it `is_here` where this user's folders are its own."""
+
     client: ControlClient
     status: StatusReport
+    is_here: bool
 
 
 @click.command(
@@ -80,12 +84,15 @@ def doctor(
 ) -> int:
     """Look at settings, folders, drivers, network, console, key, engine and node.
 
-    Each thing that is wrong is told with its mend. Works with and without a running node.
+    Each thing that is wrong is told with its mend. Works with and without a running node; one that
+    runs tells how it looks from its own account, also where that is a system service's.
     """
     chosen = choose_to_ask(flags)
     node = _running(chosen)
     patient = _patient(chosen, None if node is None else node.status)
-    report = asyncio.run(_examine(patient, shall_fix=shall_fix))
+    report = _look(node, patient)
+    if shall_fix:
+        report = _mended(report, node, patient)
     bundled = _bundle(patient, report, node, output) if shall_bundle or output else None
     if as_json:
         told = report.model_dump(mode="json")
@@ -100,9 +107,12 @@ def doctor(
 def _running(chosen: Chosen) -> _Node | None:
     """The node that is meant, if one answers."""
     found = find(chosen.paths, os.environ, is_named=chosen.is_data_dir_named)
+    if found.found_by == "demo":
+        click.echo("byoi: asking the node of the running demo", err=True)
     for instance in found.nodes:
         try:
-            return _Node(instance.client, instance.client.status())
+            is_here = instance.state_dir == chosen.paths.state
+            return _Node(instance.client, instance.client.status(), is_here)
         except NodeUnreachable as silence:
             click.echo(f"byoi: {silence}", err=True)
     return None
@@ -148,16 +158,45 @@ def _node_of(status: StatusReport) -> RunningNode:
     )
 
 
-async def _examine(patient: Patient, *, shall_fix: bool) -> Report:
-    from byoi_agent.doctor.fixes import fix  # noqa: PLC0415 `--help` shall not wait for engines
+def _look(node: _Node | None, patient: Patient) -> Report:
+    """What the node itself finds, with its account's rights and variables, else what we find.
+
+    Beside the former is whether that account sees the devices that this user sees.
+    """
+    from byoi_agent.doctor.hardware import account  # noqa: PLC0415 `--help` shall not wait for it
     from byoi_agent.doctor.round import examine  # noqa: PLC0415
 
-    report = await examine(patient)
+    if node is not None:
+        try:
+            found = node.client.doctor()
+        except AgentError as error:
+            click.echo(f"byoi: {error}; this is how it looks from here", err=True)
+        else:
+            reading = asyncio.run(_devices(patient))
+            return Report(checks=(*found.checks, *account(patient, reading)))
+    return asyncio.run(examine(patient))
+
+
+async def _devices(patient: Patient) -> ProbeReading:
+    return await patient.probe.read()
+
+
+def _mended(report: Report, node: _Node | None, patient: Patient) -> Report:
+    """The same after all was mended that can be without asking."""
+    from byoi_agent.doctor.fixes import fix  # noqa: PLC0415 as above
+
     names = frozenset(finding.name for finding in report.checks if finding.can_fix)
-    if not shall_fix or not names:
+    if not names:
         return report
-    done = await fix(patient, names)
-    after = await examine(patient)
+    if node is not None and not node.is_here:
+        click.echo(
+            "byoi: the node's folders are not yours; mend them as its account "
+            "(sudo -u ACCOUNT byoi doctor --fix)",
+            err=True,
+        )
+        return report
+    done = asyncio.run(fix(patient, names))
+    after = _look(node, patient)
     seen = {finding.name: finding for finding in after.checks}
     mended = tuple(
         finding.model_copy(
@@ -176,13 +215,26 @@ def _bundle(patient: Patient, report: Report, node: _Node | None, output: Path |
     from byoi_agent.doctor.bundle import bundle  # noqa: PLC0415 as above
 
     now = datetime.now().astimezone()
+    lines = None if node is None else _lines_of(node)
     place = (output or Path(f"byoi-doctor-{now:%Y%m%d-%H%M%S}.tar.gz")).absolute()
     check_can_be_made("--output", place)
     status = None if node is None else node.status.model_dump(mode="json")
     log = node.status.log.file if node is not None and node.status.log is not None else None
-    content = asyncio.run(bundle(patient, report, status, Path(log or patient.paths.log_file)))
+    file = Path(log or patient.paths.log_file)
+    content = asyncio.run(bundle(patient, report, status, file, lines))
     rewrite(place, content)
     return place
+
+
+def _lines_of(node: _Node) -> list[str] | None:
+    """The log's end as the node has it in memory, where this user cannot read a file of it."""
+    log = node.status.log
+    if log is not None and log.file is not None and os.access(log.file, os.R_OK):
+        return None
+    try:
+        return [line.model_dump_json() for line in node.client.logs(2000, "debug").lines]
+    except AgentError:
+        return None
 
 
 def _show(report: Report) -> None:

@@ -33,6 +33,7 @@ from byoi_agent.control.schema import (
     UsageTable,
     VersionReport,
 )
+from byoi_agent.doctor.finding import Report
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_wire.messages import Advertise
 
@@ -47,6 +48,8 @@ CALL_SECONDS: Final = 10.0
 SESSION_SECONDS: Final = 3.0
 ROTATION_SECONDS: Final = 60.0
 """Two keyrings, a console and a new link may each take their time."""
+DOCTOR_SECONDS: Final = 40.0
+"""Each check has its own time; a console far away and a driver may take all of it."""
 RELOAD_SECONDS: Final = 60.0
 """A driver, or a disk full of models, may take its time."""
 _OWNERS_FAULT: Final = frozenset(
@@ -232,6 +235,10 @@ class ControlClient:
         """Have a model served no more. Raises as `status`."""
         came = self._exchange(f"{_model(name)}/unserve", "POST", b"", RELOAD_SECONDS)
         return self._answer(came, ServeReport)
+
+    def doctor(self) -> Report:
+        """What the node's own account finds wrong on the machine. Raises as `status`."""
+        return self._answer(self._exchange("/api/doctor", seconds=DOCTOR_SECONDS), Report)
 
     def logs(self, lines: int = 200, level: Level = "info") -> LogLines:
         """The log's last lines. Raises as `status`."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from byoi_agent.doctor.patient import Complaint, Patient, RunningNode
+from byoi_agent.doctor.patient import Complaint, Patient, RunningNode, Watch
 from byoi_agent.doctor.round import examine
 from byoi_agent.lifecycle.standing import standing
 
@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from byoi_agent.doctor.finding import Report
     from byoi_agent.node.view import NodeView
 
+_HEEDING: Final = frozenset({"idle", "scheduled"})
+"""Modes in which the node makes way for people."""
+
 
 @dataclass(frozen=True)
 class Checkup:
-    """`settings` says which hold now."""
+    """`settings` says which hold now, `watch` how people at the machine are seen."""
 
     answers: Answers
     settings: Callable[[], Settings]
     config_file: Path | None
+    watch: Callable[[], Watch] = Watch
 
     async def report(self) -> Report:
         """One look at everything; it takes seconds where the console is far."""
@@ -38,14 +42,14 @@ class Checkup:
                 environment=os.environ,
                 config_file=self.config_file,
                 console_url=answers.console_url.rstrip("/"),
-                node=running_node(answers.board.view),
+                node=running_node(answers.board.view, self.watch()),
                 probe=answers.energy,
                 clock=answers.clock,
             )
         )
 
 
-def running_node(view: NodeView) -> RunningNode:
+def running_node(view: NodeView, watch: Watch) -> RunningNode:
     """What a node says of itself."""
     engine = view.engine
     return RunningNode(
@@ -58,4 +62,5 @@ def running_node(view: NodeView) -> RunningNode:
         complaints=tuple(
             Complaint(warning.name, warning.text, warning.mend) for warning in view.warnings
         ),
+        watch=watch if view.availability.mode in _HEEDING else None,
     )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from byoi_agent.control.routes.pins import Consenting
     from byoi_agent.control.routes.session import SessionDesk
     from byoi_agent.control.schema import MeasuredOrder, ReloadReport
+    from byoi_agent.doctor.patient import Watch
     from byoi_agent.engine.pool import EnginePool
     from byoi_agent.models.names import Reference
     from byoi_agent.models.pull import Outcome
@@ -54,6 +55,7 @@ def control_of(
     availability: Switch,
     schedule: ScheduleWatch,
     sessions: SessionDesk,
+    watch: Callable[[], Watch],
     pins: Consenting,
     config_file: Path | None,
     held: Callable[[], Settings],
@@ -81,7 +83,7 @@ def control_of(
             pins=pins,
             sessions=sessions,
             events=events,
-            doctor=Checkup(answers, held, config_file).report,
+            doctor=Checkup(answers, held, config_file, watch).report,
             models=Models(
                 pulls=pulls,
                 engine=engine,

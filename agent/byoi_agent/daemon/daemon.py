@@ -225,6 +225,7 @@ class Daemon:
             availability=self._owners.availability,
             schedule=self._owners.schedule,
             sessions=self._owners.sessions,
+            watch=self._owners.watch,
             pins=self._owners.pins,
             config_file=config_file,
             held=lambda: self._reload.settings,

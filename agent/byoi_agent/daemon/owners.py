@@ -23,6 +23,7 @@ from byoi_agent.availability.session import SessionWatch
 from byoi_agent.availability.surroundings import MachineWatch
 from byoi_agent.availability.watcher import Watcher
 from byoi_agent.daemon.local_api import LocalApi
+from byoi_agent.doctor.patient import Watch
 from byoi_agent.errors import IdentityError
 from byoi_agent.hardware.power_limit import PowerLimits
 from byoi_agent.identity.record import read_record
@@ -152,6 +153,10 @@ class Owners:
         self.local.take(settings)
         self.schedule.take(settings.schedule)
         self.power.take(settings.protect.power_limit_watts)
+
+    def watch(self) -> Watch:
+        """How people at the machine are seen, and what cannot be."""
+        return Watch(self.sessions.answering, self.sessions.troubles, self.surroundings.troubles)
 
     def hardware_read(self, view: HardwareView) -> None:
         """One look at the machine."""

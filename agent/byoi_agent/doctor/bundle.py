@@ -30,15 +30,26 @@ _PLAIN_VARIABLES: Final = ("PATH", "LANG", "TERM", "XDG_SESSION_TYPE", "CUDA_VIS
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _README: Final = """What is in here: what `byoi doctor` found, the settings without secrets, the
 devices, versions of programs, and the end of the node's log. No prompt and no answer is ever in
-the log; keys, tokens and passwords were taken out of everything. Look through it before you send
-it.
+the log; keys, tokens and passwords were taken out of everything.
+
+What is left in, as nobody could help without it: the names of the node, of its organisation and of
+its models, the console's address, paths of folders (your home folder is written ~), the devices'
+serial numbers (UUIDs), and names of machines and accounts where a line of the log has them. Look
+through it before you send it.
 """
 
 
 async def bundle(
-    patient: Patient, report: Report, status: Mapping[str, object] | None, log_file: Path
+    patient: Patient,
+    report: Report,
+    status: Mapping[str, object] | None,
+    log_file: Path,
+    log_lines: list[str] | None = None,
 ) -> bytes:
-    """The archive, as a gzipped tar; `status` is what the running node says, if one does."""
+    """The archive, as a gzipped tar; `status` is what the running node says, if one does.
+
+    `log_lines` are those that the node itself told, where its file cannot be read.
+    """
     reading = await patient.probe.read()
     parts = {
         "README.txt": _README,
@@ -47,7 +58,7 @@ async def bundle(
         "environment.json": _as_json(_environment(patient.environment)),
         "versions.json": _as_json(_versions()),
         "devices.json": _as_json([asdict(device) for device in (*reading.devices, *reading.lost)]),
-        "log.txt": "\n".join(_log(log_file)),
+        "log.txt": "\n".join(_log(log_file) if log_lines is None else log_lines),
     }
     if status is not None:
         parts["status.json"] = _as_json(status)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from byoi_agent.doctor.finding import failed, ok, skipped, warned
+from byoi_agent.errors import ConfigError
 from byoi_agent.identity.console_http import trust_of
 
 if TYPE_CHECKING:
@@ -104,6 +105,9 @@ async def _answer(patient: Patient, url: str) -> list[Finding]:
     name, title = "console", "Console"
     try:
         came = await ask(url, patient)
+    except ConfigError as error:
+        mend = "name a file of certificates (PEM) that this account may read: ca_file, BYOI_CA_FILE"
+        return [failed("tls", "TLS", str(error), mend)]
     except ssl.SSLError as error:
         mend = "set ca_file (BYOI_CA_FILE) if the certificate is your company's own"
         return [failed("tls", "TLS", f"{url}: {_reason(error)}", mend)]

@@ -14,8 +14,6 @@ from byoi_agent.engine.runtimes import Runtimes
 from byoi_agent.errors import AgentError, EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from byoi_agent.doctor.finding import Finding
     from byoi_agent.doctor.patient import Patient
 
@@ -39,7 +37,7 @@ class _Greeting(asyncio.Protocol):
 
 async def check(patient: Patient) -> list[Finding]:
     """Each engine, whether it is installed or there to be asked, and orphans of killed nodes."""
-    return [*await _engines(patient), *_orphans(patient)]
+    return [*await _engines(patient), *await asyncio.to_thread(_orphans, patient)]
 
 
 async def _engines(patient: Patient) -> list[Finding]:
@@ -57,7 +55,8 @@ async def _engine(patient: Patient, name: str) -> Finding:
     if not is_managed(name):
         return await _attached(name)
     kind = name.partition("@")[0]
-    here = [one for one in Runtimes(patient.paths.engines_folder).installed() if one.name == kind]
+    installed = await asyncio.to_thread(Runtimes(patient.paths.engines_folder).installed)
+    here = [one for one in installed if one.name == kind]
     if here:
         return ok(_NAME, _TITLE, f"{kind} {', '.join(one.version for one in here)} is installed")
     if patient.settings.downloads == "never":
@@ -79,8 +78,9 @@ async def _attached(url: str) -> Finding:
     return ok(_NAME, _TITLE, f"{url} takes connections")
 
 
-def _orphans(patient: Patient) -> Iterator[Finding]:
+def _orphans(patient: Patient) -> list[Finding]:
     if left := abandoned(patient.paths.engine_runs_folder):
         text = f"{len(left)} processes of a node that was killed still run"
         mend = "byoi doctor --fix, or start the node, which ends them"
-        yield warned("orphans", "Orphans", text, mend, can_fix=True)
+        return [warned("orphans", "Orphans", text, mend, can_fix=True)]
+    return []

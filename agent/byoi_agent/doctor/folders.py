@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import shlex
 import shutil
 import stat
 import time
@@ -29,7 +31,11 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 async def check(patient: Patient) -> list[Finding]:
-    """Rights, room and leftovers."""
+    """Rights, room and leftovers; a disk that hangs holds up nobody else."""
+    return await asyncio.to_thread(_look, patient)
+
+
+def _look(patient: Patient) -> list[Finding]:
     return [_rights(patient.paths), *_room(patient), *_leftovers(patient.paths)]
 
 
@@ -60,12 +66,12 @@ def _rights(paths: Paths) -> Finding:
                 name,
                 title,
                 f"{folder} cannot be used by this account",
-                "run this as the account of the node (sudo -u byoi byoi doctor), or give it the "
-                f"folder: sudo chown -R {_account()} {folder}",
+                f"run this as the account of the node (sudo -u {_owner(folder)} byoi doctor), or "
+                f"give this one the folder: sudo chown -R {shlex.join([_account(), str(folder)])}",
             )
     if wide := too_open(paths):
         told = ", ".join(map(str, wide))
-        mend = f"byoi doctor --fix, or: chmod go= {' '.join(map(str, wide))}"
+        mend = f"byoi doctor --fix, or: chmod go= {shlex.join(map(str, wide))}"
         return failed(name, title, f"others may use {told}", mend, can_fix=True)
     if not _exists(paths.state):
         return ok(name, title, f"{paths.state} is made when it is needed")
@@ -121,6 +127,13 @@ def _nearest(folder: Path) -> Path:
     """The folder, or the first of those above it that is there."""
     *above, root = folder.parents
     return next((path for path in (folder, *above) if _exists(path)), root)
+
+
+def _owner(folder: Path) -> str:
+    try:
+        return folder.owner()
+    except (KeyError, OSError, NotImplementedError):  # an account without a name; Windows
+        return "ITS_OWNER"
 
 
 def _account() -> str:

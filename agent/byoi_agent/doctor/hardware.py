@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.doctor.finding import failed, ok, warned
-from byoi_agent.hardware.host import read_memory
+from byoi_agent.hardware.host import in_container, read_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,8 @@ _LEAST_FREE_BYTES: Final = _GIB
 _LEAST_FILES: Final = 4096
 
 _PCI: Final = Path("/sys/bus/pci/devices")
+_DEVICES: Final = Path("/dev")
+_DEVICE_FILES: Final = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm", "kfd")
 _DISPLAY: Final = "0x03"
 """First byte of a PCI class: display controllers, which GPUs for computing are as well."""
 
@@ -33,11 +36,18 @@ _MENDS: Final = {
     "AMD": "load the driver amdgpu (sudo modprobe amdgpu), or install AMD's",
 }
 
+_RIGHTS_MEND: Final = (
+    "give it the groups of the GPU: sudo usermod -aG video,render ACCOUNT; then sign in again, or "
+    "restart the service"
+)
+_CONTAINER_MEND: Final = "give the container the card (docker run --gpus all, or --device)"
+
 
 async def check(patient: Patient) -> list[Finding]:
     """Memory, limits, and each accelerator."""
     reading = await patient.probe.read()
-    return [_memory(), *_files(), *_devices(reading), *_account(patient, reading)]
+    own = await asyncio.to_thread(lambda: [_memory(), *_files(), *_devices(reading), *_rights()])
+    return [*own, *account(patient, reading)]
 
 
 def cards(folder: Path = _PCI) -> dict[str, int]:
@@ -89,14 +99,28 @@ def _devices(reading: ProbeReading) -> Iterator[Finding]:
     kinds = {device.kind for device in accelerators}
     without = [maker for maker in cards() if maker.lower() not in kinds]
     for maker in without:
-        yield failed(name, title, f"an {maker} card is there, and no driver", _MENDS[maker])
+        text = f"an {maker} card is there, and no driver that this account can use"
+        yield failed(name, title, text, _CONTAINER_MEND if in_container() else _MENDS[maker])
     if accelerators:
         yield ok(name, title, ", ".join(device.name for device in accelerators))
     elif not without:
         yield ok(name, title, "none: models run on the processor")
 
 
-def _account(patient: Patient, reading: ProbeReading) -> Iterator[Finding]:
+def _rights() -> Iterator[Finding]:
+    """The files by which drivers are asked may be for some groups only."""
+    if shut := closed():
+        text = f"this account may not use {', '.join(map(str, shut))}"
+        yield failed("permission", "Rights", text, _RIGHTS_MEND)
+
+
+def closed(folder: Path = _DEVICES) -> list[Path]:
+    """Devices of a driver for computing that this account may not open (Linux)."""
+    known = sorted(path for pattern in _DEVICE_FILES for path in folder.glob(pattern))
+    return [path for path in known if not os.access(path, os.R_OK | os.W_OK)]
+
+
+def account(patient: Patient, reading: ProbeReading) -> Iterator[Finding]:
     """A service may not see what the person at the machine sees: other groups, session 0."""
     name, title = "account", "The node's account"
     if patient.node is None or patient.node.accelerators is None:

@@ -34,10 +34,20 @@ class Complaint:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """Who tells a node of the people at the machine, and what cannot be asked there, with why."""
+
+    tellers: tuple[str, ...] = ()
+    unseen_people: Mapping[str, str] = field(default_factory=dict)
+    unseen_surroundings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RunningNode:
     """What a running node says of itself.
 
-    `accelerators` counts those that its account can use; None where it has not looked yet.
+    `accelerators` counts those that its account can use; None where it has not looked yet. `watch`
+    is how it sees who uses the machine; None where that has no bearing, or it does not tell.
     """
 
     link_state: str
@@ -48,6 +58,7 @@ class RunningNode:
     standing: str | None = None
     accelerators: int | None = None
     complaints: tuple[Complaint, ...] = ()
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True)

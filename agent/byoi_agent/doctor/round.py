@@ -7,7 +7,16 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.doctor import configuration, console, engines, folders, hardware, key, node
+from byoi_agent.doctor import (
+    configuration,
+    console,
+    engines,
+    folders,
+    hardware,
+    key,
+    node,
+    presence,
+)
 from byoi_agent.doctor.finding import Finding, Report, warned
 
 if TYPE_CHECKING:
@@ -27,6 +36,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("Console", console.check),
     ("Engine", engines.check),
     ("Node", node.check),
+    ("People", presence.check),
 )
 """In the order in which their findings should be mended."""
 

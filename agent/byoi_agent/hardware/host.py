@@ -34,7 +34,7 @@ def read_host(storage: Path) -> Host:
         memory_total_bytes=memory.total,
         memory_available_bytes=memory.available,
         disk_free_bytes=_disk_free(storage),
-        in_container=_in_container(),
+        in_container=in_container(),
     )
 
 
@@ -178,7 +178,8 @@ def cpu_name() -> str | None:
 
 
 @functools.cache
-def _in_container() -> bool | None:
+def in_container() -> bool | None:
+    """Whether this process is in one; None where there are none."""
     if platform.system() != "Linux":
         return None
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():

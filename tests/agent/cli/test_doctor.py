@@ -1,8 +1,34 @@
 from __future__ import annotations
 
 import json
+import tarfile
+from types import SimpleNamespace
 
 import pytest
+
+from byoi_agent.cli import doctor as module
+from byoi_agent.control.client import ControlClient
+from byoi_agent.control.instances import Instance, Instances
+from byoi_agent.control.log_words import LogLine, LogLines
+from byoi_agent.control.schema import LinkStatus, StatusReport
+from byoi_agent.doctor.finding import Report, failed
+from byoi_agent.errors import AgentError
+
+STATUS = StatusReport(
+    node_id="n1",
+    agent_version="1",
+    pid=42,
+    uptime_seconds=3,
+    key_store="file",
+    is_serving=True,
+    is_draining=False,
+    running=0,
+    waiting=0,
+    slots=1,
+    queue=0,
+    unacknowledged_records=0,
+    link=LinkStatus(state="online", console_url="http://127.0.0.1:1"),
+)
 
 
 @pytest.fixture
@@ -53,3 +79,64 @@ def test_a_bundle_that_cannot_be_written_is_a_sentence(byoi):
     code, _, err = byoi("doctor", "--bundle", "-o", "/no/such/folder/b.tar.gz")
     assert code == 78
     assert "/no/such/folder" in err
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, home):
+    """A node of other folders; what it finds, and what it was asked, is for the test to say."""
+    node = SimpleNamespace(
+        found=Report(checks=(failed("folders", "Folders", "too open", "byoi doctor --fix"),)),
+        state_dir=None,
+        lines=LogLines(lines=(LogLine(time="", level="info", logger="x", event="from memory"),)),
+    )
+    client = ControlClient(socket_path="/x")
+    monkeypatch.setattr(
+        module,
+        "find",
+        lambda *_, **__: Instances((Instance(client, node.state_dir),), "machine"),
+    )
+    monkeypatch.setattr(ControlClient, "status", lambda _: STATUS)
+    monkeypatch.setattr(ControlClient, "logs", lambda *_: node.lines)
+
+    def doctor(_client):
+        if isinstance(node.found, Exception):
+            raise node.found
+        return node.found
+
+    monkeypatch.setattr(ControlClient, "doctor", doctor)
+    return node
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_node_of_another_account_tells_how_it_looks_from_there(byoi):
+    code, out, _ = byoi("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(out)["checks"]}
+    assert code == 1
+    assert checks["folders"]["text"] == "too open"
+    assert checks.keys() == {"folders", "account"}  # nothing of this user's own
+
+
+def test_what_is_not_this_user_s_is_not_mended(byoi, elsewhere, home):
+    (home / "d").mkdir(mode=0o755)
+    (home / "d").chmod(0o755)
+    fixable = failed("folders", "Folders", "too open", "byoi doctor --fix", can_fix=True)
+    elsewhere.found = Report(checks=(fixable,))
+    code, _, err = byoi("doctor", "--fix")
+    assert code == 1
+    assert "as its account" in err
+    assert (home / "d").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_node_that_cannot_tell_leaves_the_look_from_here(byoi, elsewhere):
+    elsewhere.found = AgentError("the node refused: 404")
+    _, out, err = byoi("doctor")
+    assert "how it looks from here" in err
+    assert "Folders" in out
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_bundle_of_a_node_whose_log_is_not_a_file_has_its_last_lines(byoi, home):
+    byoi("doctor", "--bundle", "-o", home / "b.tar.gz")
+    with tarfile.open(home / "b.tar.gz") as archive:
+        log = archive.extractfile("byoi-doctor/log.txt").read()
+    assert b"from memory" in log

@@ -120,3 +120,11 @@ async def test_a_trusted_certificate_that_ends_soon(well, told, secure):
 )
 def test_the_proxy_that_holds_is_told_without_its_password(environment, proxy):
     assert console.proxy_for("https://console.example", environment) == proxy
+
+
+async def test_certificates_that_cannot_be_read_are_told_with_their_setting(well, told, tmp_path):
+    settings = Settings(ca_file=tmp_path / "none.pem")
+    patient = well(settings=settings, console_url="https://127.0.0.1:1")
+    found = told(await console.check(patient))["tls"]
+    assert found.state == "fail"
+    assert "BYOI_CA_FILE" in found.mend

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,7 @@ async def test_a_card_without_a_driver_is_found_on_the_bus(well, told, tmp_path,
     found = hardware.cards(tmp_path / "bus")
     assert found == {"NVIDIA": 1}
     monkeypatch.setattr(hardware, "cards", lambda: found)
+    monkeypatch.setattr(hardware, "in_container", lambda: False)
     told_of = told(await hardware.check(well()))["driver"]
     assert told_of.state == "fail"
     assert "nvidia-smi" in told_of.mend
@@ -72,3 +74,26 @@ async def test_little_memory_is_a_warning(well, told, monkeypatch):
     use = type("Use", (), {"total_bytes": 8 * 2**30, "free_bytes": 2**28})
     monkeypatch.setattr(hardware, "read_memory", lambda: use)
     assert told(await hardware.check(well()))["memory"].state == "warn"
+
+
+@pytest.mark.usefixtures("no_cards")
+async def test_a_driver_that_this_account_may_not_open_is_told(well, told, monkeypatch):
+    shut = Path("/dev/kfd")
+    monkeypatch.setattr(hardware, "closed", lambda: [shut])
+    found = told(await hardware.check(well()))["permission"]
+    assert found.state == "fail"
+    assert "/dev/kfd" in found.text
+    assert "video,render" in found.mend
+
+
+def test_devices_for_computing_are_asked_and_no_others(tmp_path, monkeypatch):
+    for name in ("nvidia0", "nvidiactl", "kfd", "nvidia-modeset", "sda"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(hardware.os, "access", lambda path, _mode: path.name == "nvidiactl")
+    assert [path.name for path in hardware.closed(tmp_path)] == ["kfd", "nvidia0"]
+
+
+async def test_in_a_container_a_card_is_given_and_no_driver_installed(well, told, monkeypatch):
+    monkeypatch.setattr(hardware, "cards", lambda: {"NVIDIA": 1})
+    monkeypatch.setattr(hardware, "in_container", lambda: True)
+    assert "--gpus" in told(await hardware.check(well()))["driver"].mend
