@@ -140,15 +140,13 @@ class Continuation:
         if told is None:
             return event
         told.update(self._first)
-        choices = told.get("choices")
-        if not choices:
+        if not told.get("choices"):
             if not self._call.keeps_usage or not isinstance(told.get("usage"), dict):
                 return b""
             told["usage"] = self._summed(told["usage"])
-        elif isinstance(choices[0].get("delta"), dict):
-            delta = choices[0]["delta"]
+        elif (choice := _only_choice(told)) and isinstance(delta := choice.get("delta"), dict):
             delta.pop("role", None)
-            if not any(delta.values()) and not choices[0].get("finish_reason"):
+            if not any(delta.values()) and not choice.get("finish_reason"):
                 return b""
         return b"data: %b\n\n" % json.dumps(told, separators=(",", ":")).encode()
 
@@ -167,20 +165,26 @@ class Continuation:
 
 def _piece(told: dict[str, Any]) -> str | None:
     """The text of an event; None: it is more than text, or the last one."""
-    choices = told.get("choices")
-    if not isinstance(choices, list) or len(choices) > 1:
-        return None
-    if not choices:
+    if told.get("choices") == []:
         return ""
-    choice = choices[0]
-    if choice.get("finish_reason"):
+    choice = _only_choice(told)
+    if choice is None or choice.get("finish_reason"):
         return None
-    if "text" in choice:
-        return str(choice["text"] or "")
     delta = choice.get("delta") or {}
+    if not isinstance(delta, dict):
+        return None
     if any(value for name, value in delta.items() if name not in {"role", "content"}):
         return None
-    return str(delta.get("content") or "")
+    text = (choice["text"] if "text" in choice else delta.get("content")) or ""
+    return text if isinstance(text, str) else None
+
+
+def _only_choice(told: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a node sends may be of any shape."""
+    choices = told.get("choices")
+    if not isinstance(choices, list) or len(choices) != 1:
+        return None
+    return choices[0] if isinstance(choices[0], dict) else None
 
 
 def _parsed(event: bytes) -> dict[str, Any] | None:

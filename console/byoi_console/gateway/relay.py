@@ -188,7 +188,7 @@ class Relay:
             self._attempt = None
             self._close_attempt(attempt)
             if attempt.failure is None:
-                self._deliver(attempt)
+                self._deliver(attempt, failed_with)
                 return
             failed_with = attempt.failure.code
             if failed_with == "engine_error":
@@ -308,9 +308,13 @@ class Relay:
         elif failure.is_refusal or attempt.has_content:
             self._tries.excuse(seconds)
 
-    def _deliver(self, attempt: Attempt) -> None:
-        """Send what is left of an answer that is whole."""
+    def _deliver(self, attempt: Attempt, failed_with: str) -> None:
+        """Send what is left of an answer that is whole; `failed_with`: how the one before ended."""
         if attempt.outcome == "cancelled":
+            return
+        if attempt.status != _GOOD and self._continuation.has_begun:
+            # What an engine has against the rest of an answer says nothing of the client's request.
+            self._end_with_error(failed_with)
             return
         if attempt.status == _GOOD and self._call.streams:
             self._begin_stream()

@@ -170,8 +170,21 @@ async def test_an_engine_that_may_not_go_on_is_not_asked_to(world):
         piece("one", tool_calls=[{"index": 0}]),
         b'data: {"id":"one","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
         b'data: {"id":"one","choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}\n\n',
+        b'data: {"id":"one","choices":["a"]}\n\n',
+        b'data: {"id":"one","choices":{"a":1}}\n\n',
+        b'data: {"id":"one","choices":[{"delta":["a"]}]}\n\n',
+        b'data: {"id":"one","choices":[{"delta":{"content":{"a":1}}}]}\n\n',
     ],
-    ids=["reasoning", "a call of a tool", "finished", "two choices"],
+    ids=[
+        "reasoning",
+        "a call of a tool",
+        "finished",
+        "two choices",
+        "no choice",
+        "choices by name",
+        "a list of deltas",
+        "content that is no text",
+    ],
 )
 async def test_what_is_more_than_text_or_finished_is_not_continued(world, last_event):
     first, other = world.node("node_1", engine="llamacpp"), None
@@ -185,6 +198,31 @@ async def test_what_is_more_than_text_or_finished_is_not_continued(world, last_e
     stream.reset(ResetCode.HANDED_BACK)
     assert chunks((await client.answer())[2])[0][-1]["error"]["code"] == "node_reclaimed"
     assert not other.session.opened
+
+
+@pytest.mark.parametrize("choices", [["a"], {"a": 1}, [{"delta": ["a"]}], [[]]])
+async def test_what_a_later_node_makes_up_goes_by_as_it_does_from_a_first_one(world, choices):
+    client, second = await cut_after(world, world.chat(), "a")
+    stream = await second.session.next_stream()
+    stream.answer_head()
+    stream.data(piece("two", content="b"))
+    stream.data(b"data: %b\n\n" % json.dumps({"id": "two", "choices": choices}).encode())
+    stream.data(last("two", 9, 2))
+    stream.end()
+    told, is_whole = chunks((await client.answer())[2])
+    assert is_whole
+    assert {"choices": choices, **{k: told[0][k] for k in ("id", "created", "model")}} in told
+
+
+async def test_what_an_engine_has_against_the_rest_is_not_told_as_the_request_s_fault(world):
+    client, second = await cut_after(world, world.chat(), "a")
+    stream = await second.session.next_stream()
+    stream.answer_head(400, "application/json")
+    stream.data(b'{"error":{"message":"no prefill with thinking","type":"invalid_request_error"}}')
+    stream.end()
+    told, is_whole = chunks((await client.answer())[2])
+    assert told[-1]["error"]["code"] == "node_reclaimed"
+    assert not is_whole
 
 
 async def test_what_nobody_could_keep_is_not_continued(world):
