@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from byoi_agent.config.availability import Schedule
 from byoi_agent.control.config_words import ConfigReport, ConfigSchema, SettingChange
-from byoi_agent.control.log_words import LogLines
+from byoi_agent.control.log_words import LogLine, LogLines
 from byoi_agent.control.model_words import (
     ModelList,
     PullList,
@@ -38,6 +39,8 @@ from byoi_agent.errors import AgentError, ConfigError
 from byoi_wire.messages import Advertise
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from byoi_agent.control.log_words import Level
     from byoi_agent.control.model_words import PullOrder, ServeOrder
     from byoi_agent.control.presence import SessionReport
@@ -48,6 +51,8 @@ CALL_SECONDS: Final = 10.0
 SESSION_SECONDS: Final = 3.0
 ROTATION_SECONDS: Final = 60.0
 """Two keyrings, a console and a new link may each take their time."""
+SILENCE_SECONDS: Final = 60.0
+"""A stream of events says at least every quarter of a minute that it is still there."""
 DOCTOR_SECONDS: Final = 40.0
 """Each check has its own time; a console far away and a driver may take all of it."""
 RELOAD_SECONDS: Final = 60.0
@@ -55,6 +60,7 @@ RELOAD_SECONDS: Final = 60.0
 _OWNERS_FAULT: Final = frozenset(
     {http.client.BAD_REQUEST, http.client.NOT_FOUND, http.client.CONFLICT}
 )
+_DATA: Final = b"data: "
 _ANSWER_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -244,6 +250,27 @@ class ControlClient:
         """The log's last lines. Raises as `status`."""
         return self._get(f"/api/logs?{urlencode({'lines': lines, 'level': level})}", LogLines)
 
+    def follow_logs(self, lines: int = 200, level: Level = "info") -> Iterator[LogLine]:
+        """The same, and those that follow, until the node ends the stream or goes away.
+
+        Raises:
+            NodeUnreachable: nobody answers.
+            AgentError: it refused; the message says why.
+        """
+        query = urlencode({"lines": lines, "level": level, "follow": "true"})
+        connection = self._connection(SILENCE_SECONDS)
+        try:
+            response = self._asked(connection, f"/api/logs?{query}", "GET", None)
+            if response.status != http.client.OK:
+                body = response.read(_ANSWER_LIMIT_BYTES)
+                raise AgentError(f"the node refused: {_message(body) or response.status}")
+            with suppress(OSError, http.client.HTTPException):  # it has gone
+                for line in response:
+                    if line.startswith(_DATA):
+                        yield LogLine.model_validate_json(line.removeprefix(_DATA))
+        finally:
+            connection.close()
+
     def version(self) -> VersionReport:
         """Which version runs. Raises as `status`."""
         return self._get("/api/version", VersionReport)
@@ -292,11 +319,25 @@ class ControlClient:
         seconds: float = CALL_SECONDS,
     ) -> tuple[int, bytes]:
         connection = self._connection(seconds)
+        try:
+            response = self._asked(connection, target, method, content)
+            return response.status, response.read(_ANSWER_LIMIT_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise NodeUnreachable(f"no node answers at {self._where}") from error
+        finally:
+            connection.close()
+
+    def _asked(
+        self,
+        connection: http.client.HTTPConnection,
+        target: str,
+        method: str,
+        content: bytes | None,
+    ) -> http.client.HTTPResponse:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             connection.request(method, target, content, headers)
-            response = connection.getresponse()
-            return response.status, response.read(_ANSWER_LIMIT_BYTES)
+            return connection.getresponse()
         except PermissionError as error:
             raise NodeUnreachable(f"you may not use {self._where}; ask as its owner") from error
         except (OSError, http.client.HTTPException) as error:
@@ -305,8 +346,6 @@ class ControlClient:
             raise ConfigError(
                 "the control token is none: copy it whole, without its quotes"
             ) from error
-        finally:
-            connection.close()
 
     def _connection(self, seconds: float) -> http.client.HTTPConnection:
         if self.socket_path is not None:

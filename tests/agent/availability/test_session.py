@@ -42,6 +42,7 @@ async def test_every_sensor_is_heard_and_closed():
     await _heard(watch, news, 1)
     assert news == [SessionReading("jo", 5.0)]
     assert watch.troubles == {"mutter": "no GNOME here"}
+    assert watch.answering == ("x",)
     assert good.is_closed
     assert bad.is_closed
 
@@ -52,6 +53,7 @@ async def test_helpers_are_heard_too_and_their_silence(monkeypatch):
     watch = SessionWatch([], "byoi", session=news.append, gone=news.append, now=lambda: now[0])
     assert watch.report("ann", SessionReading("ann", 300.0))
     assert watch.report("jo", SessionReading("jo", 1.0))
+    assert watch.answering == ("helper",)
     watch.end("jo")
     assert news == [SessionReading("ann", 300.0), SessionReading("jo", 1.0), "jo"]
     now[0] = 9.0

@@ -136,3 +136,19 @@ def test_locked_is_what_nobody_denies():
     assert merged([jo(locked=True), jo(locked=None)]).is_locked is True
     assert merged([jo(locked=True), jo(locked=False)]).is_locked is False
     assert merged([jo()]).is_locked is None
+
+
+def test_helpers_are_counted_and_other_sources_are_not(desk):
+    desk.sessions.say("logind", (), 0.0)
+    assert desk.sessions.helpers == 0
+    desk.sessions.report("ann", SessionReading("ann", 300.0), 0.0)
+    assert desk.sessions.helpers == 1
+
+
+def test_helpers_count_while_they_report_and_not_what_this_process_sees(desk):
+    desk.sessions.say("x", (jo(1.0),), 0.0)
+    assert desk.sessions.helpers == 0
+    desk.sessions.report("uid 1000", jo(1.0), 0.0)
+    assert desk.sessions.helpers == 1
+    desk.sessions.end("uid 1000", 1.0)
+    assert desk.sessions.helpers == 0

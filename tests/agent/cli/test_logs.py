@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 from byoi_agent.cli import logs as module
 from byoi_agent.control.client import ControlClient, NodeUnreachable
 from byoi_agent.control.instances import Instance, Instances
+from byoi_agent.control.log_words import LogLine, LogLines
 from byoi_agent.control.schema import LogStatus
 
 
@@ -40,6 +42,21 @@ def running(monkeypatch):
         monkeypatch.setattr(ControlClient, "status", status)
 
     return say
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """What the node has in memory, and what comes."""
+
+    def line(event):
+        return LogLine(time="2026-01-01T10:00:00+00:00", level="info", logger="x", event=event)
+
+    def keep(*events, coming=()):
+        told = LogLines(lines=tuple(map(line, events)))
+        monkeypatch.setattr(ControlClient, "logs", lambda *_: told)
+        monkeypatch.setattr(ControlClient, "follow_logs", lambda *_: map(line, coming))
+
+    return keep
 
 
 @pytest.fixture
@@ -88,11 +105,38 @@ def test_a_node_that_does_not_answer_has_its_file(byoi, running, file, tmp_path)
     assert "last words" in byoi("logs", "--data-dir", tmp_path)[1]
 
 
-def test_a_node_that_logs_to_standard_error_alone_says_how_to_change_that(byoi, running):
+def test_a_node_that_logs_to_standard_error_alone_says_how_to_change_that(byoi, running, memory):
+    memory("kept in memory")
     running(LogStatus())
-    code, _, err = byoi("logs")
-    assert code == 1
+    code, out, err = byoi("logs")
+    assert code == 0
+    assert "kept in memory" in out
     assert "--log-file auto" in err
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may read everything")
+def test_a_file_that_this_user_may_not_read_is_told_by_the_node(byoi, running, memory, tmp_path):
+    memory("one", "two", "three")
+    (tmp_path / "shut").write_text(a_line("shut"))
+    (tmp_path / "shut").chmod(0)
+    running(LogStatus(file=str(tmp_path / "shut")))
+    _, out, _ = byoi("logs", "-n", 2, "--grep", "t")
+    assert [line.split()[-1] for line in out.splitlines()] == ["two", "three"]
+
+
+def test_what_the_node_has_in_memory_is_followed(byoi, running, memory):
+    memory("old", coming=("new",))
+    running(LogStatus())
+    _, out, _ = byoi("logs", "-f")
+    assert [line.split()[-1] for line in out.splitlines()] == ["old", "new"]
+
+
+@pytest.mark.usefixtures("journal")
+def test_a_journal_that_shows_this_user_nothing_leaves_the_node(byoi, running, memory, tmp_path):
+    (tmp_path / "journalctl").write_text("#!/bin/sh\nexit 1\n")
+    memory("from memory")
+    running(LogStatus(unit="byoi.service"))
+    assert "from memory" in byoi("logs")[1]
 
 
 @pytest.mark.parametrize(
@@ -102,16 +146,25 @@ def test_the_journal_of_its_unit_is_read(byoi, running, journal, is_users, unit)
     running(LogStatus(unit="byoi.service", is_users=is_users))
     code, out, _ = byoi("logs", "-n", 7, "-f")
     assert code == 0
-    assert f"['{unit}', '--lines=7', '--output=cat', '--no-pager', '--follow']" in out
+    assert f"['{unit}', '--output=cat', '--no-pager', '--lines=7', '--follow']" in out
     assert "info    from the journal" in out
 
 
-def test_without_journalctl_the_journal_is_told(byoi, running, monkeypatch, tmp_path):
+@pytest.mark.usefixtures("journal")
+def test_of_the_journal_s_lines_those_that_are_wanted_are_counted(byoi, running, tmp_path):
+    lines = "\n".join(a_line(str(n), "error" if n < 2 else "info").strip() for n in range(9))
+    (tmp_path / "lines").write_text("\n".join(reversed(lines.splitlines())) + "\n")
+    (tmp_path / "journalctl").write_text(f"#!/bin/sh\n/bin/cat {tmp_path / 'lines'}\n")
+    running(LogStatus(unit="byoi.service"))
+    _, out, _ = byoi("logs", "-n", 2, "--level", "error")
+    assert [line.split()[-1] for line in out.splitlines()] == ["0", "1"]
+
+
+def test_without_journalctl_the_node_is_asked(byoi, running, memory, monkeypatch, tmp_path):
+    memory("from memory")
     running(LogStatus(unit="byoi.service"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    code, _, err = byoi("logs")
-    assert code == 1
-    assert "no journalctl" in err
+    assert "from memory" in byoi("logs")[1]
 
 
 def test_following_goes_on_with_what_is_written(byoi, file, tmp_path, monkeypatch):

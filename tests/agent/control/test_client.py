@@ -59,3 +59,36 @@ def test_a_token_that_cannot_be_sent_is_the_owners_to_mend():
     client = ControlClient(url="http://127.0.0.1:9", token="two\nlines")
     with pytest.raises(ConfigError, match="control token"):
         client.status()
+
+
+async def test_lines_are_followed_until_the_node_goes(tmp_path, ask):
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    line = b'{"time": "", "level": "info", "logger": "x", "event": "e", "beside": 1}'
+    events = b"event: log\ndata: " + line + b"\n\n: still here\n\n"
+
+    async def speak(reader, writer):
+        asked = await reader.readuntil(b"\r\n\r\n")
+        assert asked.startswith(b"GET /api/logs?lines=3&level=info&follow=true ")
+        writer.write(head + events + events)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    path = str(tmp_path / "x.sock")
+    async with await asyncio.start_unix_server(speak, path):
+        lines = await ask(lambda: list(ControlClient(socket_path=path).follow_logs(3)))
+    assert [(told.event, told.model_extra) for told in lines] == 2 * [("e", {"beside": 1})]
+
+
+async def test_a_node_that_has_no_lines_to_follow_is_told(tmp_path, ask):
+    async def speak(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    path = str(tmp_path / "x.sock")
+    async with await asyncio.start_unix_server(speak, path):
+        with pytest.raises(AgentError, match="503"):
+            await ask(lambda: list(ControlClient(socket_path=path).follow_logs()))
