@@ -15,10 +15,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CORES = {
     "admission", "advertise", "attribution", "calendar", "choose", "codec", "consents", "earnings",
-    "energy", "eviction", "forecast", "forecast_forms", "handshake", "limits", "machine", "meter",
-    "mux", "policy", "precedence", "quotas", "resume", "rules", "stickiness", "tariff",
+    "energy", "eviction", "forecast", "forecast_forms", "handshake", "limits", "machine",
+    "memory_back", "meter", "mux", "policy", "precedence", "quotas", "reclaims", "resume", "rules",
+    "stickiness", "strangers", "tariff",
 }  # fmt: skip
 """File names of pure modules; everything in `planning/` is one as well."""
+
+PLACES = {"availability/sessions.py", "availability/words.py", "config/windows.py"}
+"""Pure modules whose names others have as well, below their package."""
 
 
 def cores() -> list[tuple[Path, Path]]:
@@ -27,7 +31,9 @@ def cores() -> list[tuple[Path, Path]]:
     for package in ("wire", "agent", "console"):
         source = ROOT / package / f"byoi_{package}"
         for path in sorted(source.rglob("*.py")):
-            if path.stem in CORES or (path.parent.name == "planning" and path.stem != "__init__"):
+            is_planning = path.parent.name == "planning" and path.stem != "__init__"
+            place = path.relative_to(source).as_posix()
+            if path.stem in CORES or place in PLACES or is_planning:
                 test = Path("tests", package, path.parent.relative_to(source), f"test_{path.name}")
                 found.append((path.relative_to(ROOT), test))
     return found

@@ -15,7 +15,7 @@ from byoi_agent.availability.readings import ForeignUse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from byoi_agent.hardware.foreign import Holder
+    from byoi_agent.hardware.devices import Holder
 
 DRAWS_BYTES: Final = 512 * 1024**2
 """From here on a program that draws is no desktop any more."""

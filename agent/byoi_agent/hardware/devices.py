@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
 from byoi_wire.offers import Device
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Kind = Literal["nvidia", "amd", "intel", "apple", "cpu"]
 ProcessUse = Literal["compute", "graphics", "mps"]
@@ -205,3 +208,21 @@ class ProbeReading:
             devices=tuple(replace(one, index=one.index + first) for one in self.devices),
             lost=tuple(replace(one, index=one.index + first) for one in self.lost),
         )
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds memory of a GPU; `is_graphical` if it draws, whatever else it does."""
+
+    gpu: int
+    pid: int
+    memory_bytes: int | None = None
+    is_graphical: bool = False
+
+
+@dataclass(frozen=True)
+class GpuUses:
+    """One look. `used_bytes` of each GPU's memory, by its number; None where it is not told."""
+
+    holders: tuple[Holder, ...] = ()
+    used_bytes: Mapping[int, int | None] = field(default_factory=dict)

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.hardware import sysfs
+from byoi_agent.hardware.devices import GpuUses, Holder
 from byoi_agent.hardware.nvml import LIBRARY, import_pynvml
 from byoi_agent.hardware.nvml_card import CardLost, Foreign, NvmlCard
 from byoi_agent.hardware.sysfs import DeviceGone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 _COMPUTE: Final = (
     "nvmlDeviceGetComputeRunningProcesses",
@@ -28,24 +28,6 @@ _COMPUTE: Final = (
 _GRAPHICS: Final = "nvmlDeviceGetGraphicsRunningProcesses"
 _FIRST_NAMESPACE: Final = 0xEFFFFFFC
 """Linux' PROC_PID_INIT_INO: the number of the namespace in which the drivers count processes."""
-
-
-@dataclass(frozen=True)
-class Holder:
-    """A process that holds memory of a GPU; `is_graphical` if it draws, whatever else it does."""
-
-    gpu: int
-    pid: int
-    memory_bytes: int | None = None
-    is_graphical: bool = False
-
-
-@dataclass(frozen=True)
-class GpuUses:
-    """One look. `used_bytes` of each GPU's memory, by its number; None where it is not told."""
-
-    holders: tuple[Holder, ...] = ()
-    used_bytes: Mapping[int, int | None] = field(default_factory=dict)
 
 
 class GpuUsesLook:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from byoi_agent.engine.view import EngineView
-    from byoi_agent.hardware.foreign import GpuUses
+    from byoi_agent.hardware.devices import GpuUses
 
 ASLEEP_BYTES: Final = 1536 * 1024**2
 """What a sleeping engine may keep of a GPU: its context and libraries, but no weights."""

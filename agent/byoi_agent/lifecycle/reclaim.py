@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from byoi_agent.availability.view import AvailabilityView, ReclaimTimes, State
     from byoi_agent.clock import Clock
     from byoi_agent.engine.view import EngineView
-    from byoi_agent.hardware.foreign import GpuUses
+    from byoi_agent.hardware.devices import GpuUses
     from byoi_agent.lifecycle.kept_reclaims import KeptReclaims
     from byoi_agent.node.board import Board
     from byoi_agent.node.view import NodeView

@@ -4,7 +4,7 @@ import pytest
 
 from byoi_agent.availability.readings import ForeignUse
 from byoi_agent.availability.strangers import DRAWS_BYTES, strangers
-from byoi_agent.hardware.foreign import Holder
+from byoi_agent.hardware.devices import Holder
 
 MIB = 1024**2
 NAMES = {10: "game.exe", 11: "python3", 12: "Xorg", 13: "gnome-shell", 14: "vllm"}

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from byoi_agent.hardware.foreign import GpuUsesLook, Holder, counts_processes_alike
+from byoi_agent.hardware.devices import Holder
+from byoi_agent.hardware.foreign import GpuUsesLook, counts_processes_alike
 from byoi_agent.hardware.nvml import NvmlProbe
 
 GIB = 1024**3

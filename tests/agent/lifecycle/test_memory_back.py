@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from byoi_agent.engine.view import EngineView
-from byoi_agent.hardware.foreign import GpuUses, Holder
+from byoi_agent.hardware.devices import GpuUses, Holder
 from byoi_agent.lifecycle.memory_back import ASLEEP_BYTES, Held, not_back
 
 GIB = 1024**3

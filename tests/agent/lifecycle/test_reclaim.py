@@ -7,7 +7,7 @@ import pytest
 
 from byoi_agent.availability.view import AvailabilityView
 from byoi_agent.engine.view import EngineView
-from byoi_agent.hardware.foreign import GpuUses, Holder
+from byoi_agent.hardware.devices import GpuUses, Holder
 from byoi_agent.lifecycle import reclaim as reclaim_module
 from byoi_agent.lifecycle.kept_reclaims import KeptReclaims
 from byoi_agent.lifecycle.reclaim import COUNT_SECONDS, KILL_SECONDS, LEAST_SECONDS, Reclaimer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from byoi_agent.availability.sensors.one_thread import OneThread, Silent
 from byoi_agent.availability.strangers import strangers
-from byoi_agent.hardware.foreign import GpuUses, GpuUsesLook, counts_processes_alike
+from byoi_agent.hardware.foreign import GpuUsesLook, counts_processes_alike
 from byoi_agent.hardware.host import ancestors, process_name
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.availability.readings import ForeignUse
     from byoi_agent.clock import Clock
+    from byoi_agent.hardware.devices import GpuUses
     from byoi_agent.telemetry.health import Health
 
 LOOK_SECONDS: Final = 0.2

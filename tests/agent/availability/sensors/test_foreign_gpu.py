@@ -15,7 +15,7 @@ from byoi_agent.availability.sensors.foreign_gpu import (
     LOOK_SECONDS,
     ForeignGpu,
 )
-from byoi_agent.hardware.foreign import GpuUses, Holder
+from byoi_agent.hardware.devices import GpuUses, Holder
 from byoi_agent.telemetry.health import Health
 
 GIB = 1024**3
