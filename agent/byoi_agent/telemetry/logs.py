@@ -20,7 +20,11 @@ Format = Literal["auto", "human", "json"]
 _OWN_ATTRIBUTES: Final = frozenset(
     {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 )
-_QUIET: Final = ("aiohttp.access", "asyncio", "websockets", "keyring")
+_QUIET: Final = (
+    *("aiohttp.access", "asyncio", "websockets", "keyring"),
+    # Each tells the whole address of each request: a hub signs those that it sends us on to.
+    *("httpx2", "httpcore2", "urllib3"),
+)
 
 
 def configure(

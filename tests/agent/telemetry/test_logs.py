@@ -50,6 +50,14 @@ def test_a_terminal_gets_human_lines_and_a_pipe_json(logs):
     assert json.loads(pipe.getvalue())["event"] == "engine gone"
 
 
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_addresses_that_a_hub_signed_are_nobody_s_to_read(logs, level):
+    stream = logs(level=level)
+    for name in ("httpx2", "httpcore2.http11", "urllib3.connectionpool"):
+        logging.getLogger(name).info("GET https://cdn.example/a?Signature=abcdef123456")
+    assert "cdn.example" not in stream.getvalue()
+
+
 @pytest.mark.parametrize("style", ["json", "human"])
 def test_no_secret_passes_in_message_field_or_traceback(logs, style):
     stream = logs(style)
