@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -53,6 +54,16 @@ class EngineAddress:
             raise ConfigError(f"{url!r} is no engine's address: its port is wrong") from error
         prefix = parts.path.rstrip("/").removesuffix("/v1")
         return cls(url, None, parts.hostname, port, tls, prefix, api_key)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this very machine for sure: by a unix socket, or on loopback."""
+        if self.socket_path is not None or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def headers(self) -> dict[str, str]:

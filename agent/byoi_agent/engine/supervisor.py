@@ -109,7 +109,6 @@ class EngineSupervisor:
         environment: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._kind = kind
-        self._limits = replace(kind.limits, can_sleep=kind.can_sleep)
         self._publish = publish
         self._clock = clock
         self._records = records
@@ -215,7 +214,9 @@ class EngineSupervisor:
     def _step(self, event: machine.Event, tasks: asyncio.TaskGroup) -> None:
         now, before = self._clock.monotonic(), self._state
         self._history.append((now, repr(event)))
-        limits = self._limits if self._by is None else hurried(self._limits, self._by - now)
+        limits = replace(self._kind.limits, can_sleep=self._kind.can_sleep)
+        if self._by is not None:
+            limits = hurried(limits, self._by - now)
         self._state, commands = machine.step(before, event, now, limits)
         if type(self._state) is not type(before):
             self._log_change(before)

@@ -113,3 +113,18 @@ async def test_https_is_spoken_with_those_whom_the_machine_trusts(
             await client.fetch("GET", "/", timeout_seconds=5)
     await client.close()
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_local"),
+    [
+        ("unix:///run/e.sock", True),
+        ("http://127.0.0.1:11434", True),
+        ("http://[::1]:1234/v1", True),
+        ("http://localhost:8080/v1", True),
+        ("http://192.168.1.9:8000", False),
+        ("http://gpu-box.lan:8000", False),
+    ],
+)
+def test_an_address_tells_whether_it_is_on_this_very_machine(url, is_local):
+    assert EngineAddress.parse(url).is_local is is_local

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.engine.kinds import probes
-from byoi_agent.engine.kinds.base import Sleepless, WithoutAdapters
+from byoi_agent.engine.kinds.base import WithoutAdapters
 from byoi_agent.engine.kinds.errors import translate
+from byoi_agent.engine.kinds.lenders import lender_of
 from byoi_agent.engine.kinds.metrics import ask_load
 from byoi_agent.engine.kinds.tokenizers import count_with_llamacpp, count_with_vllm
 from byoi_agent.engine.machine import Limits
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.engine.address import EngineAddress
     from byoi_agent.engine.client import EngineClient
+    from byoi_agent.engine.kinds.lenders import Lender
     from byoi_agent.engine.process import Ended
     from byoi_agent.engine.view import EngineLoad
     from byoi_agent.models.wheels import Progress
@@ -37,11 +39,12 @@ _PROBED: Final[Mapping[str, Mapping[str, Any]]] = {
 _EXTRA_FIELDS: Final = frozenset({"min_p", "repeat_penalty", "repetition_penalty", "top_k"})
 
 
-class Attached(WithoutAdapters, Sleepless):
+class Attached(WithoutAdapters):
     """A server by its URL; see `EngineKind` for the attributes.
 
     `model` narrows what is offered to one id. Which routes it has beyond chat and completions is
-    asked once per connection, of the first model that answers.
+    asked once per connection, of the first model that answers, and so is how a server on this very
+    machine gives its models' memory back.
     """
 
     name = "attached"
@@ -50,7 +53,9 @@ class Attached(WithoutAdapters, Sleepless):
     own_seats = 0
     offers: tuple[ServedModel, ...] = ()
     weight_bytes = uses_gpus = 0
-    limits = Limits(startup_seconds=180.0, drain_seconds=1.0, last_back_off_seconds=60.0)
+    limits = Limits(
+        startup_seconds=180.0, drain_seconds=1.0, sleep_seconds=10.0, last_back_off_seconds=60.0
+    )
 
     def __init__(
         self, address: EngineAddress, *, model: ModelId | None = None, slots: int = 8
@@ -62,6 +67,13 @@ class Attached(WithoutAdapters, Sleepless):
         self._probed_model: str | None = None
         self._routes: tuple[str, ...] = ()
         self._tokenizer: Callable[..., Any] | None = None
+        self._lender: Lender | None = None
+        self._offered: tuple[str, ...] = ()
+
+    @property
+    def can_sleep(self) -> bool:
+        """Whether it gives memory back when it is asked; known from its first answer on."""
+        return self._lender is not None
 
     async def prepare(self, report: Callable[[Progress], None]) -> None:  # noqa: ARG002
         """Nothing is ours to fetch or start; what was found out before may no longer hold."""
@@ -78,8 +90,9 @@ class Attached(WithoutAdapters, Sleepless):
         if not offered:
             wanted = self._only or "a model"
             raise EngineError(f"{self.address.url} does not list {wanted}")
-        if self._probed_model not in {entry["id"] for entry in offered}:
-            await self._probe(client, [entry["id"] for entry in offered])
+        self._offered = tuple(entry["id"] for entry in offered)
+        if self._probed_model not in self._offered:
+            await self._probe(client, list(self._offered))
         return tuple(self._served(entry) for entry in offered)
 
     async def look(self, client: EngineClient) -> tuple[ServedModel, ...]:
@@ -99,6 +112,25 @@ class Attached(WithoutAdapters, Sleepless):
         if self._probed_model is None:
             raise EngineError(f"{self.address.url} has not answered yet")
         await probes.one_token(client, self._probed_model)
+
+    async def sleep(self, client: EngineClient) -> None:
+        """Have it unload what is offered here; it runs on, and serves its owner what he asks for.
+
+        Raises:
+            EngineError: it did not.
+        """
+        if self._lender is None:
+            raise EngineError(f"{self.address.url} has no way to give memory back")
+        await self._lender.free(client, self._offered)
+
+    async def wake(self, client: EngineClient) -> None:
+        """Most of them load by themselves what they are asked for.
+
+        Raises:
+            EngineError: it did not.
+        """
+        if self._lender is not None:
+            await self._lender.restore(client)
 
     async def load(self, client: EngineClient) -> EngineLoad | None:
         """By its /metrics."""
@@ -124,6 +156,8 @@ class Attached(WithoutAdapters, Sleepless):
         return "it was left"
 
     async def _probe(self, client: EngineClient, names: list[str]) -> None:
+        self._lender = await lender_of(client) if self.address.is_local else None
+        await self.wake(client)  # it may sleep since a node before this one
         self._probed_model = await _first_that_chats(client, names)
         self._routes = (probes.CHAT, probes.COMPLETIONS)
         for path, body in _PROBED.items():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from byoi_agent.engine.kinds.attached import Attached
@@ -143,8 +145,44 @@ async def test_only_fixed_paths_are_ever_asked(vllm):
     await kind.discover(vllm.client)
     await kind.look(vllm.client)
     assert set(vllm.paths()) <= {
-        *("/v1/models", CHAT, EMBEDDINGS, RESPONSES, "/version", "/api/version", "/tokenize")
+        *("/v1/models", CHAT, EMBEDDINGS, RESPONSES, "/version", "/api/version", "/tokenize"),
+        *("/api/ps", "/api/v1/models", "/models", "/is_sleeping"),
     }
     assert kind.translate_error(500, b"")[0] == 502
     assert kind.explain(Ended(0))
     assert not kind.extra_fields & {"n_discard", "priority", "chat_template"}
+
+
+async def test_how_a_server_gives_memory_back_is_asked_where_it_is_on_this_machine(vllm):
+    vllm.table["/api/ps"] = (200, {"models": [{"model": "m"}, {"model": "its-owners"}]})
+    vllm.table["/api/generate"] = (200, {"done": True})
+    kind = Attached(vllm.address)
+    assert not kind.can_sleep
+    with pytest.raises(EngineError, match="no way"):
+        await kind.sleep(vllm.client)
+    await kind.discover(vllm.client)
+    assert kind.can_sleep
+    await kind.sleep(vllm.client)
+    assert vllm.asked[-1][1:] == (
+        "/api/generate",
+        {"model": "m", "keep_alive": 0, "stream": False},
+    )
+    before = len(vllm.asked)
+    await kind.wake(vllm.client)
+    assert len(vllm.asked) == before
+
+
+async def test_a_server_elsewhere_holds_no_memory_of_this_machine(vllm):
+    vllm.table["/api/ps"] = (200, {"models": []})
+    kind = Attached(replace(vllm.address, socket_path=None, host="gpu-box.lan"))
+    await kind.discover(vllm.client)
+    assert not kind.can_sleep
+    assert "/api/ps" not in vllm.paths()
+
+
+async def test_a_vllm_that_a_node_before_left_asleep_is_woken_before_anything_is_asked(vllm):
+    vllm.table["/is_sleeping"] = (200, {"is_sleeping": True})
+    vllm.table["/wake_up"] = (200, b"")
+    kind = Attached(vllm.address)
+    await kind.discover(vllm.client)
+    assert vllm.paths().index("/wake_up") < vllm.paths().index(CHAT)
