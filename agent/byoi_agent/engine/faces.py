@@ -84,7 +84,7 @@ def face_of_standing(
     if not is_wanted:
         return replace(view, state="draining", reason=_GIVES_WAY_FOR_GOOD, models=(), slots=0)
     offers = entry.kind.offers or known
-    if not follows or not offers:
+    if not follows:
         return view
     coming = (replace(model, is_loaded=False, slots=entry.kind.slots) for model in offers)
     return replace(view, models=tuple(coming), slots=0)

@@ -375,6 +375,19 @@ async def test_the_one_engine_gives_way_to_another_as_before(run):
     assert [each.is_running for each in node.made[ONLY]] == [False, True]
 
 
+async def test_models_of_an_attached_engine_are_not_said_of_the_one_in_its_place(run):
+    one, other = only("a"), only("b", edition=1)
+    one.kind.offers, other.kind.offers = kind("a").offers, ()  # it is asked which ones it has
+    node = await run(one)
+    node.is_idle.clear()
+    node.pool.change_to([other])
+    node.engine(ONLY).show("ready")  # the old one ends what it has
+    assert loaded(node) == {}
+    node.is_idle.set()
+    await turns()
+    assert loaded(node) == {}
+
+
 # The machine is its owner's
 
 
