@@ -120,6 +120,8 @@ class LocalServer:
         return await answer.fail(answers.unknown_model(name, models))
 
     async def _ask(self, request: web.Request, answer: LocalAnswer) -> web.StreamResponse:
+        if (request.content_length or 0) > BODY_LIMIT_BYTES:  # it says so itself: do not wait
+            raise web.HTTPRequestEntityTooLarge(BODY_LIMIT_BYTES)
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 raw = await request.read()

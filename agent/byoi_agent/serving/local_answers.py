@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS: Final = 5
 _NEAR: Final = 3
+_KINDS: Final = {429: "requests"}
 
 
 class Fault(NamedTuple):
@@ -45,7 +46,7 @@ def described(models: Iterable[ServedModel], name: str) -> bytes | None:
 
 def fault(status: int, message: str, code: str | None, param: str | None = None) -> Fault:
     """An error of ours."""
-    kind = "server_error" if status >= 500 else "invalid_request_error"  # noqa: PLR2004
+    kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")  # noqa: PLR2004
     return Fault(status, _encode(openai_error(message, type=kind, param=param, code=code)))
 
 

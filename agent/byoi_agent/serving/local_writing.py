@@ -48,8 +48,9 @@ class LocalAnswer:
         self, status: int, body: bytes, headers: Mapping[str, str] | None = None
     ) -> web.StreamResponse:
         """An answer that has its length; nothing of it may have been written before."""
-        told = {"Content-Type": _JSON, **self._headers, **(headers or {})}
-        return web.Response(status=status, body=body, headers=told)
+        answer = web.Response(status=status, body=body, content_type=_JSON)
+        answer.headers.update({**self._headers, **(headers or {})})  # names in any case, each once
+        return answer
 
     async def fail(
         self, fault: Fault, headers: Mapping[str, str] | None = None

@@ -86,6 +86,7 @@ async def test_a_whole_answer_has_its_length(program, say):
     response = await asked
     assert (await response.json())["choices"] == answer["choices"]
     assert response.content_length is not None
+    assert response.headers.getall("Content-Type") == ["application/json"]
 
 
 async def test_models(program):
@@ -118,6 +119,18 @@ async def test_a_body_beyond_the_limit_is_refused(program):
     huge = io.BytesIO(b"x" * (local.BODY_LIMIT_BYTES + 1))
     async with program.send(huge) as response:
         assert await told(response) == (413, "body_too_large")
+
+
+async def test_a_body_that_says_itself_to_be_beyond_the_limit_is_not_waited_for(program):
+    url = program.url.removeprefix("http://")
+    reader, writer = await asyncio.open_connection(*url.split(":"))
+    length = local.BODY_LIMIT_BYTES + 1
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: {url}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: {length}\r\n\r\n{{".encode())
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).split()[1] == b"413"
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_program_that_does_not_read_holds_the_engine_and_nothing_is_lost(program, say):

@@ -52,7 +52,7 @@ def test_an_unknown_model_names_those_that_are_near():
     ("reason", "status", "kind"),
     [
         ("draining", 503, "server_error"),
-        ("over_capacity", 429, "invalid_request_error"),
+        ("over_capacity", 429, "requests"),
         ("engine_not_ready", 503, "server_error"),
         ("anything else", 503, "server_error"),
         ("no_such_model", 404, "invalid_request_error"),
