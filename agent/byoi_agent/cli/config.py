@@ -6,11 +6,11 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from byoi_agent.cli.config_set import edit, place_of, schema, set_, unset
+from byoi_agent.cli.elsewhere import node_elsewhere
 from byoi_agent.cli.main import EXIT_CONFIG
 from byoi_agent.cli.options import (
     choose,
@@ -21,9 +21,6 @@ from byoi_agent.cli.options import (
 )
 from byoi_agent.config.check import problems_in_environment, problems_of
 from byoi_agent.config.settings import LIVE, Settings, shown, variable_of
-
-if TYPE_CHECKING:
-    from byoi_agent.config.settings import LoadedSettings
 
 
 @click.group()
@@ -40,21 +37,30 @@ for _command in (set_, unset, edit, schema):
 @json_option
 @debug_option
 def show(*, as_json: bool, **flags: object) -> None:
-    """Show each setting's value and who set it; secrets stay hidden."""
-    loaded = choose(flags).loaded
-    rows = [
-        {
-            "name": name,
-            "value": shown(name, getattr(loaded.values, name)),
-            "source": loaded.sources[name],
-        }
-        for name in Settings.model_fields
-    ]
-    if as_json:
+    """Show each setting's value and who set it; secrets stay hidden.
+
+    A running node of another account, like a system service, is asked for its own.
+    """
+    chosen = choose(flags)
+    if (node := node_elsewhere(chosen)) is not None:
+        report = node.config()
+        file = report.file
+        rows = [one.model_dump(include={"name", "value", "source"}) for one in report.settings]
+    else:
+        loaded = chosen.loaded
         file = None if loaded.file is None else str(loaded.file)
+        rows = [
+            {
+                "name": name,
+                "value": shown(name, getattr(loaded.values, name)),
+                "source": loaded.sources[name],
+            }
+            for name in Settings.model_fields
+        ]
+    if as_json:
         click.echo(json.dumps({"file": file, "settings": rows}))
     else:
-        _table(rows, loaded)
+        _table(rows, file)
 
 
 @config.command(
@@ -101,7 +107,7 @@ def path(**flags: object) -> None:
     click.echo(place_of(flags))
 
 
-def _table(rows: list[dict[str, object]], loaded: LoadedSettings) -> None:
+def _table(rows: list[dict[str, object]], file: str | None) -> None:
     from rich.console import Console  # noqa: PLC0415 programs ask for JSON and never pay for it
     from rich.table import Table  # noqa: PLC0415
 
@@ -112,6 +118,6 @@ def _table(rows: list[dict[str, object]], loaded: LoadedSettings) -> None:
     for row in rows:
         name, source = str(row["name"]), str(row["source"])
         value = "" if row["value"] is None else str(row["value"])
-        place = {"environment": variable_of(name), "file": str(loaded.file)}.get(source, source)
+        place = {"environment": variable_of(name), "file": str(file)}.get(source, source)
         table.add_row(name, value, place, "reload" if name in LIVE else "restart")
     Console(file=sys.stdout, highlight=False, markup=False, width=width_of(sys.stdout)).print(table)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from byoi_agent.cli.elsewhere import node_elsewhere
 from byoi_agent.cli.options import choose, choose_to_ask, debug_option, json_option, setting_options
 from byoi_agent.config.check import problems_in
 from byoi_agent.config.files import make_private_folder, rewrite
@@ -66,6 +67,11 @@ def unset(name: str, *, as_json: bool, **flags: object) -> None:
 @debug_option
 def edit(**flags: object) -> None:
     """Open the configuration file in an editor; it is put in place once it has no mistake."""
+    if (other := node_elsewhere(choose_to_ask(flags))) is not None:
+        raise ConfigError(
+            f"the node that runs has a file of its own, {other.config().file}; "
+            "edit it as its account, or: byoi config set NAME VALUE"
+        )
     file = place_of(flags)
     before = file.read_text() if file.exists() else ""
     after = _edited(before, file)

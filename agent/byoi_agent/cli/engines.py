@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from byoi_agent.cli.elsewhere import node_elsewhere
 from byoi_agent.cli.engine_sleep import sleep, wake
 from byoi_agent.cli.options import choose, debug_option, json_option, setting_options, width_of
 from byoi_agent.config.edit import set_value
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from byoi_agent.cli.options import Chosen
+    from byoi_agent.control.client import ControlClient
 
 _GB = 1e9
 
@@ -115,6 +117,9 @@ def use(name: str, *, as_json: bool, **flags: object) -> None:
     chosen = choose(flags)
     with _told_as_usage():
         offer = _offer_or_server(name, _inventory(chosen))
+    if (node := node_elsewhere(chosen)) is not None:
+        _use_there(node, name if offer is None else offer.setting, as_json=as_json)
+        return
     if offer is not None and offer.needs_install and not _inventory(chosen).is_installed(offer):
         raise AgentError(f"{offer.title} is not installed; first: byoi engines install {name}")
     file = _file(flags)
@@ -127,6 +132,17 @@ def use(name: str, *, as_json: bool, **flags: object) -> None:
     click.echo(f'{file}: engine = "{name}"; a running node takes it over by: byoi reload')
     if source != "file":
         click.echo(f"byoi: {variable_of('engine')} is set and wins over the file", err=True)
+
+
+def _use_there(node: ControlClient, name: str, *, as_json: bool) -> None:
+    """A node of another account writes it into its own file, and takes it over where it can."""
+    change, file = node.put_setting("engine", name), node.config().file or ""
+    if as_json:
+        holds = change.overruled_by is None
+        click.echo(json.dumps({"engine": name, "file": file, "holds": holds}))
+        return
+    when = "at its next start" if "engine" in change.reloaded.at_restart else "now"
+    click.echo(f'{file}: engine = "{name}"; the running node takes it over {when}')
 
 
 @contextmanager

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from byoi_agent.cli.elsewhere import listed, node_elsewhere, pulled, removed
 from byoi_agent.cli.models_serve import serve
 from byoi_agent.cli.options import choose, debug_option, json_option, setting_options, width_of
 from byoi_agent.cli.pull_talk import pull_talk
+from byoi_agent.control.model_words import PullOrder
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.models.catalogue import CATALOGUE
 from byoi_agent.models.names import Reference, reference_of
@@ -20,6 +22,7 @@ from byoi_agent.models.shelf import rows
 from byoi_agent.models.store import Store
 
 if TYPE_CHECKING:
+    from byoi_agent.cli.elsewhere import PullTold
     from byoi_agent.models.pull import Outcome
     from byoi_agent.models.shelf import Row
     from byoi_agent.models.store import Pulled
@@ -41,11 +44,17 @@ models.add_command(serve)
 @json_option
 @debug_option
 def list_(*, as_json: bool, **flags: object) -> None:
-    """Show the models that are here, and the catalogue's, which come when they are served."""
+    """Show the models that are here, and the catalogue's, which come when they are served.
+
+    This command and the others ask a node of another account, like a system service, for its own.
+    """
     chosen = choose(flags)
-    store = Store(chosen.paths.models_folder)
-    found = rows(store, chosen.settings, chosen.paths.models_folder)
-    unfinished = store.unfinished()
+    if (node := node_elsewhere(chosen)) is not None:
+        found, unfinished = listed(node)
+    else:
+        store = Store(chosen.paths.models_folder)
+        found = rows(store, chosen.settings, chosen.paths.models_folder)
+        unfinished = store.unfinished()
     if as_json:
         shown = [asdict(row) for row in found]
         left = [{"model": model, "bytes": size} for model, size in unfinished]
@@ -102,6 +111,14 @@ def pull(
     if file is not None and reference.variant is not None:
         raise click.UsageError("--file names the file already; leave the quantisation out")
     talk = pull_talk(as_json=as_json)
+    if (node := node_elsewhere(chosen)) is not None:
+        order = PullOrder(model=_as_text(reference), file=file, pin=pin)
+        try:
+            told = pulled(node, order, talk)
+        finally:
+            talk.settle()
+        _tell(told, as_json=as_json)
+        return
     store = Store(chosen.paths.models_folder)
     from byoi_agent.models.pull import pull as fetch  # noqa: PLC0415 the hub's library is large
     from byoi_agent.models.selection import WhichFile  # noqa: PLC0415
@@ -127,7 +144,7 @@ def pull(
         raise
     finally:
         talk.settle()
-    _tell(outcome, as_json=as_json)
+    _tell(_answer(outcome), as_json=as_json)
 
 
 @models.command()
@@ -143,6 +160,10 @@ def rm(model: str, *, force: bool, as_json: bool, **flags: object) -> None:
     on from memory, and fails at its next start.
     """
     chosen = choose(flags)
+    if (node := node_elsewhere(chosen)) is not None:
+        told = removed(node, model, is_forced=force)
+        click.echo(json.dumps(told) if as_json else f"{model} is removed from the node's disk")
+        return
     store = Store(chosen.paths.models_folder)
     if any(entry.id == model for entry in CATALOGUE):
         raise ConfigError(f"{model} is of the catalogue, and comes again when it is served")
@@ -192,26 +213,36 @@ def _asked(choices: tuple[str, ...], several: AgentError, *, may_ask: bool) -> s
     return choices[number - 1]
 
 
-def _tell(outcome: Outcome, *, as_json: bool) -> None:
+def _as_text(reference: Reference) -> str:
+    variant = "" if reference.variant is None else f":{reference.variant}"
+    revision = "" if reference.revision is None else f"@{reference.revision}"
+    return f"{reference.repo}{variant}{revision}"
+
+
+def _answer(outcome: Outcome) -> PullTold:
     one = outcome.pulled
+    return {
+        "model": one.name,
+        "id": one.id,
+        "commit": one.manifest.commit,
+        "size_bytes": one.size_bytes,
+        "path": str(one.path),
+        "was_here": outcome.was_here,
+        "removed": list(outcome.removed),
+    }
+
+
+def _tell(told: PullTold, *, as_json: bool) -> None:
     if as_json:
-        told = {
-            "model": one.name,
-            "id": one.id,
-            "commit": one.manifest.commit,
-            "size_bytes": one.size_bytes,
-            "path": str(one.path),
-            "was_here": outcome.was_here,
-            "removed": list(outcome.removed),
-        }
         click.echo(json.dumps(told))
         return
-    for key in outcome.removed:
+    for key in told["removed"]:
         click.echo(f"{key} was removed to make room (model_disk_gib)", err=True)
-    state = "was here already" if outcome.was_here else "is here"
+    state = "was here already" if told["was_here"] else "is here"
+    name = told["model"]
     click.echo(
-        f"{one.name} {state}, {one.size_bytes / _GB:.1f} GB at commit "
-        f"{one.manifest.commit[:_COMMIT_DIGITS]}; to serve it: byoi models serve {one.name}"
+        f"{name} {state}, {told['size_bytes'] / _GB:.1f} GB at commit "
+        f"{told['commit'][:_COMMIT_DIGITS]}; to serve it: byoi models serve {name}"
     )
 
 

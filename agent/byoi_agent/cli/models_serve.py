@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from byoi_agent.cli.elsewhere import node_elsewhere, served
 from byoi_agent.cli.options import choose, debug_option, json_option, setting_options
 from byoi_agent.config.edit import serve_model, unserve_model
 from byoi_agent.config.paths import config_file
 from byoi_agent.config.settings import ENGINES, variable_of
 from byoi_agent.control.instances import find
+from byoi_agent.control.model_words import ServeOrder
 from byoi_agent.engine.fitness import check_can_serve, engine_for
 from byoi_agent.engine.kinds.choice import is_managed
 from byoi_agent.errors import ConfigError
@@ -71,6 +73,19 @@ def serve(
     is written into the configuration file; the first one as `model`, several as [[models]].
     """
     chosen = choose(flags)
+    if (node := node_elsewhere(chosen)) is not None:
+        if no_reload:
+            raise click.UsageError("a node of another account takes it over at once")
+        order = ServeOrder(
+            engine=engine,
+            priority=priority,
+            load="start" if load == "start" else "demand" if load else None,
+            context_tokens=context_tokens,
+            slots=slots,
+        )
+        told = served(node, _named(model), None if stop else order)
+        click.echo(json.dumps(told) if as_json else _taken_over(told))
+        return
     file = _file(flags)
     if stop:
         if not unserve_model(file, _named(model)):
@@ -100,6 +115,15 @@ def serve(
     said = f"{file}: {found.id} is served by {engine}" + _how_long(found)
     answer = {"model": name, "id": found.id, "engine": engine, "served": True}
     _end(chosen, file, said, answer, no_reload, as_json=as_json)
+
+
+def _taken_over(told: dict[str, object]) -> str:
+    if not told["served"]:
+        return f"{told['file']}: {told['model']} is not served any more"
+    return (
+        f"{told['file']}: {told['id']} is served by {told['engine']}\n"
+        "The running node takes it over now; to see when it is ready: byoi status"
+    )
 
 
 def _named(model: str) -> str:
