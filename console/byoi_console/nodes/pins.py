@@ -123,6 +123,7 @@ class Pins:
             raise InputInvalid(_ALREADY, "node_id")
         async with self._database.write() as connection:
             pin = await self._wish(connection, node_id, reason, asked_by)
+            await _check_free(connection, node_id, self._newest.get(node_id))
             row = {name: value for name, value in vars(pin).items() if name != "organisation"}
             await connection.execute(insert(pins).values(id=row.pop("pin_id"), **row))
             told = {"pin": pin.pin_id, "reason": reason}
@@ -246,6 +247,17 @@ class Pins:
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(pins.c.asked_at_ms, pins.c.id))
             return [_pin(row) for row in rows]
+
+
+async def _check_free(connection: AsyncConnection, node_id: NodeId, known: Pin | None) -> None:
+    """Two may ask in the same moment: the second finds the first one's row.
+
+    What has become of the `known` one may not be written yet.
+    """
+    is_open = pins.c.node_id == node_id, pins.c.state.in_(OPEN)
+    query = select(pins.c.id).where(*is_open, pins.c.id != (known.pin_id if known else ""))
+    if (await connection.execute(query)).first() is not None:
+        raise InputInvalid(_ALREADY, "node_id")
 
 
 def _asked(pin: Pin) -> PinAsk:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -62,6 +63,20 @@ def audited(database):
             ]
 
     return read
+
+
+async def test_of_two_who_ask_in_the_same_moment_one_does(desk, node_id):
+    asked = [desk.pins.ask(node_id, "", name, name) for name in ("ada", "bob")]
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert [each for each in found if each is True] == [True]
+    assert isinstance(next(each for each in found if each is not True), InputInvalid)
+    assert len(desk.sent) == 1
+
+
+async def test_who_was_refused_may_ask_again_before_that_is_written_down(desk, node_id):
+    await desk.pins.ask(node_id, "", "person_1", "ada")
+    desk.say(node_id, "refused")
+    assert await desk.pins.ask(node_id, "please", "person_1", "ada")
 
 
 async def test_nothing_is_dedicated_until_the_owner_says_so(desk, node_id, org_id, audited):
