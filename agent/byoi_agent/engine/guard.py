@@ -27,6 +27,10 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_SECONDS = 0.02
 
+_TRACKER = b"multiprocessing.resource_tracker"
+_TRACKER_SECONDS = 1.0
+"""Python's tracker takes shared memory away that its killed users left in /dev/shm, and ends."""
+
 
 def prctl(option: int, value: int) -> None:
     """Linux's; elsewhere the leash and the process group must do."""
@@ -56,6 +60,14 @@ def descendants() -> list[int]:
         found += children
         todo += children
     return found
+
+
+def is_tracker(pid: int) -> bool:
+    """Whether it is the process that clears shared memory away once its users are gone."""
+    try:
+        return _TRACKER in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 class Guard:
@@ -91,7 +103,7 @@ class Guard:
                     elif not self._read_leash():
                         selector.unregister(0)
                 if self._deadline is not None and time.monotonic() >= self._deadline:
-                    self._signal(signal.SIGKILL)
+                    self._kill(spares_trackers=True)
                     self._deadline = time.monotonic() + 1.0
                 reap(except_pid=self._engine.pid)
         self._clear()
@@ -128,21 +140,23 @@ class Guard:
             with suppress(ProcessLookupError):
                 self._engine.send_signal(signal.SIGTERM)
 
-    def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._engine.pid, number)
-        for pid in descendants():
+    def _kill(self, *, spares_trackers: bool) -> list[int]:
+        """End all of it that still runs; returns what that was."""
+        if sys.platform != "linux":  # where nobody lists what has been started
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
+                os.killpg(self._engine.pid, signal.SIGKILL)
+        self._engine.kill()
+        left = descendants()
+        for pid in left:
+            if not (spares_trackers and is_tracker(pid)):
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+        return left
 
     def _clear(self) -> None:
         """End what the engine left behind; it may take a moment to die, and more may be born."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._engine.pid, signal.SIGKILL)
-        while left := descendants():
-            for pid in left:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + _TRACKER_SECONDS
+        while self._kill(spares_trackers=time.monotonic() < until):
             time.sleep(_POLL_SECONDS)
             reap(except_pid=self._engine.pid)
 

@@ -76,6 +76,33 @@ async def test_a_killed_guard_takes_the_engine_along_though_nobody_is_left_to_cl
             os.kill(engine, signal.SIGKILL)
 
 
+SHARING = """
+import os, signal, time
+from multiprocessing import shared_memory
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+held = shared_memory.SharedMemory(create=True, size=4096)
+os.write(2, f"{held.name}\\n".encode())
+if os.fork() == 0:
+    time.sleep(600)  # a worker that has it open as well
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("order", [b"kill\n", b"terminate 0.1\n"])
+async def test_a_killed_engine_leaves_no_shared_memory_behind(order):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", guard.__file__, "3", sys.executable, "-I", "-c", SHARING),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    left = Path("/dev/shm") / (await process.stderr.readline()).decode().strip()
+    assert left.is_file()
+    process.stdin.write(order)
+    await process.communicate()
+    assert not left.exists()
+
+
 async def test_an_interrupt_from_the_terminal_does_not_reach_the_engine(agent):
     process, pids = agent
     sessions = {guard.stat_of(pid)[2] for pid in pids}
