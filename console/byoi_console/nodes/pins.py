@@ -255,7 +255,8 @@ async def _check_free(connection: AsyncConnection, node_id: NodeId, known: Pin |
     What has become of the `known` one may not be written yet.
     """
     is_open = pins.c.node_id == node_id, pins.c.state.in_(OPEN)
-    query = select(pins.c.id).where(*is_open, pins.c.id != (known.pin_id if known else ""))
+    over = known.pin_id if known is not None and not known.is_open else ""
+    query = select(pins.c.id).where(*is_open, pins.c.id != over)
     if (await connection.execute(query)).first() is not None:
         raise InputInvalid(_ALREADY, "node_id")
 
