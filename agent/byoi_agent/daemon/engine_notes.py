@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from byoi_agent.engine.kinds.attached import ATTACHED
 from byoi_agent.engine.kinds.choice import with_own_code
+from byoi_agent.hardware.listening import processes_at
 from byoi_agent.node.advertise import unoffered
 
 if TYPE_CHECKING:
@@ -24,6 +27,40 @@ def tell_of_engines(health: Health, board: Board, entries: Iterable[Entry]) -> N
     else:
         health.clear("adapters-not-served")
     _tell_of_code(health, entries)
+
+
+def tell_of_memory(health: Health, board: Board, entries: Iterable[Entry]) -> None:
+    """A server of the owner's on this machine that keeps its memory while he wants it back."""
+    views = {view.key: view for view in board.view.engines}
+    keepers = [
+        entry.kind.address.url
+        for entry in entries
+        if entry.kind.name == ATTACHED
+        and entry.kind.address.is_local
+        and not entry.kind.can_sleep
+        and entry.key in views
+        and views[entry.key].state == "ready"
+    ]
+    if keepers and board.view.availability.mode != "dedicated":
+        health.warn(
+            "attached-keeps-memory",
+            f"the server at {', '.join(keepers)} has no way to give its memory back: while you use "
+            "the machine it is asked nothing, and holds what it holds",
+            "have the node run the engine (byoi help engines), or one that unloads: Ollama, LM "
+            "Studio, llama-server as a router, vLLM with its sleep mode; or: byoi mode dedicated",
+        )
+    else:
+        health.clear("attached-keeps-memory")
+
+
+def our_processes(entries: Iterable[Entry]) -> frozenset[int]:
+    """This one, and the attached servers on this machine: what they start is no stranger's."""
+    ports = {
+        entry.kind.address.port
+        for entry in entries
+        if entry.kind.name == ATTACHED and entry.kind.address.is_local and entry.kind.address.port
+    }
+    return frozenset({os.getpid()}).union(*map(processes_at, ports))
 
 
 def _tell_of_offer(health: Health, board: Board) -> None:

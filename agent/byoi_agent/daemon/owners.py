@@ -22,6 +22,7 @@ from byoi_agent.availability.sensors.foreign_gpu import ForeignGpu
 from byoi_agent.availability.session import SessionWatch
 from byoi_agent.availability.surroundings import MachineWatch
 from byoi_agent.availability.watcher import Watcher
+from byoi_agent.daemon.engine_notes import our_processes, tell_of_memory
 from byoi_agent.daemon.local_api import LocalApi
 from byoi_agent.doctor.patient import Watch
 from byoi_agent.errors import IdentityError
@@ -33,6 +34,8 @@ from byoi_agent.lifecycle.power import PowerKeeper
 from byoi_agent.lifecycle.reclaim import Reclaimer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from byoi_agent.availability.consents import Pin
     from byoi_agent.clock import Clock
     from byoi_agent.config.paths import Paths
@@ -119,6 +122,10 @@ class Owners:
             is_serving=lambda: board.view.availability.is_serving,
             clock=clock,
             health=health,
+            roots=lambda: our_processes(engine.entries),
+        )
+        self._tell_of_memory: Callable[[], None] = lambda: tell_of_memory(
+            health, board, engine.entries
         )
         self.reclaim = Reclaimer(
             board=board,
@@ -161,6 +168,7 @@ class Owners:
     def hardware_read(self, view: HardwareView) -> None:
         """One look at the machine."""
         self.availability.hardware(view.devices, view.host.disk_free_bytes)
+        self._tell_of_memory()
 
     def _dedicate(self, pin: Pin | None) -> None:
         """What runs for others ends as it would: only what is new is refused."""

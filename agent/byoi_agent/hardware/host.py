@@ -92,6 +92,19 @@ def tree(pid: int) -> frozenset[int]:
     return frozenset({pid, *(child.pid for child in children)})
 
 
+def listening_on(port: int) -> frozenset[int]:
+    """The processes that listen on a port, as far as we may see whose sockets are whose."""
+    try:
+        sockets = psutil.net_connections("tcp")
+    except (psutil.Error, OSError):  # macOS tells it to root only
+        return frozenset()
+    return frozenset(
+        each.pid
+        for each in sockets
+        if each.status == psutil.CONN_LISTEN and each.laddr[1:] == (port,) and each.pid is not None
+    )
+
+
 def still_running(pids: Iterable[int]) -> frozenset[int]:
     """Those of them that have not ended; one that only waits to be collected has."""
     return frozenset(pid for pid in pids if _is_running(pid))

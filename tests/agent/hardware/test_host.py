@@ -88,3 +88,15 @@ def test_what_a_process_started_is_seen_and_whether_it_still_runs():
             os.kill(pid, signal.SIGKILL)
     assert parent.pid not in host.still_running(pids)
     assert host.tree(parent.pid) == {parent.pid}
+
+
+def test_who_listens_on_a_port_is_told_where_the_system_lets_us_see_it(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert host.listening_on(port) == {os.getpid()}
+
+    def refused(_kind):
+        raise host.psutil.AccessDenied
+
+    monkeypatch.setattr(host.psutil, "net_connections", refused)
+    assert host.listening_on(port) == frozenset()

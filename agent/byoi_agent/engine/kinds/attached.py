@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from byoi_agent.models.wheels import Progress
     from byoi_wire.usage import Usage
 
+ATTACHED: Final = "attached"
+
 _CHAT_TRIES: Final = 3
 """A list may begin with models that cannot chat; each try may load one, so there are few."""
 
@@ -47,7 +49,7 @@ class Attached(WithoutAdapters):
     machine gives its models' memory back.
     """
 
-    name = "attached"
+    name = ATTACHED
     extra_fields = _EXTRA_FIELDS
     counts_all_choices = True
     own_seats = 0
