@@ -4,9 +4,10 @@
     python benchmarks/reclaim.py --engine vllm --rounds 5
 
 A console, a node and a real engine run as an operator starts them. NVIDIA's driver is the tests'
-stand-in: in each round it lists a foreign process beside the engine's, which stays listed as long
-as it lives. Time begins when the foreign process is listed; the engine's end is seen from outside,
-by its process. Then the foreign process goes, and one request waits for the first answer.
+stand-in, which has a card once the engine, one for a CPU, runs: in each round it lists a foreign
+process beside the engine's, which stays listed as long as it lives. Time begins when the foreign
+process is listed; the engine's end is seen from outside, by its process. Then the foreign process
+goes, and one request waits for the first answer.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 GIB = 1024**3
 PROMISE_SECONDS = 2.0
+EMPTY_SECONDS = 16.0
+"""Until the node looks again at a machine that had no card."""
+
 CONFIG = """\
 mode = "scheduled"
 
@@ -77,14 +81,23 @@ class Driver:
         stand_in = load(TESTS / "fakes" / "nvml" / "stand_in.py")
         self._is_alive = load(TESTS / "system" / "deployment.py").is_alive
         self.library = stand_in.build(folder)
-        self._machine = stand_in.Machine(folder / "machine").shows(stand_in.server(1))
+        self._card = stand_in.server(1)
+        self._machine = stand_in.Machine(folder / "machine").shows(stand_in.driver(0))
         self.environment = self._machine.variables(self.library)
         self.engine: int | None = None
         self.foreign: int | None = None
         self._shown: str | None = None
+        self._is_there = False
+
+    def plug_in(self) -> None:
+        """From now on there is a card; before, an engine for a CPU was chosen."""
+        self._machine.shows(self._card)
+        self._is_there = True
 
     def show(self) -> None:
         """As it is now."""
+        if not self._is_there:
+            return
         if self.engine is not None and not self._is_alive(self.engine):
             self.engine = None
         listed = [f"{pid}:{GIB}" for pid in (self.engine, self.foreign) if pid is not None]
@@ -118,6 +131,8 @@ class Bench:
         self._node = await deployment.run_node("node", "--engine", engine, seconds=300.0)
         await self._until_ready()
         await deployment.model()
+        self._driver.plug_in()
+        await asyncio.sleep(EMPTY_SECONDS)
 
     async def status(self) -> dict[str, Any]:
         """As `byoi status --json` says."""
@@ -163,7 +178,8 @@ class Bench:
         async with asyncio.timeout(300):
             while True:
                 told = await self.status()
-                if told["availability"]["state"] == "serve" and told["engine"]["state"] == "ready":
+                is_serving = told["availability"]["state"] == "serve"
+                if is_serving and told["engine"]["pid"] and told["engine"]["state"] == "ready":
                     return
                 await asyncio.sleep(0.1)
 
