@@ -21,6 +21,10 @@ STATUS_SECONDS: Final = 5.0
 CHANGED_SECONDS: Final = 0.5
 """Least time between statuses while the load changes with every request."""
 
+NEWS_AT_ONCE: Final = 40
+"""So much news in a row is told at once, and what follows with the next status: a console ends the
+link of a node that never stops talking, which a program that pauses it in a loop would be."""
+
 
 class Announcer:
     """Sole sender of availability, offers and statuses. `send` is False while there is no link.
@@ -35,6 +39,7 @@ class Announcer:
         self._told: Advertise | None = None
         self._told_availability: Availability | None = None
         self._load = board.view.load
+        self._news_left = NEWS_AT_ONCE
         self._changed = asyncio.Event()
         board.subscribe(self._look)
 
@@ -42,13 +47,15 @@ class Announcer:
         """A link is there: a console that may know nothing hears everything."""
         self._told = None
         self._told_availability = None
-        self._availability()
-        self._offer()
+        self._news_left = NEWS_AT_ONCE
+        self._news()
         self._status()
 
     async def run(self) -> None:
         """Until cancelled: a status upon change of the load, and every few seconds."""
         while True:
+            self._news_left = min(NEWS_AT_ONCE, self._news_left + 1)
+            self._news()
             self._status()
             await self._clock.sleep_until(self._clock.monotonic() + CHANGED_SECONDS)
             try:
@@ -58,19 +65,21 @@ class Announcer:
                 continue
 
     def _look(self, view: NodeView) -> None:
-        self._availability()
-        self._offer()
+        self._news()
         if view.load != self._load:
             self._load = view.load
             self._changed.set()
 
-    def _availability(self) -> None:
-        now = advertise.availability(self._board.view)
+    def _news(self) -> None:
+        now, offer = advertise.availability(self._board.view), self._board.offer
+        if now == self._told_availability and offer is self._told:
+            return
+        if self._news_left <= 0:
+            self._changed.set()
+            return
+        self._news_left -= 1
         if now != self._told_availability and self._send(now):
             self._told_availability = now
-
-    def _offer(self) -> None:
-        offer = self._board.offer
         if offer is not self._told and self._send(offer):
             self._told = offer
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from byoi_agent.availability.view import AvailabilityView
-from byoi_agent.node.announcer import Announcer
+from byoi_agent.node.announcer import NEWS_AT_ONCE, Announcer
 from byoi_agent.node.board import Board
 from byoi_agent.node.view import Load
 from byoi_wire.messages import Advertise, Availability, Status
@@ -143,3 +143,22 @@ def test_what_could_not_be_told_without_a_link_is_told_with_the_next(announcer, 
     link.sent.clear()
     announcer.link_online()
     assert not link.of(Availability)[0].serving
+
+
+async def test_a_node_that_goes_and_comes_in_a_loop_ends_with_its_last_word_and_no_flood(
+    announcer, board, link
+):
+    announcer.link_online()
+    for _ in range(500):
+        board.update(availability=AWAY)
+        board.update(availability=AvailabilityView())
+    board.update(availability=AWAY)
+    assert len(link.of(Availability)) == NEWS_AT_ONCE
+    running = asyncio.ensure_future(announcer.run())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not link.of(Availability)[-1].serving
+    assert len(link.of(Availability)) <= NEWS_AT_ONCE + 1
