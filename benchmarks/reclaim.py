@@ -4,10 +4,10 @@
     python benchmarks/reclaim.py --engine vllm --rounds 5
 
 A console, a node and a real engine run as an operator starts them. NVIDIA's driver is the tests'
-stand-in, which has a card once the engine, one for a CPU, runs: in each round it lists a foreign
-process beside the engine's, which stays listed as long as it lives. Time begins when the foreign
-process is listed; the engine's end is seen from outside, by its process. Then the foreign process
-goes, and one request waits for the first answer.
+stand-in (for vLLM it has a card only once the engine runs, which is one for a CPU): in each round
+it lists a foreign process beside the engine's, which stays listed as long as it lives. Time begins
+when the foreign process is listed; the engine's end is seen from outside, by its process. Then the
+foreign process goes, and one request waits for the first answer.
 """
 
 from __future__ import annotations
@@ -125,14 +125,17 @@ class Bench:
         """Until the node serves."""
         deployment = self._deployment
         deployment.env |= self._driver.environment
+        if engine != "vllm":
+            self._driver.plug_in()
         await deployment.start_console()
         data = await deployment.enrol("node")
         (data / "config.toml").write_text(CONFIG)
         self._node = await deployment.run_node("node", "--engine", engine, seconds=300.0)
         await self._until_ready()
         await deployment.model()
-        self._driver.plug_in()
-        await asyncio.sleep(EMPTY_SECONDS)
+        if engine == "vllm":  # where there was a card it would be one for CUDA
+            self._driver.plug_in()
+            await asyncio.sleep(EMPTY_SECONDS)
 
     async def status(self) -> dict[str, Any]:
         """As `byoi status --json` says."""

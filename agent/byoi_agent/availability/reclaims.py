@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.availability.view import ReclaimTimes
+from byoi_agent.availability.view import Durations, ReclaimTimes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,13 +43,14 @@ class Reclaim:
 
 @dataclass(frozen=True)
 class Reclaims:
-    """The last of them, oldest first."""
+    """The last of them, oldest first; and how many were added here, by the time that they took."""
 
     kept: tuple[Reclaim, ...] = ()
+    added: Durations = field(default_factory=Durations)
 
     def with_one(self, reclaim: Reclaim) -> Reclaims:
         """The same and one more, without what is too long ago to be kept."""
-        return Reclaims((*self.kept, reclaim)[-KEPT:])
+        return Reclaims((*self.kept, reclaim)[-KEPT:], self.added.with_one(reclaim.seconds))
 
     @property
     def times(self) -> ReclaimTimes:
@@ -64,6 +65,7 @@ class Reclaims:
             p99_seconds=_rank(seconds, _NEARLY_ALL),
             last_seconds=round(last.seconds, 3),
             last_cause=last.cause,
+            since_start=self.added,
         )
 
     def to_json(self) -> str:

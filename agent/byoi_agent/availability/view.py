@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Mode = Literal["dedicated", "idle", "scheduled"]
@@ -14,14 +15,33 @@ State = Literal["serve", "drain", "yield"]
 
 
 @dataclass(frozen=True)
+class Durations:
+    """A histogram: `counts` has one number for each bound and one for all beyond."""
+
+    bounds: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+    counts: tuple[int, ...] = (0,) * 12
+    sum_seconds: float = 0.0
+
+    def with_one(self, seconds: float) -> Durations:
+        """The same and one more."""
+        at = bisect_left(self.bounds, seconds)
+        counts = (*self.counts[:at], self.counts[at] + 1, *self.counts[at + 1 :])
+        return replace(self, counts=counts, sum_seconds=self.sum_seconds + seconds)
+
+
+@dataclass(frozen=True)
 class ReclaimTimes:
-    """How long the machine took to be the owner's again; seconds, over the reclaims kept."""
+    """How long the machine took to be the owner's again; seconds, over the reclaims kept.
+
+    `since_start` counts those of this process, whether their memory came back or not.
+    """
 
     count: int = 0
     p50_seconds: float | None = None
     p99_seconds: float | None = None
     last_seconds: float | None = None
     last_cause: str | None = None
+    since_start: Durations = field(default_factory=Durations)
 
 
 @dataclass(frozen=True)

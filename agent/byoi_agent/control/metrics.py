@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from byoi_agent.availability.view import ReclaimTimes
+    from byoi_agent.availability.view import Durations, ReclaimTimes
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.node.view import NodeView
@@ -265,6 +265,11 @@ def _reclaims(reclaims: ReclaimTimes) -> Iterator[Metric]:
         if value is not None:
             seconds.add_metric([quantile], value)
     yield seconds
+    yield _histogram(
+        "byoi_reclaim_duration_seconds",
+        "As byoi_reclaim_seconds, of this process: for rates and alerts",
+        reclaims.since_start,
+    )
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -290,7 +295,7 @@ def _one_of(name: str, text: str, now: str, states: object) -> Metric:
     return family
 
 
-def _histogram(name: str, text: str, times: Times) -> Metric:
+def _histogram(name: str, text: str, times: Times | Durations) -> Metric:
     bounds = (*map(str, times.bounds), "+Inf")
     buckets = list(zip(bounds, map(float, accumulate(times.counts)), strict=True))
     return HistogramMetricFamily(name, text, buckets=buckets, sum_value=times.sum_seconds)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byoi_agent.availability.reclaims import KEPT, Reclaim, Reclaims
-from byoi_agent.availability.view import ReclaimTimes
+from byoi_agent.availability.view import Durations, ReclaimTimes
 
 
 def took(*seconds):
@@ -25,6 +25,15 @@ def test_the_times_are_such_as_were_measured():
     times = took(*(each / 100 for each in range(1, 101))).times
     assert (times.count, times.p50_seconds, times.p99_seconds) == (100, 0.5, 0.99)
     assert (times.last_seconds, times.last_cause) == (1.0, "active")
+
+
+def test_those_of_this_process_are_counted_by_their_time_also_beyond_what_is_kept():
+    added = took(*[0.2] * (KEPT + 5), 2.0, 99.0).times.since_start
+    by_bound = dict(zip((*added.bounds, None), added.counts, strict=True))
+    assert by_bound[0.25] == KEPT + 5
+    assert (by_bound[2.0], by_bound[None]) == (1, 1)
+    assert sum(added.counts) == KEPT + 7
+    assert Reclaims.from_json(took(0.5).to_json()).times.since_start == Durations()
 
 
 def test_of_one_every_figure_is_it():

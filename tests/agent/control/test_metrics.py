@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from byoi_agent.availability.view import AvailabilityView, ReclaimTimes
+from byoi_agent.availability.view import AvailabilityView, Durations, ReclaimTimes
 from byoi_agent.control.metrics import Reading, exposition
 from byoi_agent.engine.view import EngineLoad, EngineView, ServedModel
 from byoi_agent.hardware.devices import DeviceReading
@@ -160,3 +160,15 @@ def test_how_long_the_owner_waited_for_his_machine():
     assert told["byoi_reclaims",] == 3
     found = {key[1][1]: told[key] for key in told if key[0] == "byoi_reclaim_seconds"}
     assert found == {"0.5": 0.5, "0.99": 1.25, "last": 0.75}
+
+
+def test_how_long_reclaims_took_is_a_histogram_that_only_grows():
+    durations = Durations().with_one(0.7).with_one(2.0).with_one(31.0)
+    times = ReclaimTimes(3, since_start=durations)
+    view = replace(READING.view, availability=AvailabilityView(reclaims=times))
+    told = samples(replace(READING, view=view))
+    name = "byoi_reclaim_duration_seconds"
+    bounds = ("0.5", "0.75", "1.5", "2.0", "30.0", "+Inf")
+    assert [told[f"{name}_bucket", ("le", each)] for each in bounds] == [0, 1, 1, 2, 2, 3]
+    assert told[f"{name}_count",] == 3
+    assert told[f"{name}_sum",] == pytest.approx(33.7)
