@@ -151,8 +151,15 @@ class Gateway:
         model = path.removeprefix(_MODELS + "/")
         described = self._catalogue.described(principal, model)
         if described is None:
-            raise ModelUnknown(model, self._catalogue.near(principal, model))
+            raise self._missing(ModelId(model), principal)
         return described
+
+    def _missing(self, model: ModelId, principal: Principal) -> ConsoleError:
+        """A model of a paused node is one that a request for it would be told to wait for."""
+        if principal.may_use(model) and self._nodes.is_known(model, principal.org_id):
+            wait = errors.until_back(self._nodes.away(model, principal.org_id), wall_ms())
+            return Unserved("nodes_away", errors.text_of("nodes_away"), wait)
+        return ModelUnknown(model, self._catalogue.near(principal, model))
 
     async def _pass_through(
         self,

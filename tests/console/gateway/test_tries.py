@@ -175,6 +175,19 @@ async def test_a_model_of_an_away_node_is_not_unknown_beside_others(world):
     assert (status, error_of(body)["code"]) == (404, "model_not_found")
 
 
+async def test_a_model_of_an_away_node_is_not_said_to_be_none(world):
+    node = world.node("node_1", models=("tiny",))
+    world.registry.set_availability(node.node_id, PAUSED)
+    client = await world.client()
+    client.send(world.get(b"/v1/models/tiny"))
+    status, headers, body = await client.answer()
+    assert (status, error_of(body)["code"]) == (503, "nodes_away")
+    assert headers["retry-after"] == "30"
+    client.send(world.get(b"/v1/models/never"))
+    status, _, body = await client.answer()
+    assert (status, error_of(body)["code"]) == (404, "model_not_found")
+
+
 async def test_after_a_restart_a_paused_node_without_a_model_is_away(world):
     node = world.node(models=())
     world.registry.set_availability(node.node_id, PAUSED)
