@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -16,6 +17,7 @@ class Engine:
     def __init__(self):
         self.table = {}
         self.asked = []
+        self.hangs = set()
         self.client: EngineClient | None = None
         self.address: EngineAddress | None = None
 
@@ -31,6 +33,8 @@ async def engine(serve, answer):
         method, path, _ = request.line.split()
         body = json.loads(request.body) if request.body else None
         it.asked.append((method, path, body))
+        if path in it.hangs:
+            await asyncio.Event().wait()
         status, content = it.table.get(path, (404, {"detail": "Not Found"}))
         if callable(content):
             content = content(body)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
+from byoi_agent.clock import SystemClock
 from byoi_agent.engine.kinds.attached import Attached
 from byoi_agent.engine.kinds.probes import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES
 from byoi_agent.engine.process import Ended
+from byoi_agent.engine.supervisor import EngineSupervisor
 from byoi_agent.errors import EngineError
 from byoi_wire.ids import ModelId
 from byoi_wire.usage import Usage
@@ -186,3 +189,61 @@ async def test_a_vllm_that_a_node_before_left_asleep_is_woken_before_anything_is
     kind = Attached(vllm.address)
     await kind.discover(vllm.client)
     assert vllm.paths().index("/wake_up") < vllm.paths().index(CHAT)
+
+
+class Life:
+    """A supervisor of an attached server, by the real clock."""
+
+    def __init__(self, address, records):
+        self.states = asyncio.Queue()
+        self.supervisor = EngineSupervisor(
+            Attached(address),
+            publish=lambda view: self.states.put_nowait(view.state),
+            clock=SystemClock(),
+            records=records,
+        )
+
+    async def until(self, state):
+        async with asyncio.timeout(5):
+            while await self.states.get() != state:
+                pass
+
+    def take_back(self, seconds):
+        self.supervisor.release(0.0, SystemClock().monotonic() + seconds)
+
+
+@pytest.fixture
+async def life(vllm, tmp_path):
+    vllm.table["/api/ps"] = (200, {"models": [{"model": "m"}]})
+    vllm.table["/api/generate"] = (200, {"done": True})
+    life = Life(vllm.address, tmp_path)
+    running = asyncio.ensure_future(life.supervisor.run())
+    await life.until("ready")
+    yield life
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_memory_that_is_wanted_back_is_asked_for_and_the_server_serves_again(life, vllm):
+    life.take_back(1.0)
+    await life.until("asleep")
+    assert vllm.paths()[-1] == "/api/generate"
+    life.supervisor.start()
+    await life.until("ready")
+    assert CHAT not in vllm.paths()[vllm.paths().index("/api/generate") :]
+
+
+async def test_a_server_that_refuses_is_left_at_once(life, vllm):
+    vllm.table["/api/generate"] = (500, {"error": "busy"})
+    life.take_back(30.0)
+    await life.until("asleep")
+    life.supervisor.start()
+    await life.until("ready")
+
+
+async def test_a_server_that_hangs_is_left_in_time(life, vllm):
+    vllm.hangs.add("/api/generate")
+    begun = SystemClock().monotonic()
+    life.take_back(0.3)
+    await life.until("asleep")
+    assert SystemClock().monotonic() - begun < 1.0
