@@ -46,8 +46,9 @@ def tell_of_memory(health: Health, board: Board, entries: Iterable[Entry]) -> No
             "attached-keeps-memory",
             f"the server at {', '.join(keepers)} has no way to give its memory back: while you use "
             "the machine it is asked nothing, and holds what it holds",
-            "have the node run the engine (byoi help engines), or one that unloads: Ollama, LM "
-            "Studio, llama-server as a router, vLLM with its sleep mode; or: byoi mode dedicated",
+            "have the node run the engine itself (byoi engines --help), or take one that unloads: "
+            "Ollama, LM Studio, llama-server as a router, vLLM with its sleep mode; or: "
+            "byoi mode dedicated",
         )
     else:
         health.clear("attached-keeps-memory")
