@@ -164,19 +164,23 @@ class EngineSupervisor:
 
     def stop(self, within_seconds: float = QUIET_SECONDS) -> None:
         """It shall not serve; requests under way get so long, then they are cut."""
+        self._starts = False
         self._tell(machine.StopWanted(within_seconds))
 
     def sleep(self, within_seconds: float = QUIET_SECONDS) -> None:
-        """It shall give its memory back until `start`; requests under way get so long."""
+        """It shall give its memory back until `start`; requests under way get so long.
+
+        Told before `run`, nothing is started then.
+        """
+        self._starts = False
         self._tell(machine.SleepWanted(within_seconds))
 
     def release(self, within_seconds: float, by: float, *, is_last: bool = False) -> None:
         """As `sleep`, and killed where its memory is not given back `by` then, a monotonic time.
 
         Where it `is_last` it shall end: it may have said that it sleeps and have kept its memory.
-        Before `run` it holds for that: nothing is started then.
         """
-        self._by, self._starts = by, False
+        self._by = by
         if is_last:
             self.stop(within_seconds)
         else:

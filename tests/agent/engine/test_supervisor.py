@@ -426,9 +426,11 @@ async def test_a_sleeper_that_takes_too_long_for_its_owner_is_killed(stage, cloc
     assert (it.kind.orders, it.runs[0].orders) == (["sleep"], ["kill", "gone"])
 
 
-async def test_what_is_released_before_it_runs_is_not_started(stage, clock):
+@pytest.mark.parametrize("order", ["release", "sleep", "stop"])
+async def test_what_is_released_before_it_runs_is_not_started(stage, clock, order):
     it = stage(start=False)
-    it.supervisor.release(0.25, by=clock.now + 1.5)
+    by = {"by": clock.now + 1.5} if order == "release" else {}
+    getattr(it.supervisor, order)(0.0, **by)
     it.run()
     await clock.advance(5)
     assert (it.runs, it.supervisor.view.state) == ([], "stopped")
