@@ -37,6 +37,7 @@ async def test_a_machine_is_approved_by_its_code_and_becomes_a_node(site, enroll
         assert "offline" in await row.inner_text()
 
 
+@pytest.mark.slow
 async def test_a_machine_that_is_denied_hears_so(site, enrolling):
     async with enrolling("denied") as terminal, site.visit() as visit:
         await type_code(visit, (await terminal.shows(CODE))[1])

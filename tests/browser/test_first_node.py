@@ -140,6 +140,7 @@ async def test_from_a_fresh_console_to_the_first_answer(
         await row.get_by_text("offline").wait_for()
 
 
+@pytest.mark.slow
 async def test_the_link_of_the_first_administrator_serves_once(fresh, chromium, visiting):
     deployment = await fresh()
     setup_url = deployment.console.ready["setup_url"]

@@ -47,6 +47,7 @@ async def without_reload(page):
     return check
 
 
+@pytest.mark.slow
 async def test_a_node_s_coming_and_going_shows_without_reloading(site, guest, pictures):
     _, run = guest
     async with site.visit() as visit:
@@ -125,6 +126,7 @@ async def test_a_key_ordered_here_is_used_by_the_node_and_the_old_one_ends(site,
         await page.get_by_role("region", name="Now").get_by_text("online").wait_for()
 
 
+@pytest.mark.slow
 async def test_a_page_of_somebody_who_signed_out_elsewhere_leads_to_the_door(site):
     async with site.visit(is_signed_in=False) as visit:
         page = visit.page
