@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _CPU_SENSORS: Final = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal")
 """What Linux' drivers for the processor's own sensors are called."""
 
+_TRACKER: Final = "multiprocessing.resource_tracker"
+
 
 def read_host(storage: Path) -> Host:
     """What the machine is and has left; `storage` is a folder on the disk that models go to.
@@ -90,6 +92,22 @@ def tree(pid: int) -> frozenset[int]:
     except (psutil.Error, OSError):
         return frozenset({pid})
     return frozenset({pid, *(child.pid for child in children)})
+
+
+def memory_holders(pid: int) -> frozenset[int]:
+    """Those of its tree that can hold a device's memory.
+
+    Python's resource trackers cannot. They outlive the others by up to a second, to clear shared
+    memory of the host's away.
+    """
+    return frozenset(each for each in tree(pid) if not _is_tracker(each))
+
+
+def _is_tracker(pid: int) -> bool:
+    try:
+        return any(_TRACKER in part for part in psutil.Process(pid).cmdline())
+    except (psutil.Error, OSError):
+        return False
 
 
 def listening_on(port: int) -> frozenset[int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from byoi_agent.availability.reclaims import PROMISE_SECONDS, Reclaim
-from byoi_agent.hardware.host import still_running, tree
+from byoi_agent.hardware.host import memory_holders, still_running
 from byoi_agent.lifecycle.memory_back import Held, not_back
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Reclaimer:
         kill_at = max(begun + KILL_SECONDS, now + LEAST_SECONDS)
         self._door.hand_back(availability.code)
         held = tuple(
-            Held(view.key, tree(view.pid), view.memory_bytes)
+            Held(view.key, memory_holders(view.pid), view.memory_bytes)
             for view in self._engines.views
             if view.pid is not None and view.state != "asleep"
         )

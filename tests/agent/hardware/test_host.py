@@ -100,3 +100,19 @@ def test_who_listens_on_a_port_is_told_where_the_system_lets_us_see_it(monkeypat
 
     monkeypatch.setattr(host.psutil, "net_connections", refused)
     assert host.listening_on(port) == frozenset()
+
+
+def test_what_only_clears_up_after_the_others_holds_no_devices_memory():
+    # The name is put together there: the parent's own command must not hold it.
+    tracker = "'import time; time.sleep(60)  # multiprocessing.' + 'resource_tracker'"
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {tracker}])"
+    code += "; print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        parent.stdout.readline()
+        pids = host.tree(parent.pid)
+        assert len(pids) == 2
+        assert host.memory_holders(parent.pid) == {parent.pid}
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)

@@ -68,7 +68,7 @@ class Node:
     """A reclaimer and what the daemon puts around it; `log` is what it did, in order."""
 
     def __init__(self, folder, monkeypatch, availability=SERVE):
-        monkeypatch.setattr(reclaim_module, "tree", lambda pid: frozenset({pid, pid + 1}))
+        monkeypatch.setattr(reclaim_module, "memory_holders", lambda pid: frozenset({pid, pid + 1}))
         monkeypatch.setattr(reclaim_module, "still_running", self.running)
         self.clock, self.health, self.log, self.told = Clock(), Health(), [], []
         self.engines, self.ago, self.is_idle = Engines(self), 0.0, asyncio.Event()
