@@ -7,7 +7,7 @@ import pytest
 
 from byoi_agent.control.dashboard.overview import parts
 from byoi_agent.control.dashboard.words import until_tomorrow
-from byoi_agent.control.schema import WarningStatus
+from byoi_agent.control.schema import OwnApiStatus, WarningStatus
 
 NOW = 1_795_000_000.0
 BY_SCRIPT = {"HX-Request": "true"}
@@ -82,3 +82,12 @@ def test_what_others_say_is_text_and_never_markup(frame):
     made = frame(warnings=(WarningStatus(name="w", text=hostile, mend=hostile),))
     assert "<img" not in "".join(parts(made).values())
     assert "&lt;img" in parts(made)["warnings"]
+
+
+def test_the_owner_reads_where_the_programs_of_this_machine_ask(frame):
+    url = "http://127.0.0.1:2964/v1"
+    told = parts(frame(own=OwnApiStatus(url=url, needs_key=True, requests=1)))["engines"]
+    assert url in told
+    assert "with your key" in told
+    assert "1 request since" in told
+    assert "your own programs" not in parts(frame(own=OwnApiStatus()))["engines"]
