@@ -25,8 +25,13 @@ _LEAST_SECONDS: Final = 0.02
 _Said = TypeVar("_Said")
 
 
-async def ask_again_and_again(sensor: Sensor[_Said], take: Callable[[_Said | None], None]) -> None:
-    """Until cancelled, when what the sensor holds is given back; `take` hears every answer."""
+async def ask_again_and_again(
+    sensor: Sensor[_Said], take: Callable[[_Said | None], None], wanted: asyncio.Event
+) -> None:
+    """Until cancelled, when what the sensor holds is given back; `take` hears every answer.
+
+    While it is not `wanted`, nobody is asked.
+    """
     news = asyncio.Event()
     sensor.on_change(news.set)
     pause = FIRST_PAUSE_SECONDS
@@ -34,6 +39,7 @@ async def ask_again_and_again(sensor: Sensor[_Said], take: Callable[[_Said | Non
     try:
         while True:
             news.clear()
+            await wanted.wait()
             said = await _answer(sensor)
             _tell_once(sensor, was_there, is_there=said is not None)
             was_there = said is not None

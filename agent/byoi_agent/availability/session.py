@@ -38,6 +38,8 @@ class SessionWatch:
         self._sensors = sensors
         self._now = now
         self._sessions = Sessions(user, session=session, gone=gone)
+        self._wanted = asyncio.Event()
+        self._wanted.set()
 
     @property
     def troubles(self) -> dict[str, str]:
@@ -50,11 +52,20 @@ class SessionWatch:
         own = [one.name for one in self._sensors if one.trouble is None]
         return (*own, "helper") if self._sessions.helpers else tuple(own)
 
+    def heed(self, *, is_wanted: bool) -> None:
+        """Look at sessions, or leave people alone: what was seen of them is forgotten then."""
+        if is_wanted:
+            self._wanted.set()
+        elif self._wanted.is_set():
+            self._wanted.clear()
+            self._sessions.forget_own(self._now())
+
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for sensor in self._sensors:
-                asking = ask_again_and_again(sensor, partial(self._heard, sensor.name))
+                take = partial(self._heard, sensor.name)
+                asking = ask_again_and_again(sensor, take, self._wanted)
                 tasks.create_task(asking, name=f"sensor {sensor.name}")
             while True:
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -69,4 +80,5 @@ class SessionWatch:
         self._sessions.end(helper, self._now())
 
     def _heard(self, source: str, readings: tuple[SessionReading, ...] | None) -> None:
-        self._sessions.say(source, readings, self._now())
+        if self._wanted.is_set():
+            self._sessions.say(source, readings, self._now())

@@ -82,6 +82,11 @@ class Sessions:
         self._told.pop(helper, None)
         self.look(now)
 
+    def forget_own(self, now: float) -> None:
+        """What this process saw holds no more; helpers go on."""
+        self._told = {one: told for one, told in self._told.items() if told.until is not None}
+        self.look(now)
+
     def look(self, now: float) -> None:
         """Tell what is news by now; also silence is."""
         silent = self._forget_the_silent(now)

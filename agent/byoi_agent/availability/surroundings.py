@@ -32,6 +32,8 @@ class MachineWatch:
         self._machine = machine
         self._told: dict[str, MachineReading] = {}
         self._published = MachineReading()
+        self._wanted = asyncio.Event()
+        self._wanted.set()
 
     @property
     def troubles(self) -> dict[str, str]:
@@ -42,17 +44,32 @@ class MachineWatch:
         """The owner's lists of programs, from now on."""
         self._programs.look_for(idle.programs, idle.ignored_programs)
 
+    def heed(self, *, is_wanted: bool) -> None:
+        """Look at the machine, or leave it alone: what was seen is forgotten then."""
+        if is_wanted:
+            self._wanted.set()
+        elif self._wanted.is_set():
+            self._wanted.clear()
+            self._told.clear()
+            self._tell(MachineReading())
+
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for sensor in self._sensors:
-                asking = ask_again_and_again(sensor, partial(self._heard, sensor.name))
+                take = partial(self._heard, sensor.name)
+                asking = ask_again_and_again(sensor, take, self._wanted)
                 tasks.create_task(asking, name=f"sensor {sensor.name}")
 
     def _heard(self, source: str, reading: MachineReading | None) -> None:
+        if not self._wanted.is_set():
+            return
         self._told[source] = reading or MachineReading()
-        ordered = [self._told[one.name] for one in self._sensors if one.name in self._told]
-        if (now := together(ordered)) != self._published:
+        told = (self._told[one.name] for one in self._sensors if one.name in self._told)
+        self._tell(together(told))
+
+    def _tell(self, now: MachineReading) -> None:
+        if now != self._published:
             self._published = now
             self._machine(now)
 

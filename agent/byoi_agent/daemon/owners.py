@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from byoi_agent.identity.record import EnrolmentRecord
     from byoi_agent.link.supervisor import LinkSupervisor
     from byoi_agent.node.board import Board
+    from byoi_agent.node.view import NodeView
     from byoi_agent.serving.dispatcher import Dispatcher
     from byoi_agent.telemetry.health import Health
     from byoi_agent.usage.sampling import EnergySampler
@@ -97,6 +98,8 @@ class Owners:
             machine_sensors(os.environ), programs_sensor(), machine=self.availability.machine
         )
         self.surroundings.take(settings.idle)
+        self._look_at_people()
+        board.subscribe(self._heed)
         self.schedule = ScheduleWatch(
             settings.schedule,
             tell=self.availability.calendar,
@@ -118,7 +121,7 @@ class Owners:
         )
         self.foreign_gpu = ForeignGpu(
             self.availability.foreign,
-            is_wanted=self._heeds_programs,
+            is_wanted=lambda: self._heeds_people() and self._settings.idle.foreign_gpu == "on",
             is_serving=lambda: board.view.availability.is_serving,
             clock=clock,
             health=health,
@@ -175,11 +178,19 @@ class Owners:
         self.availability.pin(None if pin is None else pin.organisation)
         self._dispatcher.dedicate(None if pin is None else pin.org_id)
 
-    def _heeds_programs(self) -> bool:
-        """Whether it matters who else uses the GPUs: not where the node serves all the same."""
+    def _heeds_people(self) -> bool:
+        """Whether it matters who is there and what runs: not where the node serves all the same."""
         view = self.availability.view
-        is_owners = view.mode != "dedicated" and view.pinned_to is None
-        return is_owners and self._settings.idle.foreign_gpu == "on"
+        return view.mode != "dedicated" and view.pinned_to is None
+
+    def _heed(self, _view: NodeView) -> None:
+        # Not now: the board is telling of another change.
+        asyncio.get_running_loop().call_soon(self._look_at_people)
+
+    def _look_at_people(self) -> None:
+        is_wanted = self._heeds_people()
+        self.sessions.heed(is_wanted=is_wanted)
+        self.surroundings.heed(is_wanted=is_wanted)
 
 
 def _record(paths: Paths) -> EnrolmentRecord | None:

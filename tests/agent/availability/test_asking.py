@@ -40,6 +40,12 @@ def quick(monkeypatch):
     monkeypatch.setattr(asking, "_LEAST_SECONDS", 0.0)
 
 
+def wanted():
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 async def _ask(sensor, until="last"):
     heard = []
     done = asyncio.Event()
@@ -50,7 +56,7 @@ async def _ask(sensor, until="last"):
             done.set()
 
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(ask_again_and_again(sensor, take))
+        task = tasks.create_task(ask_again_and_again(sensor, take, wanted()))
         await asyncio.wait_for(done.wait(), 5)
         task.cancel()
     return heard
@@ -95,3 +101,16 @@ async def test_what_a_source_tells_by_itself_is_looked_at_at_once():
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(tell())
         assert await _ask(sensor) == ["a", "last"]
+
+
+async def test_nobody_is_asked_while_it_is_not_wanted():
+    sensor, event, heard = _Sensor("a"), asyncio.Event(), asyncio.Queue()
+    asking = asyncio.ensure_future(ask_again_and_again(sensor, heard.put_nowait, event))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert sensor.answers == ["a"]
+    event.set()
+    assert await asyncio.wait_for(heard.get(), 5) == "a"
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert sensor.is_closed

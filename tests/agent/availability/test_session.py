@@ -59,3 +59,18 @@ async def test_helpers_are_heard_too_and_their_silence(monkeypatch):
     now[0] = 9.0
     await _heard(watch, news, 4)
     assert news[3] == SessionReading("ann")
+
+
+async def test_people_are_left_alone_and_forgotten_where_nothing_hangs_on_them():
+    news, gone = [], []
+    sensor = _Sensor("x", (SessionReading("jo", 5.0),))
+    watch = SessionWatch([sensor], "jo", session=news.append, gone=gone.append, now=lambda: 0.0)
+    watch.report("ann", SessionReading("ann", 300.0))
+    await _heard(watch, news, 2)
+    watch.heed(is_wanted=False)
+    assert gone == ["jo"]  # a helper reports by itself
+    watch._heard("x", sensor.said)  # an answer that was under way
+    assert len(news) == 2
+    watch.heed(is_wanted=True)
+    await _heard(watch, news, 3)
+    assert news[-1] == SessionReading("jo", 5.0)

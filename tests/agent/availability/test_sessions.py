@@ -152,3 +152,11 @@ def test_helpers_count_while_they_report_and_not_what_this_process_sees(desk):
     assert desk.sessions.helpers == 1
     desk.sessions.end("uid 1000", 1.0)
     assert desk.sessions.helpers == 0
+
+
+def test_what_this_process_saw_can_be_forgotten(desk):
+    desk.sessions.say("x", (jo(1.0),), 0.0)
+    desk.sessions.report("uid 1001", SessionReading("ann", 1.0), 0.0)
+    desk.take()
+    desk.sessions.forget_own(1.0)
+    assert desk.take() == [("gone", "jo")]

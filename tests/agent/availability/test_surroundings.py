@@ -63,3 +63,16 @@ def test_the_first_that_knows_is_believed():
             MachineReading(on_battery=False, is_metered=False, programs=("b",)),
         ]
     ) == MachineReading(on_battery=True, is_metered=True, programs=("a", "b"))
+
+
+async def test_a_machine_that_is_left_alone_is_forgotten():
+    told = []
+    watch = MachineWatch([_Sensor("upower", None)], ProgramsSensor(), machine=told.append)
+    watch._heard("upower", MachineReading(on_battery=True))
+    watch.heed(is_wanted=False)
+    assert told == [MachineReading(on_battery=True), MachineReading()]
+    watch._heard("upower", MachineReading(on_battery=True))  # an answer that was under way
+    assert len(told) == 2
+    watch.heed(is_wanted=True)
+    watch._heard("upower", MachineReading(on_battery=True))
+    assert told[-1].on_battery
