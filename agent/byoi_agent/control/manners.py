@@ -8,11 +8,16 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from byoi_agent.control.routing import refused
 from byoi_agent.errors import AgentError
 
 logger = logging.getLogger(__name__)
+http_logger = logging.getLogger(f"{__name__}.http")
+"""Of the server itself: anybody on this machine can send it what is no HTTP, as often as they like,
+and what they send must not stand in the log, nor fill it."""
+http_logger.addFilter(lambda record: not _is_of_no_http(record))
 
 BODY_SECONDS: Final = 10.0
 HEADERS: Final = {
@@ -30,6 +35,11 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 Refuser = Callable[[int, str], web.Response]
+
+
+def _is_of_no_http(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return isinstance(error, HttpProcessingError)
 
 
 async def harden(_request: web.Request, response: web.StreamResponse) -> None:

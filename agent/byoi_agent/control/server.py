@@ -17,7 +17,7 @@ from aiohttp import web
 from byoi_agent.control.door import Door
 from byoi_agent.control.guard import is_from_here
 from byoi_agent.control.listeners import bind_loopback, bind_unix, listen
-from byoi_agent.control.manners import harden, in_time, tells_refusals
+from byoi_agent.control.manners import harden, http_logger, in_time, tells_refusals
 from byoi_agent.control.routes import dashboard, metrics
 from byoi_agent.control.routing import Routes
 from byoi_agent.control.schema import NodePlace
@@ -153,6 +153,7 @@ class ControlServer:
         runner = web.AppRunner(
             app,
             access_log=None,
+            logger=http_logger,
             shutdown_timeout=_CLOSE_SECONDS,
             keepalive_timeout=self.idle_seconds,
             auto_decompress=False,

@@ -43,7 +43,8 @@ def _of(node: RunningNode) -> Iterator[Finding]:
         mend = "byoi logs --level error tells more; mend it, then: byoi reload"
         yield failed("serving", "Serving", node.engine_reason or "the engine has failed", mend)
     else:
-        yield ok("serving", "Serving", node.standing or str(node.engine_state))
+        tell = ok if node.is_serving else skipped  # by the owner's word, or not yet
+        yield tell("serving", "Serving", node.standing or str(node.engine_state))
     for complaint in node.complaints:
         yield warned(complaint.name, "Warning", complaint.text, complaint.mend)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 import stat
 from functools import partial
@@ -291,3 +292,13 @@ async def test_a_key_that_could_not_be_changed_is_told(node, tmp_path, ask, erro
         client = ControlClient(socket_path=str(tmp_path / "control.sock"))
         with pytest.raises(AgentError, match=str(error)):
             await ask(client.rotate_key)
+
+
+async def test_what_is_no_http_leaves_nothing_in_the_log(server, caplog):
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: marker\0\r\n\r\n")
+    assert b"400" in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    assert "marker" not in caplog.text
+    assert not caplog.records

@@ -37,3 +37,8 @@ async def test_a_lost_link_a_failed_engine_and_what_the_node_warns_of(well, told
     assert (found["link"].state, found["serving"].state) == ("fail", "fail")
     assert "connection refused" in found["link"].text
     assert (found["clock"].state, found["clock"].mend) == ("warn", "set it")
+
+
+async def test_a_node_that_its_owner_paused_is_not_said_to_serve(well, told):
+    paused = RunningNode("online", engine_state="ready", standing="does not serve: paused by you")
+    assert told(await node.check(well(node=paused)))["serving"].state == "skipped"
