@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from byoi_agent.identity.record import EnrolmentRecord
     from byoi_agent.link.supervisor import LinkSupervisor
     from byoi_agent.node.board import Board
-    from byoi_agent.node.view import NodeView
     from byoi_agent.serving.dispatcher import Dispatcher
     from byoi_agent.telemetry.health import Health
     from byoi_agent.usage.sampling import EnergySampler
@@ -98,8 +97,8 @@ class Owners:
             machine_sensors(os.environ), programs_sensor(), machine=self.availability.machine
         )
         self.surroundings.take(settings.idle)
-        self._look_at_people()
-        board.subscribe(self._heed)
+        self._changed = asyncio.Event()
+        board.subscribe(lambda _view: self._changed.set())
         self.schedule = ScheduleWatch(
             settings.schedule,
             tell=self.availability.calendar,
@@ -148,6 +147,7 @@ class Owners:
             tasks.create_task(self.reclaim.run(), name="reclaim")
             tasks.create_task(self.foreign_gpu.run(), name="programs on GPUs")
             tasks.create_task(self.availability.run(), name="availability")
+            tasks.create_task(self._heed(), name="whether people are heeded")
             tasks.create_task(self.sessions.run(), name="people's sessions")
             tasks.create_task(self.surroundings.run(), name="machine's surroundings")
             tasks.create_task(self.local.run(), name="local /v1")
@@ -183,14 +183,14 @@ class Owners:
         view = self.availability.view
         return view.mode != "dedicated" and view.pinned_to is None
 
-    def _heed(self, _view: NodeView) -> None:
-        # Not now: the board is telling of another change.
-        asyncio.get_running_loop().call_soon(self._look_at_people)
-
-    def _look_at_people(self) -> None:
-        is_wanted = self._heeds_people()
-        self.sessions.heed(is_wanted=is_wanted)
-        self.surroundings.heed(is_wanted=is_wanted)
+    async def _heed(self) -> None:
+        """Have sensors look, as long as it matters; not within the board's own telling."""
+        while True:
+            self._changed.clear()
+            is_wanted = self._heeds_people()
+            self.sessions.heed(is_wanted=is_wanted)
+            self.surroundings.heed(is_wanted=is_wanted)
+            await self._changed.wait()
 
 
 def _record(paths: Paths) -> EnrolmentRecord | None:

@@ -101,3 +101,25 @@ async def test_what_runs_for_the_owner_ends_with_the_node(daemon):
         await asyncio.sleep(0)
         running.cancel()
     assert running.cancelled()
+
+
+def test_a_node_of_any_mode_is_built_before_a_loop_runs(daemon):
+    for mode in ("dedicated", "idle", "scheduled"):
+        assert daemon(mode=mode)._board.view.availability.mode == mode
+
+
+async def test_people_are_looked_at_in_the_modes_that_make_way_for_them(daemon):
+    owners = daemon()._owners
+    heeded = []
+    owners.sessions.heed = lambda *, is_wanted: heeded.append(is_wanted)
+    following = asyncio.ensure_future(owners._heed())
+    for mode in (None, "idle", "scheduled"):
+        owners.availability.choose_mode(mode, "token")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    owners.availability.pin("An organisation")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    following.cancel()
+    await asyncio.wait([following])
+    assert heeded == [False, True, True, False]
