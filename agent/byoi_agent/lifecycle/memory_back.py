@@ -52,11 +52,13 @@ def _is_back(
     has_ended = held.pids.isdisjoint(running)
     if not has_ended and (view is None or view.state != "asleep"):
         return False
-    if before is None or now is None:
-        return has_ended and now is None and before is None
+    if now is None:
+        return has_ended and before is None
     of_its = [one.memory_bytes for one in now.holders if one.pid in held.pids]
     if has_ended:
         return not of_its
+    if before is None:
+        return False
     if None not in of_its and any(one.pid in held.pids for one in before.holders):
         return sum(size or 0 for size in of_its) <= ASLEEP_BYTES
     gained = _used(before) - _used(now)

@@ -59,7 +59,9 @@ def test_on_a_machine_without_gpus_the_processs_end_is_it():
 
 def test_while_a_driver_hangs_nothing_is_seen():
     assert not is_back(ENDED, None)
-    assert not is_back(ENDED, uses(), None)
+    assert not is_back(ASLEEP, uses(), None)  # nobody knows what it held
+    assert not is_back(ENDED, uses(Holder(0, 11, 5)), None)
+    assert is_back(ENDED, uses(), None)  # it answers again
     assert is_back(ENDED, None, None)  # it hung before: the process is all that can be seen
 
 
