@@ -148,16 +148,22 @@ class Reclaimer:
             await self._door.idle()
             self._engines.release(DRAIN_SECONDS)
         elif taking is not None and taking.held:
-            self._conclude(taking, *await self._seen_back(taking))
+            if (seen := await self._seen_back(taking)) is not None:
+                self._conclude(taking, *seen)
             self._taking = None
 
-    async def _seen_back(self, taking: _Taking) -> tuple[bool, str]:
-        """Whether all of it came back, and the engine that was the last."""
+    async def _seen_back(self, taking: _Taking) -> tuple[bool, str] | None:
+        """Whether all of it came back, and the engine that was the last.
+
+        None where the owner's own programs want the engines meanwhile: nothing is taken then.
+        """
         before = now = await self._uses()
         last: tuple[str, ...] = ()
         is_forced = False
         pids = frozenset(pid for one in taking.held for pid in one.pids)
         while left := not_back(taking.held, self._views(), still_running(pids), before, now):
+            if not self._engines.views:
+                return None
             last = left
             at = self._clock.monotonic()
             if at >= taking.begun + LONGEST_SECONDS:

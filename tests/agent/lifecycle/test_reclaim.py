@@ -44,14 +44,14 @@ class Engines:
     def __init__(self, node):
         self.node = node
         self.view = EngineView("ready", "vllm", pid=10, key="engine", memory_bytes=8 * GIB)
-        self.takes, self.keeps, self.back_at = 0.5, 0, None
+        self.takes, self.keeps, self.back_at, self.is_lent = 0.5, 0, None, False
 
     @property
     def views(self):
         if self.back_at is not None and self.node.clock.now >= self.back_at:
             pid = self.view.pid if self.keeps else None
             self.view = replace(self.view, state="asleep", pid=pid)
-        return (self.view,)
+        return () if self.is_lent else (self.view,)
 
     def release(self, within_seconds, by=None, *, last=()):
         self.node.log.append(("release", within_seconds, by, tuple(last)))
@@ -88,7 +88,7 @@ class Node:
         )
 
     def running(self, pids):
-        (view,) = self.engines.views
+        view = self.engines.view
         return pids if view.pid else frozenset()
 
     def hand_back(self, reason):
@@ -98,7 +98,7 @@ class Node:
         await self.is_idle.wait()
 
     async def uses(self):
-        (view,) = self.engines.views
+        view = self.engines.view
         if view.state == "ready":
             return GpuUses((Holder(0, 11, 8 * GIB),), {0: 9 * GIB})
         return GpuUses((Holder(0, 11, self.engines.keeps),) if view.pid else (), {0: GIB})
@@ -168,6 +168,14 @@ async def test_an_engine_that_sleeps_and_keeps_its_memory_is_ended(make):
     (one,) = node.kept.all.kept
     assert one.is_kept
     assert one.seconds == pytest.approx(KILL_SECONDS, abs=0.1)
+
+
+async def test_what_is_lent_to_the_owner_meanwhile_is_no_broken_promise(make):
+    node = make()
+    node.becomes(YIELD)
+    node.engines.is_lent = True
+    await node.settled()
+    assert (node.kept.all.kept, node.warnings, len(node.log)) == ((), [], 2)
 
 
 async def test_a_broken_promise_is_told_with_what_took_so_long_until_it_is_kept_again(make):
