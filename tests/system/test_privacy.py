@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sqlite3
+import tarfile
 
 import pytest
 
@@ -71,9 +73,12 @@ async def test_a_whole_run_leaves_no_prompt_no_answer_and_no_key_behind(run):
     control = json.loads((run.folder / "node" / "control.json").read_text())["control_token"]
     await serve_everything(run)
     node.process.send_signal(signal.SIGHUP)
-    shown += await figures(run, json.loads((run.folder / "node" / "control.json").read_text()))
+    now = json.loads((run.folder / "node" / "control.json").read_text())
+    shown += await figures(run, now)
+    await ask_the_node_itself(run, now)
     shown.append(await run.program("byoi", "logs", "--data-dir", run.folder / "node", "-n", "9999"))
     shown.append(await run.program("byoi", "config", "show", "--data-dir", run.folder / "node"))
+    shown.append(await bundled(run))
     assert await node.stop() == 0
     await run.console.stop()
 
@@ -86,6 +91,37 @@ async def test_a_whole_run_leaves_no_prompt_no_answer_and_no_key_behind(run):
     assert any(name.endswith(".sqlite3") for name in left)
     found = [(name, word[:12]) for name, text in left.items() for word in words if word in text]
     assert not found
+
+
+async def ask_the_node_itself(run, place):
+    """The owner's own prompt, secrets that the control API refuses, and what is no HTTP."""
+    headers = {"Authorization": f"Bearer {place['control_token']}"}
+    url = place["control_url"]
+    async with run.http.get(f"{url}/api/status", headers=headers) as response:
+        own = (await response.json())["own"]["url"]
+    prompt = {"model": await run.model(), "messages": [{"role": "user", "content": PROMPT}]}
+    async with run.http.post(f"{own}/chat/completions", json=prompt) as response:
+        assert response.status == 200
+        assert ANSWER in await response.text()
+    for name, value in (("engine_api_key", IN_A_KEY), ("slots", PROMPT)):
+        change = {"value": value}
+        path = f"{url}/api/config/{name}"
+        async with run.http.put(path, json=change, headers=headers) as response:
+            assert response.status in {400, 404}
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(f"GET / HTTP/1.1\r\nX: {PROMPT}\0\r\n\r\n".encode())
+    assert b"400" in await reader.readline()
+    writer.close()
+
+
+async def bundled(run):
+    """All that a support bundle has, unpacked."""
+    file = run.folder / "bundle.tar.gz"
+    await run.program("byoi", "doctor", "--bundle", "-o", file, "--data-dir", run.folder / "node")
+    with tarfile.open(file) as archive:
+        parts = [archive.extractfile(entry).read().decode() for entry in archive]
+    assert len(parts) > 7
+    return "\n".join(parts)
 
 
 async def figures(run, place):
