@@ -51,15 +51,18 @@ def stat_of(pid: int) -> tuple[str, int, int, int] | None:
 def descendants() -> list[int]:
     """All processes below this one that still run."""
     parents: dict[int, list[int]] = {}
+    dead: set[int] = set()
     for entry in Path("/proc").iterdir() if sys.platform == "linux" else ():
-        if entry.name.isdigit() and (stat := stat_of(int(entry.name))) and stat[0] not in "ZX":
+        if entry.name.isdigit() and (stat := stat_of(int(entry.name))):
             parents.setdefault(stat[1], []).append(int(entry.name))
+            if stat[0] in "ZX":  # whose children may have been read before they came to us
+                dead.add(int(entry.name))
     found, todo = [], [os.getpid()]
     while todo:
         children = parents.get(todo.pop(), [])
         found += children
         todo += children
-    return found
+    return [pid for pid in found if pid not in dead]
 
 
 def is_tracker(pid: int) -> bool:

@@ -82,15 +82,7 @@ class EngineProcess:
     async def run(self) -> Ended:
         """Until the engine and all it started are gone; being cancelled ends them."""
         self._run.save(self._records)
-        environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", guard.__file__, str(GRACE_SECONDS), *self._spec.argv),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # else Ctrl-C in a terminal would reach the engine before us
-            env={**environment, **self._spec.environment, MARK: self._run.mark},
-        )
+        process = await self._start()
         assert process.stdout is not None
         assert process.stderr is not None
         self._leash = process.stdin
@@ -106,6 +98,30 @@ class EngineProcess:
         finally:
             await self._end(process)
         return Ended(self._code, tuple(self._log))
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        """Start the guard. Cancelled in the midst of it, asyncio would kill the guard alone."""
+        environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", guard.__file__, str(GRACE_SECONDS), *self._spec.argv),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,  # else Ctrl-C in a terminal would reach the engine first
+                env={**environment, **self._spec.environment, MARK: self._run.mark},
+            )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            while not starting.done():  # a few turns of the loop
+                with suppress(asyncio.CancelledError):
+                    await asyncio.shield(starting)
+            if starting.exception() is None:
+                self._leash = starting.result().stdin
+                await self._end(starting.result())
+            raise
 
     def terminate(self, within_seconds: float | None = None) -> None:
         """Ask the engine to leave; the guard kills it when its time, or the one given, is up."""

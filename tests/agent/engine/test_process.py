@@ -149,6 +149,18 @@ async def test_being_cancelled_ends_the_tree_before_it_returns(tree, running):
     assert not list(it.records.iterdir())
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8])
+async def test_being_cancelled_while_it_starts_leaves_nothing_behind(tree, running, turns):
+    it = tree(STUBBORN)
+    run = running(it.process.run())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert not it.records.exists() or not list(it.records.iterdir())
+
+
 async def test_a_stopped_engine_can_still_be_killed(tree, running):
     it = tree()
     run = running(it.process.run())
