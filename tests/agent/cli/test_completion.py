@@ -29,7 +29,7 @@ def test_commands_options_choices_and_commands_of_commands(asked):
     assert asked("byoi ") == list(COMMANDS)
     assert asked("byoi mo", "mo") == ["mode", "models"]
     assert [line.split("\t")[0] for line in asked("byoi models pu", "pu")] == ["pull"]
-    assert [line.split("\t")[0] for line in asked("byoi mode ded", "ded")] == ["dedicated"]
+    assert [line.split("\t")[0] for line in asked("byoi mode dedi", "dedi")] == ["dedicated"]
     assert any(line.startswith("--watch") for line in asked("byoi status --w", "--w"))
     assert any(line.startswith("--debug") for line in asked("byoi --", "--"))
     assert asked("byoi nonsense x", "x") == [""]

@@ -94,7 +94,7 @@ async def test_models(program):
         assert [each["id"] for each in (await response.json())["data"]] == ["small", "alias"]
     async with program.get("/v1/models/small") as response:
         assert (await response.json())["id"] == "small"
-    async with program.get("/v1/models/smal") as response:
+    async with program.get("/v1/models/smo") as response:
         assert await told(response) == (404, "model_not_found")
 
 

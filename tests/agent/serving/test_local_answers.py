@@ -40,7 +40,7 @@ def test_one_model_is_described_by_its_whole_name():
 
 
 def test_an_unknown_model_names_those_that_are_near():
-    status, error = told(answers.unknown_model("smal\ud800", [SMALL, COMING]))
+    status, error = told(answers.unknown_model("smally\ud800", [SMALL, COMING]))
     assert (status, error["code"], error["param"]) == (404, "model_not_found", "model")
     assert "`small`" in error["message"]
     _, error = told(answers.unknown_model("x" * 9000, [SMALL]))
