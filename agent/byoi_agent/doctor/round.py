@@ -16,6 +16,7 @@ from byoi_agent.doctor import (
     key,
     node,
     presence,
+    websocket,
 )
 from byoi_agent.doctor.finding import Finding, Report, warned
 
@@ -34,6 +35,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("Machine", hardware.check),
     ("Key", key.check),
     ("Console", console.check),
+    ("Websocket", websocket.check),
     ("Engine", engines.check),
     ("Node", node.check),
     ("People", presence.check),
