@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from byoi_agent.cli.options import choose_to_ask, debug_option, setting_options
+from byoi_agent.cli.options import choose_to_ask, debug_option, json_option, setting_options
 from byoi_agent.cli.status import ask, find_running
 from byoi_agent.errors import AgentError, EngineError
 
@@ -40,8 +41,11 @@ _no_wait = click.option(
     help="Seconds that running requests get; 0 cuts them at once.",
 )
 @_no_wait
+@json_option
 @debug_option
-def sleep(model: str | None, *, within_seconds: float, no_wait: bool, **flags: object) -> None:
+def sleep(
+    model: str | None, *, within_seconds: float, no_wait: bool, as_json: bool, **flags: object
+) -> None:
     """Take the engine's memory back until `byoi engines wake`; of several, that of MODEL or of all.
 
     Requests are refused meanwhile, so that the console asks other nodes. An engine that cannot
@@ -49,25 +53,33 @@ def sleep(model: str | None, *, within_seconds: float, no_wait: bool, **flags: o
     """
     found = find_running(choose_to_ask(flags))
     ask(found, lambda client: client.sleep(within_seconds, model))
-    if not no_wait:
-        _wait(found, model, "asleep", within_seconds + _SETTLE_SECONDS)
+    seconds = within_seconds + _SETTLE_SECONDS
+    _tell([] if no_wait else _wait(found, model, "asleep", seconds), as_json=as_json)
 
 
 @click.command()
 @click.argument("model", required=False)
 @setting_options("data_dir")
 @_no_wait
+@json_option
 @debug_option
-def wake(model: str | None, *, no_wait: bool, **flags: object) -> None:
+def wake(model: str | None, *, no_wait: bool, as_json: bool, **flags: object) -> None:
     """Have an engine that sleeps or was stopped serve again; of several, that of MODEL or all."""
     found = find_running(choose_to_ask(flags))
     ask(found, lambda client: client.wake(model))
-    if not no_wait:
-        _wait(found, model, "ready", _WAKE_SECONDS)
+    _tell([] if no_wait else _wait(found, model, "ready", _WAKE_SECONDS), as_json=as_json)
 
 
-def _wait(found: Instances, model: str | None, wanted: str, seconds: float) -> None:
-    for engine in ask(found, lambda client: _reached(client, model, wanted, seconds)):
+def _wait(found: Instances, model: str | None, wanted: str, seconds: float) -> list[EngineStatus]:
+    return ask(found, lambda client: _reached(client, model, wanted, seconds))
+
+
+def _tell(engines: list[EngineStatus], *, as_json: bool) -> None:
+    if as_json:
+        told = [engine.model_dump(mode="json") for engine in engines]
+        click.echo(json.dumps({"engines": told}))
+        return
+    for engine in engines:
         name = f"{engine.kind} {engine.version or ''}".strip()
         serves = f", serves {', '.join(engine.models)}" if engine.models else ""
         click.echo(f"{name} is {engine.state}{serves}")

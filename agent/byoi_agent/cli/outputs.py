@@ -17,6 +17,7 @@ from byoi_agent.control.schedule import ScheduleStatus
 from byoi_agent.control.schema import (
     AvailabilityStatus,
     DashboardLink,
+    EngineStatus,
     KeyChange,
     ReloadReport,
     StatusReport,
@@ -91,6 +92,12 @@ class EngineInstalled(_Whole):
     version: str
 
 
+class EnginesSettled(_Whole):
+    """`byoi engines sleep` and `wake`: as they are then; none with --no-wait."""
+
+    engines: list[EngineStatus]
+
+
 class Removed(_Whole):
     """`byoi engines remove`: names with their versions."""
 
@@ -138,6 +145,14 @@ class EnrolledTold(_Whole):
     console_url: str
     origin: str
     console_key_fingerprint: str
+
+
+class Unenrolled(_Whole):
+    """`byoi unenroll`; with --force the console still lists the node."""
+
+    node_id: str
+    origin: str
+    is_given_back: bool
 
 
 class KeyRow(_Whole):
@@ -323,7 +338,9 @@ OUTPUTS: Final[dict[str, Any]] = {
     "engines list": EnginesListed,
     "engines install": EngineInstalled,
     "engines remove": Removed,
+    "engines sleep": EnginesSettled,
     "engines use": EngineChosen,
+    "engines wake": EnginesSettled,
     "enroll": CodeGiven | EnrolTrouble | EnrolledTold,
     "keys": KeysShown,
     "keys rotate": KeyChange,
@@ -348,6 +365,7 @@ OUTPUTS: Final[dict[str, Any]] = {
     "schedule remove": ScheduleStatus,
     "session": SessionShown,
     "status": StatusReport | Unreachable,
+    "unenroll": Unenrolled,
     "usage": UsageTable,
     "version": Version,
 }

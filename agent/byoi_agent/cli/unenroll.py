@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from byoi_agent.cli.options import choose, debug_option, setting_options
+from byoi_agent.cli.options import choose, debug_option, json_option, setting_options
 from byoi_agent.config.lock import StateInUse, StateLock
 from byoi_agent.config.paths import prepare
 from byoi_agent.errors import AgentError, IdentityError, LinkError
@@ -39,8 +40,9 @@ _LOOK_SECONDS: Final = 0.1
 @setting_options("data_dir", "key_store", "ca_file")
 @click.option("--yes", is_flag=True, help="Do not ask, and lose usage that is not booked yet.")
 @click.option("--force", is_flag=True, help="Forget it here alone, without the console.")
+@json_option
 @debug_option
-def unenroll(*, yes: bool, force: bool, **flags: object) -> None:
+def unenroll(*, yes: bool, force: bool, as_json: bool, **flags: object) -> None:
     """Give this machine's place at its console back, and forget the node's key.
 
     The console ends a running node. What it has booked stays booked, and `byoi usage` goes on
@@ -58,6 +60,16 @@ def unenroll(*, yes: bool, force: bool, **flags: object) -> None:
     if not force:
         asyncio.run(_give_back(chosen, record))
     _forget(chosen, record, is_given_back=not force)
+    if as_json:
+        told = {"node_id": record.node_id, "origin": record.origin, "is_given_back": not force}
+        click.echo(json.dumps(told))
+    elif not force:
+        click.echo(f"{record.origin} has {record.node_id} no more, and its key is gone.")
+    else:
+        click.echo(
+            f"The key is gone from this machine. {record.origin} still lists {record.node_id}: "
+            "have it deleted there."
+        )
 
 
 def _warn_of_usage(chosen: Chosen, *, is_accepted: bool) -> None:
@@ -98,13 +110,6 @@ def _forget(chosen: Chosen, record: EnrolmentRecord, *, is_given_back: bool) -> 
         click.echo(f"byoi: {sentence}", err=True)
     if any(store == "credential" for _, store in current.private_keys):
         click.echo("byoi: take the credential device-key out of the unit", err=True)
-    if is_given_back:
-        click.echo(f"{record.origin} has {record.node_id} no more, and its key is gone.")
-    else:
-        click.echo(
-            f"The key is gone from this machine. {record.origin} still lists {record.node_id}: "
-            "have it deleted there."
-        )
 
 
 @contextmanager

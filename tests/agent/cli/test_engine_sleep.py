@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import click
 import pytest
@@ -67,6 +68,13 @@ def test_wake_waits_until_it_serves(run):
     node = Node("asleep", "starting", "ready")
     assert run(node, "wake") == (0, "vllm 1 is ready, serves smol\n", "")
     assert node.orders == [("wake",)]
+
+
+def test_programs_get_the_engines_as_they_are_then(run):
+    code, out, _ = run(Node("asleep", "ready"), "wake", "--json")
+    assert code == 0
+    assert json.loads(out)["engines"][0]["state"] == "ready"
+    assert json.loads(run(Node("ready"), "sleep", "--no-wait", "--json")[1]) == {"engines": []}
 
 
 def test_of_several_the_one_that_was_named(run):

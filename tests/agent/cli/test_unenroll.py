@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -108,6 +109,12 @@ def test_force_forgets_here_alone_and_says_what_is_left_there(run, state, consol
     assert "https://c still lists n1" in out
     assert console.asked == []
     assert is_forgotten(state)
+
+
+def test_programs_hear_what_became_of_it(run, state, console):
+    code, out, _ = run("--json")
+    assert code == 0
+    assert json.loads(out) == {"node_id": "n1", "origin": "https://c", "is_given_back": True}
 
 
 def test_a_node_that_still_runs_is_waited_for(run, state, console, monkeypatch):
