@@ -101,9 +101,24 @@ class EngineProcess:
 
     async def _start(self) -> asyncio.subprocess.Process:
         """Start the guard. Cancelled in the midst of it, asyncio would kill the guard alone."""
+        started: asyncio.Future[asyncio.subprocess.Process]
+        started = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.shield(self._launch(started))
+        except asyncio.CancelledError:
+            while not started.done():  # a few turns of the loop
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([started])
+            if started.exception() is None:
+                self._leash = started.result().stdin
+                await self._end(started.result())
+            raise
+        return started.result()
+
+    async def _launch(self, started: asyncio.Future[asyncio.subprocess.Process]) -> None:
         environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        starting = asyncio.ensure_future(
-            asyncio.create_subprocess_exec(
+        try:
+            process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", guard.__file__, str(GRACE_SECONDS), *self._spec.argv),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -111,17 +126,10 @@ class EngineProcess:
                 start_new_session=True,  # else Ctrl-C in a terminal would reach the engine first
                 env={**environment, **self._spec.environment, MARK: self._run.mark},
             )
-        )
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            while not starting.done():  # a few turns of the loop
-                with suppress(asyncio.CancelledError):
-                    await asyncio.shield(starting)
-            if starting.exception() is None:
-                self._leash = starting.result().stdin
-                await self._end(starting.result())
-            raise
+        except (OSError, ValueError) as error:  # whoever waits for it hears of it
+            started.set_exception(error)
+        else:
+            started.set_result(process)
 
     def terminate(self, within_seconds: float | None = None) -> None:
         """Ask the engine to leave; the guard kills it when its time, or the one given, is up."""
