@@ -109,7 +109,7 @@ class EngineProcess:
             while not started.done():  # a few turns of the loop
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait([started])
-            if started.exception() is None:
+            if not started.cancelled() and started.exception() is None:
                 self._leash = started.result().stdin
                 await self._end(started.result())
             raise
@@ -130,6 +130,8 @@ class EngineProcess:
             started.set_exception(error)
         else:
             started.set_result(process)
+        finally:
+            started.cancel()  # whatever else may have happened: nobody waits for ever
 
     def terminate(self, within_seconds: float | None = None) -> None:
         """Ask the engine to leave; the guard kills it when its time, or the one given, is up."""
