@@ -28,7 +28,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _POLL_SECONDS = 0.02
 
 _TRACKER = b"multiprocessing.resource_tracker"
-_TRACKER_SECONDS = 1.0
+TRACKER_SECONDS = 1.0
 """Python's tracker takes shared memory away that its killed users left in /dev/shm, and ends."""
 
 
@@ -158,7 +158,7 @@ class Guard:
 
     def _clear(self) -> None:
         """End what the engine left behind; it may take a moment to die, and more may be born."""
-        until = time.monotonic() + _TRACKER_SECONDS
+        until = time.monotonic() + TRACKER_SECONDS
         while self._kill(spares_trackers=time.monotonic() < until):
             time.sleep(_POLL_SECONDS)
             reap(except_pid=self._engine.pid)

@@ -12,11 +12,12 @@ import json
 import logging
 import os
 import signal
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from byoi_agent.engine.guard import stat_of
+from byoi_agent.engine.guard import TRACKER_SECONDS, is_tracker, stat_of
 
 logger = logging.getLogger(__name__)
 
@@ -96,12 +97,18 @@ def _recorded(folder: Path) -> list[Run]:
 
 
 async def sweep(run: Run) -> int:
-    """Kill all that is left of a run and wait until it is gone; returns how many there were."""
+    """Kill all that is left of a run and wait until it is gone; returns how many there were.
+
+    What takes shared memory away comes last: it does so once its users are gone, and ends itself.
+    """
     killed: set[int] = set()
+    until = time.monotonic() + TRACKER_SECONDS
     with suppress(TimeoutError):
         async with asyncio.timeout(_SECONDS):
             while left := await asyncio.to_thread(processes_of, run):
                 for pid in left:
+                    if time.monotonic() < until and is_tracker(pid):
+                        continue
                     with suppress(ProcessLookupError, PermissionError):
                         os.kill(pid, signal.SIGKILL)
                 killed.update(left)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,32 @@ async def test_a_marked_process_of_a_dead_agent_is_ended(tmp_path, sleeper):
     assert ours.wait(10) == -9
     assert other.poll() is None
     assert not list(tmp_path.iterdir())
+
+
+SHARES = """
+import sys, time
+from multiprocessing.shared_memory import SharedMemory
+shared = SharedMemory(create=True, size=64)
+print(shared.name, flush=True)
+time.sleep(600)
+"""
+
+
+async def test_shared_memory_of_what_is_ended_does_not_stay_behind(tmp_path, sleeper):
+    user = subprocess.Popen(
+        [sys.executable, "-c", SHARES],
+        env={**os.environ, MARK: "mark-a"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # the tracker says what it takes away
+        text=True,
+    )
+    with user:
+        shared = Path("/dev/shm") / user.stdout.readline().strip()
+        assert shared.exists()
+        dead_agent(new_run("mark-a")).save(tmp_path)
+        assert await clear_leftovers(tmp_path) == 2
+        assert user.wait(10) == -9
+    assert not shared.exists()
 
 
 async def test_the_session_that_the_engine_led_is_ended_without_any_mark(tmp_path, sleeper):
