@@ -90,7 +90,6 @@ async def test_the_community_takes_a_second_choice(site, enrolling):
         assert await terminal.wait() == 0
 
 
-@pytest.mark.slow
 async def test_a_machine_that_comes_again_may_go_on_as_the_node_that_it_was(
     site, enrolling, pictures
 ):
