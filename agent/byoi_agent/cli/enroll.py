@@ -235,5 +235,5 @@ _SEEN_BY: Final = {
 }
 _SERVES: Final = {
     "dedicated": "always",
-    "idle": "always (while idle is chosen; this version does not heed it yet)",
+    "idle": "while nobody uses this machine (byoi mode changes it)",
 }

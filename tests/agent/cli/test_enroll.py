@@ -150,7 +150,7 @@ def test_without_a_token_a_person_approves_the_code(enroll, console, monkeypatch
     assert "organisation       Acme" in out
     assert "seen by            your organisation" in out
     assert (
-        "serves             always (while idle is chosen; this version does not heed it yet)" in out
+        "serves             while nobody uses this machine (byoi mode changes it)" in out
     )
     assert "only you can read" in err
 

@@ -56,8 +56,8 @@ class Approval(BaseModel):
     """What a person chooses for a device; `take_over` names the node that it goes on as.
 
     What is left out is as it was of a node that is taken over; for a new one it is the person's
-    first organisation, seen by that alone, and always on. `visibility` and `mode` are kept with the
-    node, but this version serves its own organisation only, and all the time.
+    first organisation, seen by that alone, and always on. The node heeds `mode` until its owner
+    chooses another; `visibility` is kept with it, but this version serves its organisation only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
