@@ -149,9 +149,7 @@ def test_without_a_token_a_person_approves_the_code(enroll, console, monkeypatch
     assert "Enrolled with http://console as n3 (rig)." in out
     assert "organisation       Acme" in out
     assert "seen by            your organisation" in out
-    assert (
-        "serves             while nobody uses this machine (byoi mode changes it)" in out
-    )
+    assert "serves             while nobody uses this machine (byoi mode changes it)" in out
     assert "only you can read" in err
 
 
