@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 
-from byoi_agent.cli.config_set import edit, place_of, schema, set_, unset
+from byoi_agent.cli.config_set import edit, schema, set_, unset
 from byoi_agent.cli.elsewhere import node_elsewhere
 from byoi_agent.cli.main import EXIT_CONFIG
 from byoi_agent.cli.options import (
     choose,
     debug_option,
     json_option,
+    place_of,
     setting_options,
     width_of,
 )

@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from byoi_agent.cli.elsewhere import node_elsewhere
-from byoi_agent.cli.options import choose, choose_to_ask, debug_option, json_option, setting_options
+from byoi_agent.cli.options import (
+    choose,
+    choose_to_ask,
+    debug_option,
+    json_option,
+    place_of,
+    setting_options,
+)
 from byoi_agent.config.check import problems_in
 from byoi_agent.config.files import make_private_folder, rewrite
-from byoi_agent.config.paths import config_file
 from byoi_agent.config.settings import Settings, variable_of
 from byoi_agent.control.instances import Instance, find
 from byoi_agent.control.routing import Refusal
@@ -92,12 +98,6 @@ def schema() -> None:
     """Print the JSON Schema of the configuration file, for editors and other programs."""
     told = Settings.model_json_schema()
     click.echo(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **told}))
-
-
-def place_of(flags: dict[str, object]) -> Path:
-    """Where the configuration file is, or would be."""
-    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
-    return config_file(Path(str(data_dir)) if data_dir else None, os.environ).absolute()
 
 
 def running(flags: dict[str, object]) -> tuple[Instance, ...]:

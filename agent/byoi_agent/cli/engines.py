@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from byoi_agent.cli.elsewhere import node_elsewhere
 from byoi_agent.cli.engine_sleep import sleep, wake
-from byoi_agent.cli.options import choose, debug_option, json_option, setting_options, width_of
+from byoi_agent.cli.options import (
+    choose,
+    debug_option,
+    json_option,
+    place_of,
+    setting_options,
+    width_of,
+)
 from byoi_agent.config.edit import set_value
-from byoi_agent.config.paths import config_file
 from byoi_agent.config.settings import variable_of
 from byoi_agent.demo.talk import talk_for
 from byoi_agent.engine.address import EngineAddress
@@ -122,7 +126,7 @@ def use(name: str, *, as_json: bool, **flags: object) -> None:
         return
     if offer is not None and offer.needs_install and not _inventory(chosen).is_installed(offer):
         raise AgentError(f"{offer.title} is not installed; first: byoi engines install {name}")
-    file = _file(flags)
+    file = place_of(flags)
     name = name if offer is None else offer.setting
     set_value(file, "engine", name)
     source = choose(flags).loaded.sources["engine"]
@@ -167,11 +171,6 @@ def _offer_or_server(name: str, inventory: Inventory) -> Offer | None:
 
 def _inventory(chosen: Chosen) -> Inventory:
     return Inventory(chosen.paths.engines_folder, in_settings=chosen.settings.engine)
-
-
-def _file(flags: dict[str, object]) -> Path:
-    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
-    return config_file(Path(str(data_dir)) if data_dir else None, os.environ).absolute()
 
 
 def _ask_leave(offer: Offer, provenance: str, *, yes: bool) -> None:

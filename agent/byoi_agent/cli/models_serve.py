@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from byoi_agent.cli.elsewhere import node_elsewhere, served
-from byoi_agent.cli.options import choose, debug_option, json_option, setting_options
+from byoi_agent.cli.options import choose, debug_option, json_option, place_of, setting_options
 from byoi_agent.config.edit import serve_model, unserve_model
-from byoi_agent.config.paths import config_file
 from byoi_agent.config.settings import ENGINES, variable_of
 from byoi_agent.control.instances import find
 from byoi_agent.control.model_words import ServeOrder
@@ -86,7 +85,7 @@ def serve(
         told = served(node, _named(model), None if stop else order)
         click.echo(json.dumps(told) if as_json else _taken_over(told))
         return
-    file = _file(flags)
+    file = place_of(flags)
     if stop:
         if not unserve_model(file, _named(model)):
             raise ConfigError(f"{file} does not name {model}; see: byoi config show")
@@ -176,8 +175,3 @@ def _reload(chosen: Chosen) -> list[ReloadReport]:
     if found.found_by == "demo":
         return []
     return [node.client.reload() for node in found.nodes]
-
-
-def _file(flags: dict[str, object]) -> Path:
-    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
-    return config_file(Path(str(data_dir)) if data_dir else None, os.environ).absolute()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TextIO, TypeVar
 
@@ -75,6 +75,12 @@ def choose_to_ask(flags: dict[str, object]) -> Chosen:
 
 def file_of(flags: dict[str, object]) -> Path:
     """The configuration file that a command with these flags reads, or would if it were there."""
+    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
+    return config_file(Path(str(data_dir)) if data_dir else None, os.environ).absolute()
+
+
+def place_of(flags: Mapping[str, object]) -> Path:
+    """Where the configuration file is, or would be."""
     data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
     return config_file(Path(str(data_dir)) if data_dir else None, os.environ).absolute()
 
