@@ -81,7 +81,12 @@ async def test_pausing_and_resuming_quickly_leaves_nothing_behind(deployment, is
         await asyncio.sleep(0.05 * (number % 4))
         await asyncio.to_thread(client.resume)
         await asyncio.sleep(0.07 * (number % 3))
-    assert (await deployment.chat("Hello", max_tokens=5)).is_complete
+
+    async def answers():
+        """The last of twenty changes reaches the console after the owner's command has ended."""
+        return (await deployment.chat("Hello", max_tokens=5)).is_complete
+
+    await deployment.until(answers)
 
     async def as_before():
         now = process.num_fds(), len(process.children(recursive=True)), process.num_threads()
