@@ -5,9 +5,9 @@ LOCKED := uv.lock pyproject.toml wire/pyproject.toml agent/pyproject.toml consol
 RUNTIME := .venv/.runtime
 TOOLS := .venv/.tools
 BIN := .venv/bin
-CODE := wire agent console tests benchmarks .ci
+CODE := wire agent console tests benchmarks installers .ci
 
-.PHONY: help setup demo test test-slow test-vllm lock-engines check format coverage bench-quick bench docs man clean
+.PHONY: help setup demo test test-slow test-vllm test-installers deb release lock-engines check format coverage bench-quick bench docs man clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -40,13 +40,22 @@ demo: $(RUNTIME) ## console, node, real engine, one answer; stays up. ARGS="--on
 	@PATH='$(HERE)/$(BIN)':"$$PATH" exec $(BIN)/byoi demo $(ARGS)
 
 test: $(TOOLS) ## the whole suite but the slow lane and vLLM, real engine included; ARGS go to pytest
-	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'not slow and not vllm' --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'not slow and not vllm and not installer' --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-slow: $(TOOLS) ## what takes long by its nature: thousands of requests, random deaths
-	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'slow and not vllm' --numprocesses auto --maxprocesses 2 --dist loadfile $(ARGS)
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'slow and not vllm and not installer' --numprocesses auto --maxprocesses 2 --dist loadfile $(ARGS)
 
 test-vllm: $(TOOLS) ## a real vLLM through the whole path; fetches 0.6 GB once, needs 3 GB of disk and 6 GB of memory
 	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m vllm $(ARGS)
+
+test-installers: $(TOOLS) ## each installer on a machine of its own: Debian with systemd in a folder; needs root
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m installer $(ARGS)
+
+deb: $(TOOLS) ## dist/byoi-agent_VERSION_amd64.deb; ARGS="--arch arm64" for the other one
+	@$(BIN)/python installers/ubuntu/build.py $(ARGS)
+
+release: $(TOOLS) ## everything that is published, into dist/: wheels, packages, installers, chart, SBOM, checksums, provenance
+	@$(BIN)/python installers/release.py $(ARGS)
 
 lock-engines: $(TOOLS) ## resolve the pinned requirements of vLLM's environments anew
 	@$(BIN)/python .ci/lock_engines.py
