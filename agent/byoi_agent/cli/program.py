@@ -88,6 +88,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if left_at_once:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        if _is_installed():
+            account = importlib.import_module("byoi_agent.cli.account")
+            arguments = account.act_as_service(arguments, os.environ)
         if "_BYOI_COMPLETE" in os.environ:
             importlib.import_module("byoi_agent.cli.completion").register()
         code = byoi.main(list(arguments), prog_name="byoi", obj=invocation, standalone_mode=False)
@@ -98,6 +101,11 @@ def run(arguments: Sequence[str]) -> int:
         if left_at_once:
             signal.signal(signal.SIGINT, leave)
     return code if isinstance(code, int) else 0
+
+
+def _is_installed() -> bool:
+    """Whether an installer put this here; else there is nothing to read, and no time to lose."""
+    return os.path.exists(os.path.join(sys.prefix, "installation.json"))  # noqa: PTH110, PTH118
 
 
 def exit_code_of(error: BaseException) -> int:
