@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
+from byoi_agent.config.file_locks import lock
 from byoi_agent.errors import AgentError, ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)  # Windows has none: see `files`
 
 
 class StateInUse(AgentError):
@@ -34,19 +36,17 @@ class StateLock:
             OSError: there is no room for it.
         """
         try:
-            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o600)
         except OSError as error:
             if error.errno == errno.ENOSPC:  # room can be made, so trying again may help
                 raise
             raise ConfigError(f"{self._file} cannot be opened: {error.strerror}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not lock(descriptor):
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise StateInUse(
                 f"already running as pid {holder} with the data folder {self._file.parent}"
-            ) from error
+            )
         with suppress(OSError):  # a full disk costs the next one our number, not us the lock
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import platform
@@ -16,12 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from byoi_agent.config.file_locks import lock
 from byoi_agent.errors import AgentError, ConfigError
-from byoi_agent.models.wheels import InstallError, Progress, Tool, bytes_in, install_once
+from byoi_agent.models.wheels import (
+    InstallError,
+    Progress,
+    Tool,
+    bytes_in,
+    install_once,
+    python_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_NOT_INHERITED = getattr(os, "O_CLOEXEC", 0)  # on Windows that is so anyway
 _LOOK_SECONDS = 0.01
 _FOLDER = re.compile(
     r"(?P<name>[a-z][a-z0-9-]*)-(?P<version>\d[\w.]*)-(?P<fingerprint>[0-9a-f]{12})"
@@ -91,7 +99,7 @@ class Runtimes:
             InstallError: it could not be installed; later it may.
         """
         target = self.folder_of(spec)
-        python = target / "bin" / "python"
+        python = python_in(target)
         if target.exists() and not python.exists():
             # The interpreter that it was made from is gone, its link leads nowhere.
             with suppress(FileNotFoundError):  # another process has just done the same
@@ -111,7 +119,7 @@ class Runtimes:
         found = []
         for folder in self._folder.iterdir() if self._folder.is_dir() else ():
             parts = _FOLDER.fullmatch(folder.name)
-            if parts is not None and (folder / "bin" / "python").exists():
+            if parts is not None and python_in(folder).exists():
                 found.append(Installed(parts["name"], parts["version"], folder))
         return sorted(found, key=lambda one: (one.name, one.version, one.folder.name))
 
@@ -126,12 +134,10 @@ class Runtimes:
             RuntimeInUse: an engine runs from it.
         """
         with _use_file(one.folder).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            if not lock(file.fileno()):
                 raise RuntimeInUse(
                     f"{one.name} {one.version} is in use by a running node; stop it first"
-                ) from error
+                )
             await _discard(one.folder)
 
     def _hold(self, target: Path) -> bool:
@@ -151,7 +157,7 @@ class Runtimes:
         requirements, scratch = folder / "requirements.txt", folder / "scratch"
         requirements.write_text(spec.requirements)
         try:
-            await self._install(spec, requirements, scratch, folder / "bin" / "python")
+            await self._install(spec, requirements, scratch, python_in(folder))
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
         if spec.stub is not None:
@@ -185,12 +191,8 @@ class _Hold:
     """A share in a lock file, for as long as this object or its process is there."""
 
     def __init__(self, file: Path) -> None:
-        self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            self.is_had = True
-        except OSError:
-            self.is_had = False
+        self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | _NOT_INHERITED, 0o600)
+        self.is_had = lock(self._descriptor, is_shared=True)
 
     def __del__(self) -> None:
         os.close(self._descriptor)
@@ -232,7 +234,10 @@ def _own_version() -> str:
 
 def _add_stub(folder: Path, name: str, version: str) -> None:
     """A distribution of that name in the environment's list, with nothing in it."""
-    (packages,) = (folder / "lib").glob("python3*/site-packages")
+    if sys.platform == "win32":
+        packages = folder / "Lib" / "site-packages"
+    else:
+        (packages,) = (folder / "lib").glob("python3*/site-packages")
     info = packages / f"{name}-{version}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
+import sys
 import time
 import uuid
 from contextlib import suppress
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from byoi_agent.config.file_locks import lock
 from byoi_agent.config.files import write_private
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.models.digests import digest_of
@@ -39,6 +40,7 @@ MANIFEST: Final = "manifest.json"
 FILES: Final = "files"
 PARTIAL: Final = ".partial"
 
+_NOT_INHERITED: Final = getattr(os, "O_CLOEXEC", 0)  # on Windows that is so anyway
 _LOOKS: Final = 20
 _LOOK_SECONDS: Final = 0.01
 
@@ -135,7 +137,7 @@ class Use:
         self._store = store
         self._pulled = pulled
         self._file = _use_file(pulled.folder)
-        self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | _NOT_INHERITED, 0o600)
         if not _share(self._descriptor):
             raise ModelInUse(f"{pulled.name} is being removed; pull it again")
 
@@ -150,7 +152,7 @@ class Use:
             ConfigError: its files are not what they were when it was pulled.
         """
         self._store.prove(self._pulled)
-        os.utime(self._descriptor)
+        os.utime(self._descriptor if os.utime in os.supports_fd else self._file)
 
 
 class Store:
@@ -235,17 +237,15 @@ class Store:
             ModelInUse: a node serves it, unless forced.
         """
         use = _use_file(pulled.folder)
-        with use.open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if not is_forced:
-                    raise ModelInUse(
-                        f"{pulled.name} is in use by a running node; first: "
-                        f"byoi models serve --stop {pulled.name}"
-                    ) from error
+        with use.open("a") as file:
+            if not lock(file.fileno()) and not is_forced:
+                raise ModelInUse(
+                    f"{pulled.name} is in use by a running node; first: "
+                    f"byoi models serve --stop {pulled.name}"
+                )
             _discard(pulled.folder)
-            use.unlink(missing_ok=True)
+            if sys.platform != "win32":  # where an open file keeps its name, and stays, empty
+                use.unlink(missing_ok=True)
 
     def remove_key(self, key: str) -> None:
         """Take a folder from the disk, whole or not, that `kept` has named as free to go."""
@@ -362,24 +362,20 @@ def _use_file(folder: Path) -> Path:
 def _share(descriptor: int) -> bool:
     """Have a part in a lock; whoever only looks whether there is one lets go of it at once."""
     for _ in range(_LOOKS):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            time.sleep(_LOOK_SECONDS)
-        else:
+        if lock(descriptor, is_shared=True):
             return True
+        time.sleep(_LOOK_SECONDS)
     return False
 
 
 def _is_locked(file: Path) -> bool:
     try:
-        with file.open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with file.open("r+") as opened:
+            return not lock(opened.fileno())
     except FileNotFoundError:
         return False
     except OSError:
         return True
-    return False
 
 
 def _discard(folder: Path) -> None:

@@ -7,7 +7,6 @@ it, and never by URL. uv comes with the agent; where it does not run, venv and p
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import shutil
@@ -17,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from byoi_agent.config.file_locks import lock
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.models.index_settings import index_settings
 
@@ -107,9 +107,16 @@ class Tool:
             python, where = where[1], ()
         else:
             await self.make_environment(scratch)
-            python = str(scratch / "bin" / "python")
+            python = str(python_in(scratch))
         options = ["--extra-index-url", index] if index else []
         await _run([python, "-m", "pip", "install", "--quiet", *pinned, *options, *where], {})
+
+
+def python_in(environment: Path) -> Path:
+    """An environment's interpreter, as venv and uv lay it out on this system."""
+    if sys.platform == "win32":
+        return environment / "Scripts" / "python.exe"
+    return environment / "bin" / "python"
 
 
 async def install_once(
@@ -173,16 +180,12 @@ async def locked(path: Path, report: Callable[[Progress], None], phase: str) -> 
     """Hold a file's lock; the system lets go of it when the process dies."""
     with path.open("w") as file:
         said = False
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if not said:
-                    report(Progress(f"{phase}: another process is at it"))
-                    said = True
-                # No limit: the other may be downloading over a slow line, and dies with its lock.
-                await asyncio.sleep(_POLL_SECONDS)
+        while not lock(file.fileno()):
+            if not said:
+                report(Progress(f"{phase}: another process is at it"))
+                said = True
+            # No limit: the other may be downloading over a slow line, and dies with its lock.
+            await asyncio.sleep(_POLL_SECONDS)
         yield
 
 
