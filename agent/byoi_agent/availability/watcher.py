@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import sys
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -37,7 +38,7 @@ _KEPT_ANEW_SECONDS: Final = 60.0
 
 def elapsed_seconds() -> float:
     """Seconds that only grow, and that count while the machine is suspended where it can tell."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
+    if sys.platform != "win32" and hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -35,6 +36,7 @@ from byoi_agent.control.schema import (
     VersionReport,
 )
 from byoi_agent.doctor.finding import Report
+from byoi_agent.doctor.proof import Proof
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_wire.messages import Advertise
 
@@ -53,6 +55,8 @@ ROTATION_SECONDS: Final = 60.0
 """Two keyrings, a console and a new link may each take their time."""
 SILENCE_SECONDS: Final = 60.0
 """A stream of events says at least every quarter of a minute that it is still there."""
+PROOF_SECONDS: Final = 100.0
+"""A driver that is slow, and then a token that is."""
 DOCTOR_SECONDS: Final = 40.0
 """Each check has its own time; a console far away and a driver may take all of it."""
 RELOAD_SECONDS: Final = 60.0
@@ -246,6 +250,10 @@ class ControlClient:
         """What the node's own account finds wrong on the machine. Raises as `status`."""
         return self._answer(self._exchange("/api/doctor", seconds=DOCTOR_SECONDS), Report)
 
+    def prove(self) -> Proof:
+        """Whether the node's own account sees the accelerators and answers. Raises as `status`."""
+        return self._answer(self._exchange("/api/prove", "POST", b"", PROOF_SECONDS), Proof)
+
     def logs(self, lines: int = 200, level: Level = "info") -> LogLines:
         """The log's last lines. Raises as `status`."""
         return self._get(f"/api/logs?{urlencode({'lines': lines, 'level': level})}", LogLines)
@@ -365,6 +373,8 @@ class _UnixConnection(http.client.HTTPConnection):
         self._seconds = seconds
 
     def connect(self) -> None:
+        if sys.platform == "win32":
+            raise OSError("Windows' Python has no unix sockets")
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self._seconds)
         self.sock.connect(self._path)

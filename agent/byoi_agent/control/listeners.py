@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.config.ports import claim
 from byoi_agent.errors import ConfigError
 
 if sys.platform != "win32":
@@ -33,7 +34,7 @@ def bind_loopback(setting: str, port: int, mend: str) -> socket.socket:
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        claim(listener)
         listener.bind(("127.0.0.1", port))
     except OSError as error:
         listener.close()
@@ -49,6 +50,8 @@ def bind_unix(path: Path, group: str | None = None) -> socket.socket:
     Raises:
         ConfigError: it cannot be made there.
     """
+    if sys.platform == "win32":
+        raise ConfigError("asyncio has no unix sockets on Windows")
     # What lies there is a dead process's: this one holds the lock of the state folder.
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -66,10 +69,9 @@ def bind_unix(path: Path, group: str | None = None) -> socket.socket:
 
 
 def _give(path: Path, group: str) -> None:
-    if sys.platform == "win32":
-        return
-    with suppress(KeyError, PermissionError):
-        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+    if sys.platform != "win32":
+        with suppress(KeyError, PermissionError):
+            os.chown(path, -1, grp.getgrnam(group).gr_gid)
 
 
 async def listen(server: web.Server, listener: socket.socket) -> asyncio.Server:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import sys
+from contextlib import suppress
 from typing import Final
 
 if sys.platform != "win32":
@@ -43,9 +44,7 @@ def peer_uid(connection: socket.socket) -> int | None:
 
 
 def _in_words(uid: int) -> str:
-    if sys.platform == "win32":
-        return ""
-    try:
-        return f" ({pwd.getpwuid(uid).pw_name})"
-    except KeyError:
-        return ""
+    if sys.platform != "win32":
+        with suppress(KeyError):
+            return f" ({pwd.getpwuid(uid).pw_name})"
+    return ""

@@ -114,9 +114,13 @@ class ControlServer:
             pid=os.getpid(),
             control_url=self.url,
             control_token=self.token,
-            control_socket=None if self.socket_path is None else str(self.socket_path),
+            control_socket=str(self.socket_path) if self._has_socket else None,
             state_dir=str(state_dir),
         )
+
+    @property
+    def _has_socket(self) -> bool:
+        return self.socket_path is not None and hasattr(socket, "AF_UNIX")
 
     async def _listen(self) -> None:
         listener = bind_loopback("control_port", self.port, "0 takes any free one")
@@ -128,7 +132,7 @@ class ControlServer:
         if self.metrics_port is not None:
             listener = bind_loopback("metrics_port", self.metrics_port, "choose another")
             await self._serve(listener, self._for_figures())
-        if self.socket_path is not None and hasattr(socket, "AF_UNIX"):
+        if self.socket_path is not None and self._has_socket:
             app = _application()
             routes.serve(app)
             await self._serve(bind_unix(self.socket_path, self.group), app)

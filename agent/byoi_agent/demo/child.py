@@ -126,7 +126,10 @@ class Child:
 
     def kill(self) -> None:
         """End it."""
-        self._signal(signal.SIGKILL)
+        if sys.platform == "win32":
+            self._signal(signal.SIGTERM)  # which cannot be held off there
+        else:
+            self._signal(signal.SIGKILL)
 
     def failure(self, when: str) -> ChildFailed:
         """What happened to it, in words, with its last lines."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shlex
 import signal
+import sys
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -88,8 +89,9 @@ class DemoSupervisor:
         loop = asyncio.get_running_loop()
         async with self._tasks:
             story = self._tasks.create_task(self._story(), name="demo")
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(number, self._stop, story)
+            if sys.platform != "win32":  # which ends the demo at once, and its parts with it
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                    loop.add_signal_handler(number, self._stop, story)
         return self._is_up
 
     def _stop(self, story: asyncio.Task[None]) -> None:

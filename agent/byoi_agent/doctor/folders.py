@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import stat
+import sys
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -130,9 +131,11 @@ def _nearest(folder: Path) -> Path:
 
 
 def _owner(folder: Path) -> str:
+    if sys.platform == "win32":
+        return "ITS_OWNER"
     try:
         return folder.owner()
-    except (KeyError, OSError, NotImplementedError):  # an account without a name; Windows
+    except (KeyError, OSError):  # an account without a name
         return "ITS_OWNER"
 
 
@@ -142,4 +145,6 @@ def _account() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user need not have a name
+        if sys.platform == "win32":
+            return "YOUR_ACCOUNT"
         return str(os.getuid())

@@ -70,7 +70,7 @@ def _memory() -> Finding:
 
 
 def _files() -> Iterator[Finding]:
-    if os.name != "posix":
+    if sys.platform == "win32":
         return
     import resource  # noqa: PLC0415 there is none on Windows
 

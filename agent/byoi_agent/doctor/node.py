@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.config.ports import claim
 from byoi_agent.doctor.finding import failed, ok, skipped, warned
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _of(node: RunningNode) -> Iterator[Finding]:
 
 def _is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        claim(listener)
         try:
             listener.bind(("127.0.0.1", port))
         except OSError:

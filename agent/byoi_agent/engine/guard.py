@@ -93,6 +93,8 @@ class Guard:
 
     def run(self) -> None:
         """Until the engine has ended and nothing of it is left."""
+        if sys.platform == "win32":
+            return
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -113,6 +115,8 @@ class Guard:
         self._report({"exited": self._engine.returncode})
 
     def _leash_child(self) -> None:
+        if sys.platform == "win32":
+            return
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == 1:  # the guard died before the line above
             os.kill(os.getpid(), signal.SIGKILL)
@@ -145,6 +149,8 @@ class Guard:
 
     def _kill(self, *, spares_trackers: bool) -> list[int]:
         """End all of it that still runs; returns what that was."""
+        if sys.platform == "win32":
+            return []
         if sys.platform != "linux":  # where nobody lists what has been started
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._engine.pid, signal.SIGKILL)
@@ -170,6 +176,8 @@ class Guard:
 
 def reap(*, except_pid: int) -> None:
     """Collect orphans that came to us and have ended; the engine itself is Popen's to collect."""
+    if sys.platform != "linux":  # no orphan comes to us, and Python's `waitid` is not there
+        return
     while True:
         try:
             found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -182,6 +190,8 @@ def reap(*, except_pid: int) -> None:
 
 def main() -> None:
     """Start the engine and stay until it is gone."""
+    if sys.platform == "win32":
+        return  # there `guard_windows.py` does it
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
         # The leash alone commands. Not SIG_IGN, which the engine would inherit.
         signal.signal(number, lambda *_: None)

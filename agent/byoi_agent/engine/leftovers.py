@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -109,13 +110,18 @@ async def sweep(run: Run) -> int:
                 for pid in left:
                     if time.monotonic() < until and is_tracker(pid):
                         continue
-                    with suppress(ProcessLookupError, PermissionError):
-                        os.kill(pid, signal.SIGKILL)
+                    _kill(pid)
                 killed.update(left)
                 await asyncio.sleep(_POLL_SECONDS)
     if killed:
         logger.warning("engine leftovers ended", extra={"processes": len(killed)})
     return len(killed)
+
+
+def _kill(pid: int) -> None:
+    if sys.platform != "win32":  # where the job ends them, and none is ever found here
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def processes_of(run: Run) -> list[int]:

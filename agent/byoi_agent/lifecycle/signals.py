@@ -37,9 +37,14 @@ class Stop:
 def listen(stop: Stop, reload: Callable[[], None]) -> None:
     """Heed SIGTERM, SIGINT and SIGHUP of this process for as long as its loop runs.
 
-    SIGHUP is also what a terminal that is closed sends: a node that ran in one stops then.
+    SIGHUP is also what a terminal that is closed sends: a node that ran in one stops then. Windows
+    has Ctrl-C and Ctrl-Break in place of the signals, and its services hear of the rest.
     """
     loop = asyncio.get_running_loop()
+    if sys.platform == "win32":
+        for number in (signal.SIGINT, signal.SIGBREAK):
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.ask))
+        return
     began_in_terminal = _has_terminal()
 
     def hung_up() -> None:
@@ -51,10 +56,9 @@ def listen(stop: Stop, reload: Callable[[], None]) -> None:
 
     loop.add_signal_handler(signal.SIGTERM, stop.ask)
     loop.add_signal_handler(signal.SIGINT, stop.ask)
-    if sys.platform != "win32":
-        loop.add_signal_handler(signal.SIGHUP, hung_up)
-        # One that came while the node began was kept; what it was sent for may not have been read.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
+    # One that came while the node began was kept; what it was sent for may not have been read.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _has_terminal() -> bool:

@@ -7,6 +7,7 @@ import socket
 import stat
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.config.ports import claim
 from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _on(port: int) -> list[socket.socket]:
 def _listening(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        claim(listener)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((address, port))

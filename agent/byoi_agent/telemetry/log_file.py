@@ -21,6 +21,7 @@ FILES: Final = 5
 """The newest and four older ones, which end in .1 to .4."""
 
 _PRIVATE: Final = 0o600
+_NOT_INHERITED: Final = getattr(os, "O_CLOEXEC", 0)  # on Windows that is so anyway
 
 
 class LogFile(RotatingFileHandler):
@@ -48,7 +49,7 @@ class LogFile(RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(
-            self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _PRIVATE
+            self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NOT_INHERITED, _PRIVATE
         )
         return os.fdopen(descriptor, "a", encoding=self.encoding)
 
