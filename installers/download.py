@@ -31,17 +31,21 @@ def folder() -> Path:
     return Path(base, "byoi-build", "wheels")
 
 
+def kept_at(wheel: PackageWheel) -> Path:
+    """Where the file is, or would be."""
+    return folder() / wheel.hashes["sha256"] / wheel.filename
+
+
 def cached(wheel: PackageWheel) -> Path:
     """The file, downloaded at most once.
 
     Raises:
         SystemExit: no address has it, or what came is not what the lock says.
     """
-    wanted = wheel.hashes["sha256"]
-    kept = folder() / wanted / wheel.filename
+    kept = kept_at(wheel)
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        _fetch(wheel, wanted, kept)
+        _fetch(wheel, wheel.hashes["sha256"], kept)
     return kept
 
 

@@ -97,7 +97,7 @@ def _build(into: Path, kind: str, wanted: str | None, packages: Sequence[str]) -
 def _build_one(folder: Path, into: Path, kind: str, wanted: str, name: str) -> Path:
     source = _copied(folder, name, wanted)
     made = folder / f"{name}-{kind}"
-    _run(
+    run_uv(
         *("build", f"--{kind}", "--quiet", "--no-config", "--no-create-gitignore"),
         *("--require-hashes", "--build-constraints", BUILD_REQUIREMENTS),
         *("--python", sys.executable, "--out-dir", made, source),
@@ -128,7 +128,7 @@ def locked_requirements(extras: Iterable[str] = (), *, package: str = "byoi-agen
 
 
 def _export(form: str, extras: Iterable[str], package: str) -> str:
-    return _run(
+    return run_uv(
         *("export", "--quiet", "--frozen", "--no-dev", "--no-emit-workspace"),
         *("--no-annotate", "--no-header", "--format", form, "--package", package),
         *(word for extra in extras for word in ("--extra", extra)),
@@ -193,7 +193,7 @@ def install_into(
     """
     with tempfile.TemporaryDirectory(prefix="byoi-wheels-") as folder:
         collect(Path(folder), platform=platform, pythons=[python], extras=extras, package=package)
-        _run(
+        run_uv(
             *("pip", "install", "--quiet", "--offline", "--no-index", "--no-deps", "--no-config"),
             *("--link-mode", "copy", "--python", sys.executable, "--target", target),
             *("--python-platform", PLATFORMS[platform].uv_name, "--python-version", python),
@@ -218,7 +218,7 @@ def _lighten(target: Path) -> None:
             folder.rmdir()
 
 
-def _run(*words: str | Path) -> str:
+def run_uv(*words: str | Path) -> str:
     """What `uv` prints.
 
     Raises:
