@@ -1,0 +1,351 @@
+"""The signed index of releases: a repository of The Update Framework, in a folder.
+
+Whoever serves the folder over HTTPS can neither change nor hold back a release unseen: every file
+is named by its hash in `targets.json`, and `timestamp.json` must be signed anew every week.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import (
+    Metadata,
+    MetaFile,
+    Root,
+    Signed,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
+from tuf.api.serialization.json import JSONSerializer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from signing import Keys
+
+LIFETIMES = {
+    "root": timedelta(days=365),
+    "targets": timedelta(days=180),
+    "snapshot": timedelta(days=30),
+    "timestamp": timedelta(days=7),
+}
+"""How long a role's signature is good. The shorter, the sooner a node sees that news is kept from
+it; the longer, the more seldom the key is needed."""
+
+RINGS = ("stable", "beta")
+SCHEMA = 1
+FILES_BY_SUFFIX = {
+    "_amd64.deb": "deb-amd64",
+    "_arm64.deb": "deb-arm64",
+    "-linux-x86_64.tar.gz": "linux-x86_64",
+    "-linux-aarch64.tar.gz": "linux-aarch64",
+    "-macos-arm64.tar.gz": "macos-arm64",
+    "-macos-x86_64.tar.gz": "macos-x86_64",
+    "-windows-x86_64.tar.gz": "windows-x86_64",
+}
+"""What a node fetches to update itself, by the end of the file's name."""
+
+_S = TypeVar("_S", bound=Signed)
+
+
+class RepositoryError(Exception):
+    """The index cannot be changed so; the message says what to do."""
+
+
+class Repository:
+    """Sole owner of the index's folder while a command runs.
+
+    A change is written in the order in which clients read it backwards: what nobody points to yet
+    comes first, `timestamp.json` last, so that a cut in between changes nothing for them.
+    """
+
+    def __init__(self, folder: Path, keys: Keys, now: datetime | None = None) -> None:
+        self.metadata, self.targets = folder / "metadata", folder / "targets"
+        self._keys = keys
+        self._now = (now or datetime.now(UTC)).replace(microsecond=0)
+
+    @property
+    def exists(self) -> bool:
+        """Whether an index was begun there."""
+        return (self.metadata / "timestamp.json").exists()
+
+    @property
+    def root_file(self) -> Path:
+        """The newest root: what installers carry."""
+        return self._newest("root")
+
+    def begin(self) -> None:
+        """The first version of every role; nothing is offered yet.
+
+        Raises:
+            RepositoryError: there is one already.
+        """
+        if self.exists:
+            raise RepositoryError(f"{self.metadata.parent} holds an index already")
+        self.metadata.mkdir(parents=True, exist_ok=True)
+        self.targets.mkdir(parents=True, exist_ok=True)
+        root = Root(expires=self._until("root"), consistent_snapshot=True)
+        for role in LIFETIMES:
+            root.add_key(self._signer(role).public_key, role)
+        self._write(Metadata(root), "root")
+        self._write(Metadata(Targets(expires=self._until("targets"))), "targets")
+        snapshot = Snapshot(expires=self._until("snapshot"))
+        snapshot.meta["targets.json"] = MetaFile(1)
+        self._write(Metadata(snapshot), "snapshot")
+        timestamp = Timestamp(expires=self._until("timestamp"))
+        timestamp.snapshot_meta = MetaFile(1)
+        self._write(Metadata(timestamp), "timestamp")
+
+    def add(self, about: Mapping[str, Any], files: Sequence[Path]) -> list[str]:
+        """Put a release in; no ring is at it yet. Returns the kinds of machine that it is for.
+
+        Raises:
+            RepositoryError: that version is there with other files: a release never changes.
+        """
+        version = str(about["version"])
+        entries: dict[str, Path] = {}
+        offered: dict[str, str] = {}
+        for file in files:
+            for suffix, kind in FILES_BY_SUFFIX.items():
+                if file.name.endswith(suffix):
+                    offered[kind] = f"releases/{version}/{file.name}"
+                    entries[offered[kind]] = file
+        wanted = ("schema", "version", "protocol", "state_schema")
+        release = {**{key: about[key] for key in wanted}, "files": offered}
+        place = f"releases/{version}/release.json"
+        targets = self._load("targets", Targets)
+        added = {path: TargetFile.from_file(path, str(file)) for path, file in entries.items()}
+        added[place] = TargetFile.from_data(place, _json(release))
+        for path, target in added.items():
+            known = targets.signed.targets.get(path)
+            if known is not None and known.hashes != target.hashes:
+                raise RepositoryError(
+                    f"{path} is published with other bytes: a release never changes; "
+                    "publish the next version"
+                )
+        for path, file in entries.items():
+            self._store(added[path], file.read_bytes(), file)
+        self._store(added[place], _json(release))
+        targets.signed.targets.update(added)
+        self._publish(targets)
+        return sorted(offered)
+
+    def promote(self, version: str, ring: str, rollout: float) -> None:
+        """Offer a version to a share of a ring's nodes, from 0 to 1.
+
+        Raises:
+            RepositoryError: no such version.
+        """
+        if not 0 <= rollout <= 1:
+            raise RepositoryError(f"a rollout is a share from 0 to 1, and {rollout} is none")
+        targets = self._load("targets", Targets)
+        if f"releases/{version}/release.json" not in targets.signed.targets:
+            known = ", ".join(self.versions()) or "none"
+            raise RepositoryError(f"the index has no {version}; it has {known}; add it first")
+        text = _json(
+            {
+                "schema": SCHEMA,
+                "ring": ring,
+                "version": version,
+                "rollout": rollout,
+                "published_at": self._now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+        )
+        path = f"rings/{ring}.json"
+        target = TargetFile.from_data(path, text)
+        self._store(target, text)
+        targets.signed.targets[path] = target
+        self._publish(targets)
+
+    def withdraw(self, version: str) -> None:
+        """Take a release's files out of the index, so that no node can fetch them any more.
+
+        Raises:
+            RepositoryError: a ring is at it, or there is no such version.
+        """
+        for ring, said in self.rings().items():
+            if said["version"] == version:
+                raise RepositoryError(
+                    f"{ring} is at {version}: promote another version there first"
+                )
+        targets = self._load("targets", Targets)
+        gone = [path for path in targets.signed.targets if path.startswith(f"releases/{version}/")]
+        if not gone:
+            raise RepositoryError(f"the index has no {version}")
+        for path in gone:
+            target = targets.signed.targets.pop(path)
+            self._place(target).unlink(missing_ok=True)
+        self._publish(targets)
+
+    def refresh(self) -> list[str]:
+        """Sign the timestamp anew, and every role below root past half its life. Returns which.
+
+        Only the keys of those roles are needed: mostly the timestamp's alone.
+        """
+        signed = []
+        if self._is_due("targets"):
+            self._publish(self._load("targets", Targets))
+            return ["targets", "snapshot", "timestamp"]
+        if self._is_due("snapshot"):
+            self._bump_snapshot({})
+            signed.append("snapshot")
+        self._bump_timestamp()
+        return [*signed, "timestamp"]
+
+    def rotate(self, role: str, replacement: Keys) -> None:
+        """Replace a role's key by that of another folder, signed by the root's present key.
+
+        A new root is signed by both: clients that know the old one follow.
+        """
+        root = self._load("root", Root)
+        for key_id in list(root.signed.roles[role].keyids):
+            root.signed.revoke_key(key_id, role)
+        root.signed.add_key(_signer(replacement, role).public_key, role)
+        root.signed.version += 1
+        root.signed.expires = self._until("root")
+        root.sign(self._signer("root"))
+        if role == "root":
+            root.sign(_signer(replacement, role), append=True)
+        self._write_signed(root, "root")
+        self._keys = _Instead(self._keys, role, replacement)
+        if role == "targets":
+            self._publish(self._load("targets", Targets))
+        elif role == "snapshot":
+            self._bump_snapshot({})
+            self._bump_timestamp()
+        elif role == "timestamp":
+            self._bump_timestamp()
+
+    def renew_root(self) -> None:
+        """The same keys for another year."""
+        root = self._load("root", Root)
+        self._again(root, "root")
+
+    def versions(self) -> list[str]:
+        """All that it holds."""
+        return sorted(
+            path.split("/")[1]
+            for path in self._load("targets", Targets).signed.targets
+            if path.endswith("/release.json")
+        )
+
+    def rings(self) -> dict[str, dict[str, Any]]:
+        """Where each ring is."""
+        found = {}
+        for path, target in self._load("targets", Targets).signed.targets.items():
+            if path.startswith("rings/"):
+                found[Path(path).stem] = json.loads(self._place(target).read_bytes())
+        return found
+
+    def expiries(self) -> dict[str, datetime]:
+        """Until when each role's signature is good."""
+        return {
+            role: Metadata.from_file(str(self._newest(role))).signed.expires for role in LIFETIMES
+        }
+
+    def _publish(self, targets: Metadata[Targets]) -> None:
+        self._again(targets, "targets")
+        self._bump_snapshot({"targets.json": MetaFile(targets.signed.version)})
+        self._bump_timestamp()
+
+    def _bump_snapshot(self, changed: Mapping[str, MetaFile]) -> None:
+        snapshot = self._load("snapshot", Snapshot)
+        snapshot.signed.meta.update(changed)
+        self._again(snapshot, "snapshot")
+
+    def _bump_timestamp(self) -> None:
+        timestamp = self._load("timestamp", Timestamp)
+        version = self._load("snapshot", Snapshot).signed.version
+        timestamp.signed.snapshot_meta = MetaFile(version)
+        self._again(timestamp, "timestamp")
+
+    def _again(self, metadata: Metadata[_S], role: str) -> None:
+        metadata.signed.version += 1
+        metadata.signed.expires = self._until(role)
+        self._write(metadata, role)
+
+    def _write(self, metadata: Metadata[_S], role: str) -> None:
+        metadata.sign(self._signer(role))
+        self._write_signed(metadata, role)
+
+    def _write_signed(self, metadata: Metadata[_S], role: str) -> None:
+        name = f"{role}.json" if role == "timestamp" else f"{metadata.signed.version}.{role}.json"
+        data = metadata.to_bytes(JSONSerializer(compact=False))
+        _replace(self.metadata / name, data)
+
+    def _load(self, role: str, _kind: type[_S]) -> Metadata[_S]:
+        return Metadata[_S].from_file(str(self._newest(role)))
+
+    def _newest(self, role: str) -> Path:
+        if role == "timestamp":
+            return self.metadata / "timestamp.json"
+        found = self.metadata.glob(f"*.{role}.json")
+        if not (versions := sorted(found, key=lambda path: int(path.name.split(".")[0]))):
+            raise RepositoryError(f"{self.metadata.parent} holds no index; begin one first: init")
+        return versions[-1]
+
+    def _is_due(self, role: str) -> bool:
+        left = Metadata.from_file(str(self._newest(role))).signed.expires - self._now
+        return left < LIFETIMES[role] / 2
+
+    def _until(self, role: str) -> datetime:
+        return self._now + LIFETIMES[role]
+
+    def _signer(self, role: str) -> CryptoSigner:
+        return _signer(self._keys, role)
+
+    def _place(self, target: TargetFile) -> Path:
+        folder, _, name = target.path.rpartition("/")
+        return self.targets / folder / f"{target.hashes['sha256']}.{name}"
+
+    def _store(self, target: TargetFile, data: bytes, file: Path | None = None) -> None:
+        place = self._place(target)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists() and hashlib.sha256(place.read_bytes()).digest() == bytes.fromhex(
+            target.hashes["sha256"]
+        ):
+            return
+        if file is not None:
+            try:
+                place.hardlink_to(file)
+            except OSError:
+                shutil.copyfile(file, place)
+        else:
+            _replace(place, data)
+
+
+class _Instead:
+    """Keys of which one role's come from another folder."""
+
+    def __init__(self, keys: Keys, role: str, replacement: Keys) -> None:
+        self._keys, self._role, self._replacement = keys, role, replacement
+
+    def private(self, purpose: str) -> Any:  # noqa: ANN401
+        return (self._replacement if purpose == self._role else self._keys).private(purpose)
+
+
+def _signer(keys: Any, role: str) -> CryptoSigner:  # noqa: ANN401
+    return CryptoSigner(keys.private(role))
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Whole or not at all, whoever reads meanwhile."""
+    draft = path.with_name(f".{path.name}.new")
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
