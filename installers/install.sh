@@ -189,18 +189,15 @@ look_at_machine() {
         look_at_linux
     fi
     command=/usr/bin/byoi linked=/usr/local/bin/byoi agent_python=/usr/lib/byoi-agent/bin/python
-    account=byoi state=/var/lib/byoi cache=/var/cache/byoi settings=/etc/byoi runtime=/run/byoi
-    whom="the whole system" asroot="sudo "
+    state=/var/lib/byoi settings=/etc/byoi whom="the whole system" asroot="sudo " of_system=--system
     [ "$(id -u)" != 0 ] || asroot=""
     if [ "$scope" = user ]; then
         root=${XDG_DATA_HOME:-$HOME/.local/share}/byoi/app linked=$HOME/.local/bin/byoi
         state=${XDG_STATE_HOME:-$HOME/.local/state}/byoi settings=${XDG_CONFIG_HOME:-$HOME/.config}/byoi
         kept_log=${XDG_STATE_HOME:-$HOME/.local/state}/byoi-install.log
-        whom="you ($(id -un))" asroot=""
+        whom="you ($(id -un))" asroot="" of_system=""
     elif [ "$os" = Darwin ]; then
-        state="/Library/Application Support/byoi" cache=/Library/Caches/byoi
-        settings="/Library/Application Support/byoi"
-        kept_log=/Library/Logs/byoi-install.log
+        state=/var/db/byoi/state
     fi
     choose_method
 }
@@ -450,16 +447,13 @@ is_fit() {
 with open(sys.argv[1]) as file: sys.exit("%d.%d" % sys.version_info[:2] not in json.load(file)["pythons"])' "$bundle/release.json" 2>/dev/null
 }
 
+# The service writes itself in.
 describe_installation() {
-    service=null
-    if [ "$scope" = system ]; then
-        service="{\"account\": \"$account\", \"state\": \"$state\", \"cache\": \"$cache\", \"runtime\": \"$runtime\", \"config\": \"$settings/config.toml\"}"
-    fi
     index=null
     case $RELEASE_INDEX in http*) index="\"$RELEASE_INDEX\"" ;; esac
     if [ -e "$bundle/root.json" ]; then must cp "$bundle/root.json" "$home/root.json"; fi
     put "$home/installation.json" 644 \
-        "{\"kind\": \"versions\", \"version\": \"$offered\", \"index\": $index, \"root\": \"$root\", \"service\": $service}"
+        "{\"kind\": \"versions\", \"version\": \"$offered\", \"index\": $index, \"root\": \"$root\", \"service\": null}"
 }
 
 # A file with these lines and rights.
@@ -550,25 +544,22 @@ enrol() {
     changed=yes
 }
 
-start_service() {
+set_up_service() {
     if [ "$method" = bundle ]; then
         step "Setting up the service"
-        if [ "$scope" = user ]; then set --; else set -- --system; fi
-        [ "$start" = yes ] || set -- "$@" --no-start
-        must "$command" service install "$@"
-    elif [ "$start" = no ]; then
-        if has_systemd; then must systemctl disable --now byoi-agent.path byoi-agent.service; fi
-    else
-        must systemctl daemon-reload
-        must systemctl enable --now byoi-agent.path
+        must "$command" service install $of_system --no-start
+    elif [ "$start" = no ] && has_systemd; then
+        must systemctl disable --now byoi-agent.path byoi-agent.service
+    elif [ "$start" = yes ]; then
         must systemctl enable byoi-agent.service
+        must systemctl enable --now byoi-agent.path
     fi
 }
 
 run_node() {
-    [ "$start" = yes ] || return 0
-    if ! is_enrolled; then return 0; fi
-    if [ "$method" = deb ]; then must systemctl start byoi-agent.service; fi
+    if [ "$start" = no ] || ! is_enrolled; then return 0; fi
+    step "Starting the service"
+    if [ "$method" = deb ]; then must systemctl start byoi-agent.service; else must "$command" service start $of_system; fi
     [ "$dry" = no ] || return 0
     step "Waiting until it serves (its engine and model are fetched first, where they are not here)"
     waited=0 last=""
@@ -654,7 +645,7 @@ install_all() {
     fi
     check_rights
     install_program
-    start_service
+    set_up_service
     configure
     enrol
     run_node
@@ -715,7 +706,7 @@ unneeded() { apt-get --simulate autoremove 2>/dev/null | sed -n 's/^Remv \([^ ]*
 
 uninstall_bundle() {
     step "Removing the service and $root"
-    if [ "$scope" = user ]; then set --; else set -- --system; fi
+    set -- $of_system
     [ "$purge" = no ] || set -- "$@" --purge
     change "$command" service uninstall "$@" || say "    the service could not be removed; see $kept_log"
     must rm -rf "$root"

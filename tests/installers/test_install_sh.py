@@ -1,4 +1,4 @@
-"""install.sh beside stand-ins for the system's programs: what it refuses, checks, shows and does."""
+"""install.sh among stand-ins of the system's programs: what it refuses, checks, and does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -36,14 +35,19 @@ STAND_INS = {
     "apt-get": "echo apt-get $* >&2; exit 1",
     "sudo": '[ "$1" = true ]',
 }
+# fmt: off
 TOOLS = (
-    "awk base64 basename bash cat chmod cksum cmp cp curl cut dirname grep gzip head install ln mkdir mktemp "
-    "mv openssl python3 readlink rm sed sh sha256sum sleep sort ssh-keygen tail tar tee test tr"
-).split()
+    "awk", "base64", "basename", "bash", "cat", "chmod", "cksum", "cmp", "cp", "curl", "cut",
+    "dirname", "grep", "gzip", "head", "install", "ln", "mkdir", "mktemp", "mv", "openssl",
+    "python3", "readlink", "rm", "sed", "sh", "sha256sum", "sleep", "sort", "ssh-keygen", "tail",
+    "tar", "tee", "test", "tr",
+)
+# fmt: on
 
 UV = """#!/bin/sh
 case $1 in
-venv) for home; do :; done; mkdir -p "$home/bin"; ln -s "$(command -v python3)" "$home/bin/python" ;;
+venv) for home; do :; done
+    mkdir -p "$home/bin"; ln -s "$(command -v python3)" "$home/bin/python" ;;
 pip) while [ "$1" != --python ]; do shift; done
     cp "$BYOI_STAND_IN" "$(dirname "$2")/byoi" ;;
 esac
@@ -51,7 +55,8 @@ esac
 BYOI = """#!/bin/sh
 printf '%s\\n' "$*" >>"$HOME/calls"
 case $1 in
-enroll) IFS= read -r token; [ "$token" = good ] || { echo "byoi: this token is not known" >&2; exit 1; }
+enroll) IFS= read -r token
+    [ "$token" = good ] || { echo "byoi: this token is not known" >&2; exit 1; }
     mkdir -p "$HOME/.local/state/byoi"; echo {} >"$HOME/.local/state/byoi/identity.json" ;;
 status) echo '{"is_serving": true, "link": {"state": "online"}}' ;;
 prove) echo "${PROOF:-ada computes on the processor: m answered in 0.20 s}"; exit "${PROVEN:-0}" ;;
@@ -182,16 +187,17 @@ def test_one_person_needs_no_root_and_the_second_time_changes_nothing(newcomer):
     assert done.returncode == 0, done.stderr + done.stdout
     assert "is installed, and this machine is a node" in done.stdout
     assert [call for call in newcomer.calls() if not call.startswith("status")] == [
-        "service install",
+        "service install --no-start",
         "config set mode dedicated",
         "models serve smollm2-135m-instruct",
         "models pull --yes owner/name@main",
         "models serve owner/name@main",
         "enroll --no-browser --console https://c.example --join-token-file -",
+        "service start",
         "prove --wait 600",
     ]
     program = newcomer.home / ".local/share/byoi/app"
-    assert os.readlink(program / "current") == f"versions/{VERSION}"
+    assert str((program / "current").readlink()) == f"versions/{VERSION}"
     described = json.loads((program / "current/installation.json").read_text())
     assert (described["kind"], described["root"]) == ("versions", str(program))
     assert described["service"] is None
