@@ -1,0 +1,79 @@
+"""Units of systemd as texts: those of `systemd/`, with this installation's places in them."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+AGENT: Final = "byoi-agent.service"
+STARTED: Final = ("byoi-agent.path", "byoi-update.timer", "byoi-update-resume.timer")
+"""Beside the node itself: what is enabled and started with it."""
+
+ENROLMENT: Final = "byoi-enroll.service"
+SESSION: Final = "byoi-session.service"
+
+_SYSTEM: Final = (AGENT, *STARTED, ENROLMENT, "byoi-update.service")
+_STEPS: Final = "byoi-agent.service.d/restart-steps.conf"
+_STEPS_SINCE: Final = 254
+_PROGRAM: Final = "/usr/bin/byoi"
+_USERS_RECORD: Final = "%h/.local/state/byoi/identity.json"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_@./:=,+%$-]+")
+
+
+def shipped(name: str) -> str:
+    """A file of `systemd/` as it is."""
+    folder = resources.files("byoi_agent.service") / "systemd"
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def system_units(program: Path, version: int) -> Mapping[str, str]:
+    """What lies in /etc/systemd/system, by its name there; `version` is systemd's."""
+    names = (*_SYSTEM, _STEPS) if version >= _STEPS_SINCE else _SYSTEM
+    return {name: shipped(name).replace(_PROGRAM, quoted(program)) for name in names}
+
+
+def user_unit(program: Path, record: Path, data_dir: Path | None) -> str:
+    """The unit of one user's node; `record` is the enrolment without which it does not start."""
+    run = f"{quoted(program)} run"
+    if data_dir is not None:
+        run += f" --data-dir {quoted(data_dir)}"
+    text = shipped(f"user/{AGENT}").replace(f"{_PROGRAM} run", run)
+    # Conditions are no command line: blanks are part of the path, and nothing is quoted there.
+    return text.replace(_USERS_RECORD, _escaped(record))
+
+
+def session_unit(program: Path) -> str:
+    """The unit of the helper in a user's session."""
+    return shipped(f"user/{SESSION}").replace(_PROGRAM, quoted(program))
+
+
+def quoted(path: Path) -> str:
+    """A path as a word of a command line in a unit (systemd.syntax(7), systemd.service(5)).
+
+    Raises:
+        ConfigError: systemd cannot be told of such a path.
+    """
+    text = _escaped(path).replace("$", "$$")
+    if _PLAIN.fullmatch(text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def version_of(said: str) -> int:
+    """Which systemd it is, by the first line of `systemctl --version`; 0 where that is not it."""
+    found = re.match(r"systemd (\d+)", said)
+    return int(found[1]) if found else 0
+
+
+def _escaped(path: Path) -> str:
+    text = str(path)
+    if any(ord(letter) < ord(" ") for letter in text):
+        raise ConfigError(f"systemd takes no path with line breaks in it: {text!r}")
+    return text.replace("%", "%%")
