@@ -55,6 +55,7 @@ COMMANDS: Final = (
     "resume",
     "run",
     "schedule",
+    "service",
     "session",
     "status",
     "tray",

@@ -29,6 +29,7 @@ from byoi_agent.engine.inventory import Offer
 from byoi_agent.hardware.devices import DeviceReading
 from byoi_agent.models.shelf import Row
 from byoi_agent.planning.calibration import Accuracy
+from byoi_agent.service.launcher import ServiceStatus
 
 
 class _Whole(BaseModel):
@@ -228,6 +229,14 @@ class ModelPulled(_Whole):
     removed: list[str]
 
 
+class ServiceChanged(_Whole):
+    """`byoi service install` and the like: what was done, or with --dry-run would be."""
+
+    steps: list[str]
+    is_dry_run: bool
+    hints: list[str]
+
+
 class Source(_Whole):
     """Something that could tell of the owner's presence."""
 
@@ -363,6 +372,12 @@ OUTPUTS: Final[dict[str, Any]] = {
     "schedule": ScheduleStatus,
     "schedule add": ScheduleStatus,
     "schedule remove": ScheduleStatus,
+    "service install": ServiceChanged,
+    "service restart": ServiceChanged,
+    "service start": ServiceChanged,
+    "service status": ServiceStatus,
+    "service stop": ServiceChanged,
+    "service uninstall": ServiceChanged,
     "session": SessionShown,
     "status": StatusReport | Unreachable,
     "unenroll": Unenrolled,
