@@ -112,14 +112,14 @@ def _sha256(file: Path) -> str:
 def main() -> int:
     """Build the bundles that the command line names."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--into", type=Path, default=wheels.ROOT / "dist", metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=wheels.ROOT / "dist", metavar="FOLDER")
     parser.add_argument("--platform", action="append", choices=sorted(PLATFORMS))
     parser.add_argument("--root", type=Path, metavar="FILE", help="the index's root.json")
     arguments = parser.parse_args()
     failed = False
     for platform in arguments.platform or PLATFORMS:
         try:
-            print(build(arguments.into, platform, root=arguments.root))
+            print(build(arguments.out, platform, root=arguments.root))
         except NothingToBundleError as error:
             print(f"{platform}: no bundle: {error}", file=sys.stderr)
             failed = True

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EXPECTED = {
+    "argon2-cffi": {"argon2"},
+    "argon2-cffi-bindings": {"_argon2_cffi_bindings"},
     "attrs": {"attr", "attrs"},
     "backports-tarfile": {"backports"},
     "cffi": {"cffi", "_cffi_backend"},

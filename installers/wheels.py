@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from download import cached
 from packaging.pylock import PackageWheel, Pylock
 from platforms import PLATFORMS
+from scan import complaints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +38,10 @@ DEAD_WEIGHT = re.compile(r"(^|/)(tests?|testing|test_data)/|\.(pyx|pxd|pxi|c|h)$
 
 NEEDED_ALL_THE_SAME = re.compile(r"^(click|jinja2|pydantic|huggingface_hub|byoi_\w+)/")
 """Where a folder or file of such a name is part of the program."""
+
+
+class BadWheelError(Exception):
+    """A wheel carries what would run by itself, or takes another package's name."""
 
 
 class NoWheelError(Exception):
@@ -166,6 +171,7 @@ def collect(
 
     Raises:
         NoWheelError: one has none for one of them.
+        BadWheelError: one must not get onto anybody's machine.
     """
     into.mkdir(parents=True, exist_ok=True)
     wanted = {
@@ -175,7 +181,18 @@ def collect(
     }
     with ThreadPoolExecutor(DOWNLOADS) as pool:
         for name, kept in pool.map(lambda wheel: (wheel.filename, cached(wheel)), wanted.values()):
+            refuse_bad(kept)
             shutil.copyfile(kept, into / name)
+
+
+def refuse_bad(wheel: Path) -> None:
+    """Let a wheel pass, or not.
+
+    Raises:
+        BadWheelError: it must not get onto anybody's machine.
+    """
+    if found := complaints(wheel):
+        raise BadWheelError("\n".join(found))
 
 
 def install_into(
