@@ -24,6 +24,7 @@ from byoi_agent.config.tables import (
     Tariff,
     TariffWindow,
 )
+from byoi_agent.config.update import Update
 from byoi_agent.control import metrics as agent_figures
 from byoi_console import config as console_settings
 from byoi_console.api.app import ROOMS
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 
 PROGRAMS = {"byoi": byoi, "byoi-console": byoi_console}
-_TABLES = (ModelSetting, AdapterSetting, Prices, Tariff, TariffWindow)
+_TABLES = (ModelSetting, AdapterSetting, Prices, Tariff, TariffWindow, Update)
 _SUFFIX = {"counter": "_total"}
 _METRIC = re.compile(r'"(byoi_\w+)"[,:]\s*\(?\s*"([^"]+)"')
 _BODY = re.compile(r"body_of\(request, (\w+)\)")

@@ -59,6 +59,14 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class Updating:
+    """A version that is about to take this one's place; waited for until then (`Now.elapsed`)."""
+
+    version: str
+    ends_at: float
+
+
+@dataclass(frozen=True)
 class Seen:
     """A session's reading, and when it came (`Now.elapsed`)."""
 
@@ -76,6 +84,7 @@ class Inputs:
     mode: Mode = "dedicated"
     pinned_to: str | None = None
     pause: Pause | None = None
+    updating: Updating | None = None
     sessions: tuple[Seen, ...] = ()
     machine: MachineReading = field(default_factory=MachineReading)
     foreign: tuple[ForeignUse, ...] = ()
@@ -154,6 +163,13 @@ def _pause(inputs: Inputs, now: Now, *, finish: bool) -> Cause | None:
     if pause.ends_at is not None and now.elapsed >= pause.ends_at:
         return None
     return Cause(pause.actor, ends=pause.ends_at)
+
+
+def _updating(inputs: Inputs, now: Now, _held: bool) -> Cause | None:
+    updating = inputs.updating
+    if updating is None or now.elapsed >= updating.ends_at:
+        return None
+    return Cause(updating.version, ends=updating.ends_at)
 
 
 def _active(inputs: Inputs, now: Now, _held: bool) -> Cause | None:
@@ -327,6 +343,13 @@ RULES: Final = (
         _ALWAYS,
         _paused_to_finish,
         "the owner has paused the node with `--finish`",
+    ),
+    Rule(
+        "updating",
+        "drain",
+        _ALWAYS,
+        _updating,
+        "a newer version is about to be installed and waits for what runs to end",
     ),
     Rule(
         "hot",

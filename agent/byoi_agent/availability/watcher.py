@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.availability.kept import KeptPause, Switch
 from byoi_agent.availability.policy import STEADY_SECONDS, Decision, caused_at, decide
-from byoi_agent.availability.rules import Inputs, Now, Pause, Seen
+from byoi_agent.availability.rules import Inputs, Now, Pause, Seen, Updating
 from byoi_agent.availability.view import AvailabilityView, ReclaimTimes
 from byoi_agent.availability.words import reason_of
 
@@ -174,6 +174,15 @@ class Watcher:
         logger.info("resumed", extra={"actor": actor})
         self._take(pause=None)
         self._kept.keep(pause=None)
+
+    def hold_for_update(self, version: str | None, seconds: float, actor: str) -> None:
+        """Take nothing new until that version takes over, for so long at most; None: serve again.
+
+        It is not kept: the next start is the update's own.
+        """
+        updating = None if version is None else Updating(version, self._elapsed() + seconds)
+        logger.info("update waits", extra={"actor": actor, "version": version, "seconds": seconds})
+        self._take(updating=updating)
 
     def choose_mode(self, mode: Mode | None, actor: str) -> None:
         """The owner's switch; None: as the settings and the enrolment say."""

@@ -15,6 +15,7 @@ TO_OTHERS: Final = {
     "paused": ("paused", "paused by its owner"),
     "looking": ("starting", "has just started"),
     "paused_to_finish": ("paused", "paused by its owner"),
+    "updating": ("updating", "is being updated"),
     "active": ("in_use", "its owner uses the machine"),
     "unreadable": ("in_use", "its owner uses the machine"),
     "fullscreen": ("in_use", "its owner uses the machine"),
@@ -83,6 +84,7 @@ def _is(decision: Decision, inputs: Inputs, at: str) -> str:
     told = {
         "paused": paused,
         "paused_to_finish": f"{paused}; what runs may end first",
+        "updating": f"{what} is about to be installed; what runs may end first",
         "active": f"{what} is at the keyboard; serves again after {after} without a key",
         "unreadable": f"nobody can tell whether {what} is at the keyboard; see: byoi doctor",
         "looking": "looks first whether anybody uses the machine",

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from byoi_agent.config.availability import Idle, Protect, Schedule
 from byoi_agent.config.tables import ModelSetting, Prices, Tariff, is_named_code
 from byoi_agent.config.toml_file import UnfitFile, table_of, text_of
+from byoi_agent.config.update import Update
 from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -75,12 +76,13 @@ LIVE: Final = frozenset(
         "log_format",
         "log_level",
         "log_file",
+        "update",
     }
 )
 """Settings that a running node takes over when it is told to read them again."""
 
 TABLES: Final = frozenset(
-    {"models", "remote_code", "tariff", "prices", "idle", "schedule", "protect"}
+    {"models", "remote_code", "tariff", "prices", "idle", "schedule", "protect", "update"}
 )
 """Settings that only the file can give: neither a flag nor a variable has room for them."""
 
@@ -119,6 +121,11 @@ class Settings(BaseModel):
     )
     gpu_memory_share: float | None = Field(
         default=None, gt=0, le=1, description="part of each GPU's memory that vllm may take"
+    )
+    vllm_python: Path | None = Field(
+        default=None,
+        description="interpreter of an environment that has vllm already, as vLLM's container "
+        "image; one of byoi's own if unset",
     )
     tensor_parallel: int = Field(
         default=1, ge=1, le=64, description="GPUs over which vllm divides the model"
@@ -237,6 +244,8 @@ class Settings(BaseModel):
         le=65535,
         description="loopback port that serves /metrics alone, without a token; none if unset",
     )
+
+    update: Update = Field(default=Update(), description="newer versions of byoi: [update]")
 
     @field_validator("*", mode="before")
     @classmethod

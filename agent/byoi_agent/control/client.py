@@ -129,6 +129,11 @@ class ControlClient:
         """End a pause. Raises as `status`."""
         return self._order("/api/availability/resume", {})
 
+    def hold_for_update(self, version: str | None, seconds: float = 600.0) -> AvailabilityStatus:
+        """Have the node take nothing new until that version comes. Raises as `status`."""
+        order = {"version": version, "seconds": seconds}
+        return self._order("/api/availability/update", order)
+
     def choose_mode(self, mode: str | None) -> AvailabilityStatus:
         """Switch the mode; None takes the switch back. Raises as `status`."""
         return self._order("/api/availability/mode", {"mode": mode})

@@ -169,6 +169,15 @@ class PauseOrder(BaseModel):
     finish: bool = False
 
 
+class UpdateOrder(BaseModel):
+    """Which version is about to be installed, and how long it waits for what runs; null: none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    version: str | None = Field(max_length=40)
+    seconds: float = Field(default=600.0, gt=0, le=86_400)
+
+
 class ModeOrder(BaseModel):
     """Which mode; null takes the switch back, so that settings and enrolment decide."""
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from byoi_agent.availability.calendar import CalendarState
 from byoi_agent.availability.policy import LOOK_SECONDS, Decision, caused_at, decide
 from byoi_agent.availability.readings import ForeignUse, MachineReading, SessionReading
-from byoi_agent.availability.rules import RULES, Inputs, Now, Pause, Seen
+from byoi_agent.availability.rules import RULES, Inputs, Now, Pause, Seen, Updating
 from byoi_agent.config.availability import Idle, Protect
 from byoi_agent.hardware.devices import DeviceReading
 
@@ -32,6 +32,7 @@ BY_RULE = {
     "foreign_gpu": {"foreign": (GAME,)},
     "looking": {"looks_until": 1.0},
     "paused_to_finish": {"pause": Pause("token", finish=True)},
+    "updating": {"updating": Updating("1.1.0", 100.0)},
     "hot": {"devices": (HOT,)},
     "power": {"devices": (THIRSTY,), "protect": Protect(power_watts=300)},
     "disk": {"disk_free_bytes": 0},

@@ -14,6 +14,7 @@ from byoi_agent.availability.rules import (
     Now,
     Pause,
     Seen,
+    Updating,
     is_ignored,
     serving,
 )
@@ -90,6 +91,12 @@ CAUSES = {
     "looking": [(Inputs(looks_until=10_001.0), Cause(ends=10_001.0))],
     "paused_to_finish": [
         (Inputs(pause=Pause("dashboard", finish=True)), Cause("dashboard")),
+    ],
+    "updating": [
+        (
+            Inputs(updating=Updating("1.1.0", NOW.elapsed + 60)),
+            Cause("1.1.0", ends=NOW.elapsed + 60),
+        ),
     ],
     "hot": [
         (
@@ -171,6 +178,10 @@ NONE = {
     ],
     "looking": [Inputs(), Inputs(looks_until=10_000.0)],
     "paused_to_finish": [Inputs(), Inputs(pause=Pause("t"))],
+    "updating": [
+        Inputs(),
+        Inputs(updating=Updating("1.1.0", NOW.elapsed)),
+    ],
     "hot": [
         Inputs(),
         Inputs(devices=(gpu(temperature_celsius=200.0), gpu(slowdown_celsius=1.0))),
@@ -232,7 +243,7 @@ def test_what_yields_stands_before_what_drains():
 
 def test_the_owners_pause_and_what_spares_the_machine_hold_in_every_mode():
     everywhere = {each.code for each in RULES if len(each.modes) == 3}
-    assert everywhere == {"paused", "paused_to_finish", "hot", "power", "disk", "quiet"}
+    assert everywhere == {"paused", "paused_to_finish", "updating", "hot", "power", "disk", "quiet"}
 
 
 def test_a_hot_gpu_has_to_be_cooler_by_five_kelvin():

@@ -157,6 +157,19 @@ def test_a_pause_that_lets_end_what_runs_drains(node):
     assert (watcher.view.state, watcher.view.paused_until) == ("drain", None)
 
 
+def test_an_update_is_waited_for_as_long_as_it_says_and_no_longer(node, times):
+    watcher = node()
+    watcher.hold_for_update("1.1.0", 60, actor=JO)
+    assert (watcher.view.state, watcher.view.code) == ("drain", "updating")
+    assert node().view.is_serving
+    times.now += 60
+    watcher.look()
+    assert watcher.view.is_serving
+    watcher.hold_for_update("1.1.0", 60, actor=JO)
+    watcher.hold_for_update(None, 60, actor=JO)
+    assert watcher.view.is_serving
+
+
 def test_a_later_pause_takes_the_first_ones_place(node, times):
     watcher = node()
     watcher.pause(None, finish=False, actor=JO)

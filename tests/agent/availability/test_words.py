@@ -34,6 +34,7 @@ def told(state, code, what="", until=None, *, is_over=False, inputs=None):
             HALF_PAST_SIX,
             "paused by you until 18:30; what runs may end first",
         ),
+        ("updating", "1.1.0", None, "1.1.0 is about to be installed; what runs may end first"),
         (
             "active",
             "jo",

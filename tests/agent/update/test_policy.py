@@ -24,7 +24,7 @@ HERE = Here("1.0.0", "node-1", protocol=1, state_schema=2, oldest_state_schema=1
 
 def test_versions_are_in_order():
     told = ["0.9.9", "1.0.0a1", "1.0.0b2", "1.0.0rc1", "1.0.0rc10", "1.0.0", "1.0.1", "1.10.0"]
-    assert sorted(told[::-1], key=sort_key) == told
+    assert sorted(set(told), key=sort_key) == told
     assert is_newer("1.0.0", "1.0.0rc1")
     assert not is_newer("1.0.0", "1.0.0")
 

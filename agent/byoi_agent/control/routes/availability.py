@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from byoi_agent.control.routing import Asked, Nothing, Route, Routes
-from byoi_agent.control.schema import AvailabilityStatus, ModeOrder, PauseOrder
+from byoi_agent.control.schema import AvailabilityStatus, ModeOrder, PauseOrder, UpdateOrder
 from byoi_agent.control.status import availability_of
 
 if TYPE_CHECKING:
     from byoi_agent.availability.view import AvailabilityView, Mode
 
 _PAUSE: Final = "seconds is a number above 0 and at most 366 days, or null; finish is true or false"
+_UPDATE: Final = "version names the one that comes, or is null; seconds is at most a day"
 _MODE: Final = 'mode is "dedicated", "idle", "scheduled", or null'
 
 
@@ -22,6 +23,7 @@ class Switch(Protocol):
     def view(self) -> AvailabilityView: ...  # noqa: D102
     def pause(self, seconds: float | None, *, finish: bool, actor: str) -> None: ...  # noqa: D102
     def resume(self, actor: str) -> None: ...  # noqa: D102
+    def hold_for_update(self, version: str | None, seconds: float, actor: str) -> None: ...  # noqa: D102
     def choose_mode(self, mode: Mode | None, actor: str) -> None: ...  # noqa: D102
 
 
@@ -34,6 +36,10 @@ def add(routes: Routes, service: Switch) -> None:
 
     async def resume(asked: Asked[Nothing]) -> AvailabilityStatus:
         service.resume(asked.actor)
+        return availability_of(service.view)
+
+    async def hold(asked: Asked[UpdateOrder]) -> AvailabilityStatus:
+        service.hold_for_update(asked.what.version, asked.what.seconds, asked.actor)
         return availability_of(service.view)
 
     async def choose(asked: Asked[ModeOrder]) -> AvailabilityStatus:
@@ -60,6 +66,18 @@ def add(routes: Routes, service: Switch) -> None:
             "End the pause.",
             Nothing,
             AvailabilityStatus,
+        )
+    )
+    routes.add(
+        Route(
+            "POST",
+            "/api/availability/update",
+            hold,
+            "Take nothing new until another version takes this one's place, for so long at most; "
+            "null takes that back.",
+            UpdateOrder,
+            AvailabilityStatus,
+            expects=_UPDATE,
         )
     )
     routes.add(

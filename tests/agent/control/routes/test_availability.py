@@ -26,6 +26,10 @@ class Watcher:
         self.told.append(("resume", actor))
         self.view = AvailabilityView()
 
+    def hold_for_update(self, version, seconds, actor):
+        self.told.append(("update", version, seconds, actor))
+        self.view = AvailabilityView(state="drain" if version else "serve", code="updating")
+
     def choose_mode(self, mode, actor):
         self.told.append(("mode", mode, actor))
         self.view = replace(self.view, mode=mode or "dedicated", mode_source="switch")
@@ -56,6 +60,13 @@ async def test_a_pause_is_ended(client, watcher, ask):
     await ask(client.pause, None)
     assert (await ask(client.resume)).state == "serve"
     assert watcher.told[-1] == ("resume", "token")
+
+
+async def test_an_update_waits_and_is_called_off(client, watcher, ask):
+    held = await ask(client.hold_for_update, "1.1.0", 60.0)
+    assert (held.state, held.code) == ("drain", "updating")
+    assert (await ask(client.hold_for_update, None)).state == "serve"
+    assert watcher.told == [("update", "1.1.0", 60, "token"), ("update", None, 600, "token")]
 
 
 @pytest.mark.parametrize("mode", ["idle", "dedicated", "scheduled", None])
