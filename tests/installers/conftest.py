@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent.parent / "installers"))  # programs, no package: by bare names
 INSTALLER_SECONDS = 900
 """The first use makes the untouched Debian, over the network."""
 
@@ -55,3 +56,9 @@ def machines():
 def debian(machines):
     """A fresh Debian 12 that has booted."""
     return machines()
+
+
+@pytest.fixture(scope="session")
+def released():
+    """What builds a release and serves it; see released.py."""
+    return _load("released")
