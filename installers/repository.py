@@ -80,8 +80,15 @@ class Repository:
 
     @property
     def root_file(self) -> Path:
-        """The newest root: what installers carry."""
-        return self._newest("root")
+        """The newest root: what installers carry.
+
+        Raises:
+            RepositoryError: no index was begun there.
+        """
+        found = self.metadata.glob("*.root.json")
+        if not (versions := sorted(found, key=lambda path: int(path.name.split(".")[0]))):
+            raise RepositoryError(f"{self.metadata.parent} holds no index; begin one first: init")
+        return versions[-1]
 
     def begin(self) -> None:
         """The first version of every role; nothing is offered yet.
@@ -195,10 +202,11 @@ class Repository:
         if self._is_due("targets"):
             self._publish(self._load("targets", Targets))
             return ["targets", "snapshot", "timestamp"]
+        version = None
         if self._is_due("snapshot"):
-            self._bump_snapshot({})
+            version = self._bump_snapshot({})
             signed.append("snapshot")
-        self._bump_timestamp()
+        self._bump_timestamp(version)
         return [*signed, "timestamp"]
 
     def rotate(self, role: str, replacement: Keys) -> None:
@@ -220,8 +228,7 @@ class Repository:
         if role == "targets":
             self._publish(self._load("targets", Targets))
         elif role == "snapshot":
-            self._bump_snapshot({})
-            self._bump_timestamp()
+            self._bump_timestamp(self._bump_snapshot({}))
         elif role == "timestamp":
             self._bump_timestamp()
 
@@ -249,23 +256,26 @@ class Repository:
     def expiries(self) -> dict[str, datetime]:
         """Until when each role's signature is good."""
         return {
-            role: Metadata.from_file(str(self._newest(role))).signed.expires for role in LIFETIMES
+            role: Metadata.from_file(str(self._published(role))).signed.expires
+            for role in LIFETIMES
         }
 
     def _publish(self, targets: Metadata[Targets]) -> None:
         self._again(targets, "targets")
-        self._bump_snapshot({"targets.json": MetaFile(targets.signed.version)})
-        self._bump_timestamp()
+        changed = {"targets.json": MetaFile(targets.signed.version)}
+        self._bump_timestamp(self._bump_snapshot(changed))
 
-    def _bump_snapshot(self, changed: Mapping[str, MetaFile]) -> None:
+    def _bump_snapshot(self, changed: Mapping[str, MetaFile]) -> int:
+        """Returns the version that the timestamp is to name."""
         snapshot = self._load("snapshot", Snapshot)
         snapshot.signed.meta.update(changed)
         self._again(snapshot, "snapshot")
+        return snapshot.signed.version
 
-    def _bump_timestamp(self) -> None:
+    def _bump_timestamp(self, snapshot: int | None = None) -> None:
         timestamp = self._load("timestamp", Timestamp)
-        version = self._load("snapshot", Snapshot).signed.version
-        timestamp.signed.snapshot_meta = MetaFile(version)
+        if snapshot is not None:
+            timestamp.signed.snapshot_meta = MetaFile(snapshot)
         self._again(timestamp, "timestamp")
 
     def _again(self, metadata: Metadata[_S], role: str) -> None:
@@ -283,18 +293,26 @@ class Repository:
         _replace(self.metadata / name, data)
 
     def _load(self, role: str, _kind: type[_S]) -> Metadata[_S]:
-        return Metadata[_S].from_file(str(self._newest(role)))
+        return Metadata[_S].from_file(str(self._published(role)))
 
-    def _newest(self, role: str) -> Path:
-        if role == "timestamp":
-            return self.metadata / "timestamp.json"
-        found = self.metadata.glob(f"*.{role}.json")
-        if not (versions := sorted(found, key=lambda path: int(path.name.split(".")[0]))):
+    def _published(self, role: str) -> Path:
+        """What clients see: not what a command that was cut off had begun to write."""
+        if role == "root":
+            return self.root_file
+        timestamp = self.metadata / "timestamp.json"
+        if not timestamp.exists():
             raise RepositoryError(f"{self.metadata.parent} holds no index; begin one first: init")
-        return versions[-1]
+        if role == "timestamp":
+            return timestamp
+        seen = Metadata[Timestamp].from_file(str(timestamp)).signed.snapshot_meta.version
+        snapshot = self.metadata / f"{seen}.snapshot.json"
+        if role == "snapshot":
+            return snapshot
+        meta = Metadata[Snapshot].from_file(str(snapshot)).signed.meta
+        return self.metadata / f"{meta['targets.json'].version}.targets.json"
 
     def _is_due(self, role: str) -> bool:
-        left = Metadata.from_file(str(self._newest(role))).signed.expires - self._now
+        left = Metadata.from_file(str(self._published(role))).signed.expires - self._now
         return left < LIFETIMES[role] / 2
 
     def _until(self, role: str) -> datetime:
