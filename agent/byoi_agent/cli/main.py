@@ -51,6 +51,7 @@ COMMANDS: Final = (
     "pause",
     "pins",
     "plan",
+    "prove",
     "reload",
     "resume",
     "run",

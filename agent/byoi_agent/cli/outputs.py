@@ -25,6 +25,7 @@ from byoi_agent.control.schema import (
 )
 from byoi_agent.demo.choices import Ready
 from byoi_agent.doctor.finding import Finding
+from byoi_agent.doctor.proof import Proof
 from byoi_agent.engine.inventory import Offer
 from byoi_agent.hardware.devices import DeviceReading
 from byoi_agent.models.shelf import Row
@@ -367,6 +368,7 @@ OUTPUTS: Final[dict[str, Any]] = {
     "plan models": ModelsPlanned,
     "plan serve": ServePlanned,
     "plan train": TrainPlanned,
+    "prove": Proof,
     "reload": ReloadReport,
     "resume": AvailabilityStatus,
     "schedule": ScheduleStatus,

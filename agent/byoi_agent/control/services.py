@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     )
     from byoi_agent.control.settings_desk import SettingsDesk
     from byoi_agent.doctor.finding import Report
+    from byoi_agent.doctor.proof import Proof
     from byoi_agent.usage.report import UsageFilter, UsageReport
     from byoi_wire.messages import Advertise
 
@@ -70,6 +71,7 @@ class ControlServices:
     pins: Consenting | None = None
     events: Events | None = None
     doctor: Callable[[], Awaitable[Report]] | None = None
+    prove: Callable[[], Awaitable[Proof]] | None = None
     models: Models | None = None
     config: SettingsDesk | None = None
     logs: LogDesk | None = None
@@ -82,6 +84,7 @@ def routes_of(services: ControlServices) -> Routes:
     node.add(routes, services)
     _add(routes, availability.add, services.availability)
     _add(routes, doctor.add, services.doctor)
+    _add(routes, doctor.add_proof, services.prove)
     _add(routes, schedule.add, services.schedule)
     _add(routes, session.add, services.sessions)
     _add(routes, pins.add, services.pins)

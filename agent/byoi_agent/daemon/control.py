@@ -20,6 +20,7 @@ from byoi_agent.control.server import ControlServer
 from byoi_agent.control.services import ControlServices
 from byoi_agent.control.settings_desk import SettingsDesk
 from byoi_agent.daemon.checkup import Checkup
+from byoi_agent.daemon.proof import Proving
 from byoi_agent.lifecycle.schedule_file import ScheduleFile
 from byoi_agent.models.pulls import Pulls
 from byoi_agent.models.store import Store
@@ -84,6 +85,7 @@ def control_of(
             sessions=sessions,
             events=events,
             doctor=Checkup(answers, held, config_file, watch).report,
+            prove=Proving(answers, engine, held).proof,
             models=Models(
                 pulls=pulls,
                 engine=engine,

@@ -39,6 +39,7 @@ CALLS = [
     ("GET", "/api/openapi.json", None, 200),
     ("GET", "/metrics", None, 200),
     ("GET", "/api/doctor", None, 200),
+    ("POST", "/api/prove", None, 200),
     ("GET", "/api/schedule", None, 200),
     ("PUT", "/api/schedule", SCHEDULE, 200),
     ("PUT", "/api/schedule", {"windows": 1}, 400),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from byoi_agent.control.routing import Asked, Nothing, Route, Routes
 from byoi_agent.doctor.finding import Report
+from byoi_agent.doctor.proof import Proof
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,5 +26,23 @@ def add(routes: Routes, service: Callable[[], Awaitable[Report]]) -> None:
             "Look at settings, folders, drivers, network, console, key, engine and node.",
             Nothing,
             Report,
+        )
+    )
+
+
+def add_proof(routes: Routes, service: Callable[[], Awaitable[Proof]]) -> None:
+    """One route; a token of a large model takes its time."""
+
+    async def prove(_asked: Asked[Nothing]) -> Proof:
+        return await service()
+
+    routes.add(
+        Route(
+            "POST",
+            "/api/prove",
+            prove,
+            "Have the node show that its account sees the accelerators and answers with one token.",
+            Nothing,
+            Proof,
         )
     )
