@@ -17,7 +17,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dockerfile import Instruction, Stage, UnknownError, stages, substitute
 
@@ -58,7 +58,7 @@ class Image:
 
 
 class Build:
-    """Sole owner of the layers that it makes. `base` gives the folder of a base image by its name."""
+    """Sole owner of the layers that it makes. `base`: a base image's name → its folder."""
 
     def __init__(self, context: Path, base: Callable[[str], Path]) -> None:
         self._root = context
@@ -110,33 +110,25 @@ class Build:
         return image
 
     def _describe(self, image: Image, step: Instruction) -> Image:
-        match step.name:
-            case "ENV":
-                return replace(image, environment={**image.environment, **dict(step.pairs())})
-            case "LABEL":
-                return replace(image, labels={**image.labels, **dict(step.pairs())})
-            case "USER":
-                return replace(image, user=step.text)
-            case "WORKDIR":
-                made = self._step(image, "WORKDIR", ["mkdir", "-p", step.text], {})
-                return replace(made, workdir=step.text)
-            case "ENTRYPOINT":
-                return replace(image, entrypoint=tuple(step.words()), command=())
-            case "CMD":
-                return replace(image, command=tuple(step.words()))
-            case "VOLUME":
-                return replace(image, volumes=tuple(step.words()))
-            case "STOPSIGNAL":
-                return replace(image, stop_signal=step.text)
-            case "HEALTHCHECK":
-                form, _, text = step.text.partition(" ")
-                if form != "CMD":
-                    raise UnknownError(f"HEALTHCHECK {step.text}")
-                return replace(image, health=tuple(Instruction("CMD", text).words()))
-            case "EXPOSE":
-                return image
-            case _:
-                raise UnknownError(step.name)
+        if step.name == "WORKDIR":
+            made = self._step(image, "WORKDIR", ["mkdir", "-p", step.text], {})
+            return replace(made, workdir=step.text)
+        if step.name == "HEALTHCHECK":
+            form, _, text = step.text.partition(" ")
+            if form != "CMD":
+                raise UnknownError(f"HEALTHCHECK {step.text}")
+            return replace(image, health=tuple(Instruction("CMD", text).words()))
+        changes: dict[str, Callable[[], dict[str, Any]]] = {
+            "ENV": lambda: {"environment": {**image.environment, **dict(step.pairs())}},
+            "LABEL": lambda: {"labels": {**image.labels, **dict(step.pairs())}},
+            "USER": lambda: {"user": step.text},
+            "ENTRYPOINT": lambda: {"entrypoint": tuple(step.words()), "command": ()},
+            "CMD": lambda: {"command": tuple(step.words())},
+            "VOLUME": lambda: {"volumes": tuple(step.words())},
+            "STOPSIGNAL": lambda: {"stop_signal": step.text},
+            "EXPOSE": dict,
+        }
+        return replace(image, **changes[step.name]())
 
     def _run(self, image: Image, step: Instruction, arguments: Mapping[str, str]) -> Image:
         if image.user not in {"0", "root"}:

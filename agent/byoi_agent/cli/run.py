@@ -53,6 +53,7 @@ Examples:
     "kv_cache_gib",
     "gpu_memory_share",
     "tensor_parallel",
+    "vllm_python",
     "memory_budget_gib",
     "idle_unload_minutes",
     "model_disk_gib",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from byoi_agent.cli.healthy import health
 from byoi_agent.cli.options import (
     choose_to_ask,
     debug_option,
@@ -35,15 +36,33 @@ _Answer = TypeVar("_Answer")
 @setting_options("data_dir")
 @click.option("-w", "--watch", "is_watching", is_flag=True, help="Go on until Ctrl-C.")
 @click.option("--what-is-sent", is_flag=True, help="Show exactly what the console is told.")
+@click.option(
+    "--healthy",
+    "is_health_meant",
+    is_flag=True,
+    help="Say by the exit code whether its process answers, or waits to be enrolled.",
+)
 @json_option
 @debug_option
-def status(*, is_watching: bool, what_is_sent: bool, as_json: bool, **flags: object) -> None:
+def status(
+    *,
+    is_watching: bool,
+    what_is_sent: bool,
+    is_health_meant: bool,
+    as_json: bool,
+    **flags: object,
+) -> None:
     """Show whether the node serves, what it serves with, and what is wrong.
 
     Asks the running node of --data-dir, else this machine's own, else a running demo's. With
     --watch and --json: one line for each change.
     """
     chosen = choose_to_ask(flags)
+    if is_health_meant:
+        if as_json or is_watching or what_is_sent:
+            raise click.UsageError("--healthy answers by its exit code alone; give it by itself")
+        click.echo(health(chosen))
+        return
     if is_watching:
         watch(
             lambda: ask(find_running(chosen, is_told=False), ControlClient.status), as_json=as_json

@@ -58,3 +58,13 @@ class StateLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def holder_of(file: Path) -> int | None:
+    """The process that took a lock last, while it lives; takes nothing, so is in nobody's way."""
+    import psutil  # noqa: PLC0415 not for each command
+
+    with suppress(OSError, ValueError):
+        pid = int(file.read_text(encoding="ascii"))
+        return pid if psutil.pid_exists(pid) else None
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.engine.address import EngineAddress
+from byoi_agent.engine.given import GivenEnvironment
 from byoi_agent.engine.kinds.attached import Attached
 from byoi_agent.engine.kinds.llamacpp import LlamaCpp
 from byoi_agent.engine.kinds.vllm import Sizes, Vllm
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from byoi_agent.config.paths import Paths
     from byoi_agent.config.settings import Settings
     from byoi_agent.config.tables import AdapterSetting
+    from byoi_agent.engine.given import Environments
     from byoi_agent.engine.kinds.base import EngineKind
     from byoi_agent.engine.kinds.vllm_releases import Release
     from byoi_agent.models.catalogue import ModelEntry
@@ -132,11 +134,17 @@ def _catalogue_store(settings: Settings, paths: Paths) -> ModelStore:
     return ModelStore(paths.models_folder, may_download=settings.downloads == "allowed")
 
 
+def _environments(settings: Settings, paths: Paths) -> Environments:
+    if settings.vllm_python is None:
+        return Runtimes(paths.engines_folder)
+    return GivenEnvironment(settings.vllm_python, "vllm", "vllm_python")
+
+
 def _vllm(settings: Settings, paths: Paths, adapters: tuple[AdapterSetting, ...]) -> Vllm:
     return Vllm(
         _vllm_model(settings, paths),
         vllm_release(settings.engine),
-        runtimes=Runtimes(paths.engines_folder),
+        runtimes=_environments(settings, paths),
         store=_catalogue_store(settings, paths),
         engines_folder=paths.engines_folder,
         models_folder=paths.models_folder,

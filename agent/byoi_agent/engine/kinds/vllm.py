@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from byoi_agent.config.tables import AdapterSetting
     from byoi_agent.engine.client import EngineClient
+    from byoi_agent.engine.given import Environments
     from byoi_agent.engine.kinds.vllm_releases import Release
     from byoi_agent.engine.process import Ended
-    from byoi_agent.engine.runtimes import Runtimes
     from byoi_agent.engine.view import EngineLoad
     from byoi_agent.models.hub import ModelStore
     from byoi_agent.models.wheels import Progress
@@ -94,7 +94,7 @@ class Vllm:
         model: ModelEntry | ModelFolder,
         release: Release,
         *,
-        runtimes: Runtimes,
+        runtimes: Environments,
         store: ModelStore,
         engines_folder: Path,
         models_folder: Path,

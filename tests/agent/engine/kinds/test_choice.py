@@ -50,6 +50,12 @@ def test_vllm_may_be_named_with_its_version(choose, engine):
     assert kind.address.socket_path.endswith("engine.sock")
 
 
+async def test_a_vllm_that_is_on_the_machine_already_is_used(choose, tmp_path):
+    kind = choose(engine="vllm", vllm_python=tmp_path / "python")
+    with pytest.raises(ConfigError, match=f"vllm_python: {tmp_path}/python cannot be run"):
+        await kind.fetch(print)
+
+
 def test_what_vllm_cannot_serve_or_be_is_said_at_once(choose, monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match=r"no vllm 9.9"):
         choose(engine="vllm@9.9")
