@@ -104,7 +104,9 @@ async def _of_our_own(chosen: Chosen, flags: dict[str, object], wait_seconds: fl
                 return await _one_token(chosen, flags, tell)
         except TimeoutError:
             last = f": {told[-1]}" if told else ""
-            return Unanswered(f"no engine was ready within {wait_seconds:g} s{last}")
+            return Unanswered(
+                f"no engine was ready within {wait_seconds:g} s{last}", "byoi doctor looks closer"
+            )
         except AgentError as error:
             return Unanswered(str(error))
         except ExceptionGroup as group:  # an engine ends in a group of tasks
