@@ -21,6 +21,7 @@ from byoi_agent.identity.enrolment import load_identity
 from byoi_agent.identity.memory import keep_memory_private
 from byoi_agent.identity.stores import stores_for
 from byoi_agent.lifecycle.log_file import usable_place
+from byoi_agent.lifecycle.state_schema import bring_up
 from byoi_agent.telemetry.logs import configure
 from byoi_agent.telemetry.service_manager import ServiceManager
 
@@ -99,6 +100,7 @@ def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> N
     keep_memory_private()
     prepare(paths)
     with StateLock(paths.lock_file):
+        bring_up(paths.state)
         log = usable_place(settings.log_file, paths.log_file, os.environ)
         configure(settings.log_format, settings.log_level, file=log.file)
         identity = load_identity(paths.identity_file, stores_for(settings, paths, os.environ))
