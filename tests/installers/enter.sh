@@ -28,5 +28,7 @@ mount -t tmpfs -o mode=755,nosuid,nodev tmpfs "$root/run"
 cd "$root"
 pivot_root . .
 umount -l .
+# What systemd mounts for one service, such as its credentials, must get to where that service looks.
+mount --make-rshared /
 exec /usr/bin/env -i container=byoi-test TERM=dumb HOME=/root LANG=C.UTF-8 \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
