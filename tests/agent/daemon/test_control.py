@@ -52,6 +52,8 @@ CALLS = [
     ("POST", "/api/availability/pause", {"seconds": 60, "finish": True}, 200),
     ("POST", "/api/availability/pause", {"seconds": -1}, 400),
     ("POST", "/api/availability/resume", {}, 200),
+    ("POST", "/api/availability/update", {"version": None}, 200),
+    ("POST", "/api/availability/update", {"version": 1}, 400),
     ("POST", "/api/availability/mode", {"mode": "dedicated"}, 200),
     ("POST", "/api/availability/mode", {"mode": "sometimes"}, 400),
     ("POST", "/api/engine/sleep", {"model": "none"}, 404),
