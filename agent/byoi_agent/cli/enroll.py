@@ -25,6 +25,7 @@ from byoi_agent.errors import ConfigError
 from byoi_agent.hardware.host import read_host
 from byoi_agent.hardware.probers import machine_probe
 from byoi_agent.identity.console_http import ConsoleHttp, checked_console_url
+from byoi_agent.identity.credential_store import credential
 from byoi_agent.identity.device import DeviceFlow
 from byoi_agent.identity.enrolment import JoinToken
 from byoi_agent.identity.host_id import sign_of
@@ -187,9 +188,8 @@ def _from_file(file: Path) -> str:
 
 
 def _from_systemd() -> str:
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    file = Path(folder) / "join-token" if folder else None
-    return file.read_text(encoding="utf-8") if file is not None and file.is_file() else ""
+    file = credential(os.environ, "join-token")
+    return "" if file is None else _from_file(file)
 
 
 def _tell(enrolled: Enrolled, *, as_json: bool) -> None:

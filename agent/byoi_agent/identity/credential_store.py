@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,7 @@ class CredentialStore:
     name = "credential"
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        folder = environment.get("CREDENTIALS_DIRECTORY")
-        self._file = Path(folder) / "device-key" if folder else None
+        self._file = credential(environment, "device-key")
 
     def key(self) -> Ed25519PrivateKey | None:
         """The key that was handed in, if any.
@@ -29,7 +29,7 @@ class CredentialStore:
         Raises:
             IdentityError: it cannot be read or is no key.
         """
-        if self._file is None or not self._file.exists():
+        if self._file is None:
             return None
         try:
             return from_pem(self._file.read_bytes(), "the credential device-key")
@@ -52,3 +52,15 @@ class CredentialStore:
 
     def delete(self, fingerprint: str) -> None:
         """Nothing: only the administrator can take a credential away."""
+
+
+def credential(environment: Mapping[str, str], name: str) -> Path | None:
+    """The file in which systemd hands over a credential, None where it hands over none.
+
+    systemd 252 leaves an empty folder to root alone, though the service is told of it.
+    """
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if not folder or not os.access(folder, os.X_OK):
+        return None
+    file = Path(folder) / name
+    return file if file.exists() else None

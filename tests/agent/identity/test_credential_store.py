@@ -35,6 +35,11 @@ def test_without_a_credential_there_is_no_key(environment, key):
     store.delete(fingerprint_of(key))
 
 
+def test_a_folder_that_systemd_left_to_root_holds_no_credential(store, key, monkeypatch, tmp_path):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may enter any folder
+    assert CredentialStore({"CREDENTIALS_DIRECTORY": str(tmp_path)}).key() is None
+
+
 def test_a_credential_that_is_no_file_is_an_error(tmp_path):
     (tmp_path / "device-key").mkdir()
     with pytest.raises(IdentityError, match="cannot be read"):
