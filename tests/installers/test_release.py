@@ -169,8 +169,10 @@ def _copied(folder: Path) -> Path:
         check=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_symlink():
+            (folder / name).symlink_to((ROOT / name).readlink())
+        elif (ROOT / name).is_file():
             shutil.copyfile(ROOT / name, folder / name)
             (folder / name).chmod(0o700 if (ROOT / name).stat().st_mode & 0o100 else 0o600)
     return folder
@@ -183,7 +185,7 @@ def _build(tree: Path, into: Path, umask: int, zone: str) -> dict[str, str]:
         "SOURCE_DATE_EPOCH": "1700000000",
         "TZ": zone,
         "LC_ALL": "C.UTF-8" if umask else "C",
-        "HOME": os.environ["HOME"],
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONHASHSEED": str(umask),
     }
     installers = tree / "installers"
@@ -207,7 +209,8 @@ def _build(tree: Path, into: Path, umask: int, zone: str) -> dict[str, str]:
 def test_two_builds_elsewhere_and_later_give_the_same_bytes(tmp_path):
     if shutil.which("dpkg-deb") is None:
         pytest.skip("needs dpkg-deb: apt install dpkg")
-    trees = [_copied(tmp_path / name) for name in ("here", "a/longer place")]
+    here = _copied(tmp_path / "here")
+    trees = (here, shutil.copytree(here, tmp_path / "a" / "longer place", symlinks=True))
     with ThreadPoolExecutor(2) as pool:
         here, there = pool.map(
             _build,
@@ -224,8 +227,9 @@ def test_two_builds_elsewhere_and_later_give_the_same_bytes(tmp_path):
 @pytest.mark.installer
 @pytest.mark.timeout(BUILD_SECONDS)
 def test_a_source_distribution_builds_the_wheel_again_by_itself(tmp_path):
+    sdists = wheels.own_sdists(tmp_path / "sdists")
     direct = {path.name: path for path in wheels.own_wheels(tmp_path, packages=wheels.PRODUCTS)}
-    for sdist in wheels.own_sdists(tmp_path / "sdists"):
+    for sdist in sdists:
         wheels.run_uv(
             *("build", "--wheel", "--quiet", "--no-config", "--python", sys.executable),
             *("--build-constraints", wheels.BUILD_REQUIREMENTS, "--out-dir", tmp_path / "again"),
