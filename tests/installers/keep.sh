@@ -2,7 +2,7 @@
 # The first process of a machine's outer namespaces: puts the machine's file system together, waits
 # until whoever made it is gone (the end of its standard input, so a killed test run counts too),
 # and leaves nothing behind.
-# Usage: keep.sh FOLDER BASE
+# Usage: keep.sh FOLDER BASE, or several below each other: UPPER:…:BASE
 set -eu
 folder=$1 base=$2
 cgroups=$folder/cgroups

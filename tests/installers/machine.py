@@ -27,7 +27,10 @@ HERE = Path(__file__).parent
 STORE = Path.home() / ".cache" / "byoi-tests"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 MIRROR = "http://deb.debian.org/debian"
-PACKAGES = ("systemd", "systemd-sysv", "dbus", "ca-certificates", "python3", "curl", "procps")
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "ca-certificates", "python3", "curl", "procps"),
+    "libgomp1",  # what llama.cpp's wheel needs of the system
+)
 SYSTEMD = "/lib/systemd/systemd"
 BOOT_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -85,11 +88,12 @@ def _make_base(folder: Path, suite: str, packages: tuple[str, ...]) -> None:
 class Machine:
     """Sole owner of one machine, which lives from `start` to `close`; a context does both.
 
-    `boot=False` leaves systemd out: a bare root to run programs in.
+    `boot=False` leaves systemd out: a bare root to run programs in. What lies in `layers`, made by
+    `freeze`, was done to the untouched `base` before.
     """
 
-    def __init__(self, base: Path, *, boot: bool = True) -> None:
-        self._base = base
+    def __init__(self, base: Path, *layers: Path, boot: bool = True) -> None:
+        self._below = ":".join(map(str, [*reversed(layers), base]))
         self._boots = boot
         self._folder = Path()
         self._keeper: subprocess.Popen[bytes] | None = None
@@ -125,7 +129,7 @@ class Machine:
         self._keeper = subprocess.Popen(
             [
                 *("unshare", "--mount", "--pid", "--fork", "--"),
-                *(HERE / "keep.sh", self._folder, self._base),
+                *(HERE / "keep.sh", self._folder, self._below),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -194,6 +198,11 @@ class Machine:
     def reboot(self) -> None:
         self.stop()
         self.boot()
+
+    def freeze(self, layer: Path) -> None:
+        """Keep what was changed, now that it is switched off, for others to begin with."""
+        assert not self.is_running
+        subprocess.run(["cp", "--archive", self._folder / "upper", layer], check=True)
 
     def close(self) -> None:
         """Leave nothing of it behind."""
