@@ -61,6 +61,7 @@ COMMANDS: Final = (
     "status",
     "tray",
     "unenroll",
+    "update",
     "usage",
     "version",
 )

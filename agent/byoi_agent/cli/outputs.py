@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from byoi_agent.availability.readings import MachineReading, SessionReading
 from byoi_agent.bench.report import BenchReport
+from byoi_agent.cli.update_view import UpdateTold
 from byoi_agent.control.config_words import SettingChange
 from byoi_agent.control.pins import PinList
 from byoi_agent.control.schedule import ScheduleStatus
@@ -383,6 +384,7 @@ OUTPUTS: Final[dict[str, Any]] = {
     "session": SessionShown,
     "status": StatusReport | Unreachable,
     "unenroll": Unenrolled,
+    "update": UpdateTold,
     "usage": UsageTable,
     "version": Version,
 }

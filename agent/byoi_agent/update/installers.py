@@ -121,6 +121,26 @@ class Debian:
         if file != target:
             file.replace(target)
 
+    def repack(self, version: str) -> None:
+        """Make the package of what is installed anew, as dpkg knows it.
+
+        Raises:
+            UpdateFailed: it is not installed by dpkg, or cannot be packed.
+        """
+        said = run(["dpkg-query", "--show", "--showformat=${Version}", PACKAGE]).strip()
+        if said.replace("~", "") != version:
+            raise UpdateFailed(f"dpkg has installed {said or 'nothing'}, not {version}")
+        draft = self._folder / "repacked"
+        shutil.rmtree(draft, ignore_errors=True)
+        try:
+            _lay_out(draft)
+            made = self._folder / "downloads" / f"{version}.deb"
+            made.parent.mkdir(mode=0o700, exist_ok=True)
+            run(["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", str(draft), str(made)])
+            self.adopt(version, made)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
     def keep(self, change: Change) -> None:
         """As `Installer`: dpkg replaces the files that this program runs from."""
         if not self.has(change.old):
@@ -190,6 +210,38 @@ def point(place: Path, target: Path, *, is_windows: bool) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _lay_out(draft: Path) -> None:
+    """What dpkg has installed of the package, in the shape that a package is built from."""
+    for line in run(["dpkg-query", "--listfiles", PACKAGE]).splitlines():
+        installed = Path(line)
+        target = draft / line.lstrip("/")
+        if installed.is_dir() and not installed.is_symlink():
+            target.mkdir(parents=True, exist_ok=True)
+            target.chmod(installed.stat().st_mode & 0o7777)
+        elif installed.is_symlink() or installed.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(installed, target, follow_symlinks=False)
+    control = draft / "DEBIAN"
+    control.mkdir(mode=0o755)
+    scripts = run(["dpkg-query", "--control-list", PACKAGE]).split()
+    for name in scripts:
+        source = Path(run(["dpkg-query", "--control-path", PACKAGE, name]).strip())
+        shutil.copy2(source, control / name)
+    status = run(["dpkg-query", "--status", PACKAGE])
+    (control / "control").write_text(_control_of(status), encoding="utf-8")
+
+
+def _control_of(status: str) -> str:
+    """A package's own fields; what dpkg has noted beside them is left out."""
+    kept, is_kept = [], True
+    for line in status.splitlines():
+        if not line.startswith(" "):
+            is_kept = line.partition(":")[0] not in {"Status", "Conffiles", "Config-Version"}
+        if is_kept and line:
+            kept.append(line)
+    return "\n".join(kept) + "\n"
 
 
 def _link_or_copy(source: str, target: str) -> None:

@@ -42,13 +42,17 @@ _STATES: Final = {
 
 
 class Record(BaseModel):
-    """Where the machine stands, what failed here and why, and what came of each update."""
+    """Where the machine stands, what failed here and why, and what came of each update.
+
+    `schemas` says which state a version keeps: one that does not run cannot be asked.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     state: dict[str, Any] = Field(default_factory=lambda: {"state": Idle.__name__})
     failed: dict[str, str] = Field(default_factory=dict)
+    schemas: dict[str, int] = Field(default_factory=dict)
     history: tuple[Entry, ...] = ()
 
 
@@ -75,6 +79,17 @@ class Journal:
         """What came of updates, oldest first."""
         return self._record.history
 
+    @property
+    def schemas(self) -> dict[str, int]:
+        """Which state each version keeps, of those that were looked at."""
+        return dict(self._record.schemas)
+
+    def learn(self, version: str, schema: int) -> None:
+        """Keep which state a version keeps. Raises as `write`."""
+        if self._record.schemas.get(version) != schema:
+            schemas = {**self._record.schemas, version: schema}
+            self._put(self._record.model_copy(update={"schemas": schemas}))
+
     def write(self, state: State, commands: Iterable[Command] = ()) -> None:
         """Put a state on the disk, with what its commands say is to be kept; durable on return.
 
@@ -97,9 +112,11 @@ class Journal:
                     )  # fmt: skip
                 case _:
                     continue
-        record = Record(
-            state=_written(state), failed=failed, history=tuple(history[-KEPT_ENTRIES:])
-        )
+        kept = tuple(history[-KEPT_ENTRIES:])
+        written = {"state": _written(state), "failed": failed, "history": kept}
+        self._put(self._record.model_copy(update=written))
+
+    def _put(self, record: Record) -> None:
         write_private(self._file, record.model_dump_json(by_alias=True, indent=1).encode())
         self._record = record
 

@@ -40,7 +40,7 @@ def stage(bundle: Path, version: str, target: Path, like: Installation, trust: b
         top = unpack(bundle, unpacked)
         make_environment(partial, top)
         about = like.model_copy(update={"version": version})
-        (partial / FILE_NAME).write_text(about.model_dump_json(indent=1))
+        (partial / FILE_NAME).write_text(about.model_dump_json(indent=1), encoding="utf-8")
         (partial / ROOT_FILE).write_bytes(trust)
         for name in _CARRIED:
             if (top / name).is_file():

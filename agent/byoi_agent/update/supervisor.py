@@ -40,6 +40,7 @@ from byoi_agent.update.machine import (
     step,
 )
 from byoi_agent.update.policy import is_newer
+from byoi_agent.update.programs import UpdateFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,15 +85,16 @@ class Node(Protocol):
     def prove(self, change: Change) -> None:
         """Wait until it does as that version what it did before. Raises AgentError where not."""
 
-    def step_down(self, code: Path, to: Path) -> None:
-        """Bring the state that `code` wrote to what `to` can read, by `code`. Raises AgentError."""
+    def step_down(self, code: Path, schema: int) -> None:
+        """Have `code` take its state back to an older schema. Raises AgentError."""
 
 
 @dataclass(frozen=True)
 class Updater:
     """Everything that an update needs; sole writer of the journal while it holds the lock.
 
-    `fetch` brings a version's file, and `tell` hears each step in a sentence.
+    `fetch` brings a version's file; `tell` hears each step in a sentence, and `underway` is called
+    whenever the journal has another state.
     """
 
     journal: Journal
@@ -100,6 +102,7 @@ class Updater:
     node: Node
     fetch: Callable[[str], Path]
     tell: Callable[[str], None]
+    underway: Callable[[], None] = lambda: None
 
     def resume(self) -> bool:
         """Go on with what was broken off; whether there was anything."""
@@ -122,6 +125,7 @@ class Updater:
             for command in commands:
                 self._clear_up(command)
             self.journal.write(state, commands)
+            self.underway()
             self._log(commands)
             order = next((each for each in commands if isinstance(each, _ORDERS)), None)
             event = None if order is None else self._outcome(order)
@@ -178,8 +182,10 @@ class Updater:
         if change.was_running:
             self.node.stop()
         if is_newer(away, to):
-            code = self.installer.environment(away)
-            self.node.step_down(code, self.installer.environment(to))
+            schema = self.journal.schemas.get(to)
+            if schema is None:
+                raise UpdateFailed(f"which state {to} keeps is not known")
+            self.node.step_down(self.installer.environment(away), schema)
         self.installer.point_at(to)
         if change.was_running:
             self.node.start()

@@ -32,7 +32,7 @@ class Told(BaseModel):
     """`available` is a newer version that this node may become, `held` why it does not become one.
 
     `trouble` is why the index could not be used when it was last asked, at `checked_at`; `underway`
-    is the version that is being installed.
+    is the version that is being installed, or gone back from; `history` is oldest first.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -43,7 +43,12 @@ class Told(BaseModel):
     held: str | None = None
     trouble: str | None = None
     underway: str | None = None
-    last: Entry | None = None
+    history: tuple[Entry, ...] = ()
+
+    @property
+    def last(self) -> Entry | None:
+        """What came of the last one."""
+        return self.history[-1] if self.history else None
 
 
 def read(folder: Path) -> Told | None:

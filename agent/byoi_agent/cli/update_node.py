@@ -1,0 +1,164 @@
+"""The node that `byoi update` replaces: asked over its control API, started by its service."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from byoi_agent.control.client import ControlClient, NodeUnreachable
+from byoi_agent.control.instances import find
+from byoi_agent.errors import AgentError
+from byoi_agent.lifecycle.state_schema import number_of
+from byoi_agent.service.doing import carry_out
+from byoi_agent.update.programs import UpdateFailed, run
+from byoi_agent.update.staging import program_of, python_of
+from byoi_agent.update.supervisor import Before
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from byoi_agent.config.paths import Paths
+    from byoi_agent.control.schema import StatusReport
+    from byoi_agent.service.launcher import Launcher
+    from byoi_agent.update.machine import Change
+
+_LOOK_SECONDS: Final = 0.3
+_SLACK_SECONDS: Final = 120.0
+"""The node waits a little longer than this does: it is stopped before it would serve again."""
+
+_STARTS: Final = 4
+"""A version that ended so often within one proof will not come up any more."""
+
+
+@dataclass(frozen=True)
+class UpdatedNode:
+    """`account` is the service's where root updates; `drain_seconds` 0 cuts what runs."""
+
+    paths: Paths
+    environment: Mapping[str, str]
+    launcher: Launcher
+    code_of: Callable[[str], Path]
+    account: str | None
+    drain_seconds: float
+    proof_seconds: float
+
+    def drain(self, version: str) -> Before:
+        """Have it take nothing new, and wait for what runs; see `Node`."""
+        status = self._status()
+        if status is None:
+            return Before(is_running=self.launcher.status().state in {"running", "starting"})
+        if self.launcher.status().pid != status.pid:
+            raise UpdateFailed(
+                f"the running node (process {status.pid}) was not started by the service, so that "
+                "nobody can start it anew; end it first, then: byoi service start"
+            )
+        was_serving = status.is_serving
+        if self.drain_seconds:
+            self._wait_for_what_runs(version)
+        return Before(is_running=True, is_serving=was_serving)
+
+    def end_drain(self) -> None:
+        """Have it take work again; see `Node`."""
+        if (client := self._client()) is not None:
+            client.hold_for_update(None)
+
+    def stop(self) -> None:
+        """See `Node`."""
+        carry_out(self.launcher.stop())
+
+    def start(self) -> None:
+        """See `Node`."""
+        carry_out(self.launcher.start())
+
+    def prove(self, change: Change) -> None:
+        """Wait until it does as that version what it did before; see `Node`."""
+        if not change.was_running:
+            program = program_of(self.code_of(change.new))
+            told = run([str(program), "version"], account=self.account, within_seconds=60.0)
+            if change.new not in told.split():
+                raise UpdateFailed(f"{program} says that it is {told.strip()}")
+            return
+        until = time.monotonic() + self.proof_seconds
+        restarts = self.launcher.status().restarts or 0
+        while (missing := self._missing(change)) is not None:
+            found = self.launcher.status()
+            if found.state == "failed" or (found.restarts or 0) - restarts >= _STARTS:
+                raise UpdateFailed(f"{change.new} ends again and again ({found.words or missing})")
+            if time.monotonic() >= until:
+                raise UpdateFailed(f"{missing}, {self.proof_seconds:g} s after its start")
+            time.sleep(_LOOK_SECONDS)
+
+    def step_down(self, code: Path, schema: int) -> None:
+        """Have that code take its state back; see `Node`.
+
+        A state that is old enough needs no code: a version that never came up changed nothing.
+        """
+        state = self.paths.state
+        with suppress(AgentError):
+            if not state.exists() or number_of(state) <= schema:
+                return
+        module = [str(python_of(code)), "-m", "byoi_agent.lifecycle.step_down"]
+        run([*module, str(state), str(schema)], account=self.account)
+
+    def _wait_for_what_runs(self, version: str) -> None:
+        until = time.monotonic() + self.drain_seconds
+        client = self._client()
+        if client is None:
+            return
+        client.hold_for_update(version, min(self.drain_seconds + _SLACK_SECONDS, 86_400))
+        while (status := self._status()) is not None and (count := _under_way(status)):
+            if time.monotonic() >= until:
+                raise UpdateFailed(
+                    f"{count} requests still ran after {self.drain_seconds / 60:g} minutes; it is "
+                    "tried again later, and at once with: byoi update --now"
+                )
+            time.sleep(_LOOK_SECONDS)
+
+    def _missing(self, change: Change) -> str | None:
+        """What the node does not do yet, None where it does all that it did before."""
+        status = self._status()
+        if status is None:
+            return f"{change.new} did not answer"
+        if status.agent_version != change.new:
+            return f"{status.agent_version} runs and not {change.new}"
+        return self._unserved(status) if change.was_serving else None
+
+    def _unserved(self, status: StatusReport) -> str | None:
+        """Why nothing is served; one token is asked for where all seems well."""
+        version = status.agent_version
+        if not status.is_serving:
+            reason = status.link.reason or status.link.last_error
+            return f"{version} did not serve (link {status.link.state}{_why(reason)})"
+        client = self._client()
+        try:
+            proof = None if client is None else client.prove()
+        except AgentError as error:
+            return f"{version} could not show that it answers: {error}"
+        if proof is None:
+            return f"{version} went away"
+        return None if proof.is_proven or proof.is_held else proof.sentence
+
+    def _status(self) -> StatusReport | None:
+        client = self._client()
+        try:
+            return None if client is None else client.status()
+        except NodeUnreachable:
+            return None
+
+    def _client(self) -> ControlClient | None:
+        if self.account is not None:  # root asks where the service is, and believes no file of its
+            return ControlClient(socket_path=str(self.paths.control_socket))
+        found = find(self.paths, self.environment, is_named=True)
+        return found.nodes[0].client if found.nodes else None
+
+
+def _under_way(status: StatusReport) -> int:
+    own = 0 if status.own is None else status.own.running + status.own.waiting
+    return max(status.running + status.waiting, own)
+
+
+def _why(reason: str | None) -> str:
+    return f": {reason}" if reason else ""
