@@ -31,9 +31,14 @@ class NothingToBundleError(Exception):
 
 
 def build(
-    into: Path, platform: str, *, root: Path | None = None, own: list[Path] | None = None
+    into: Path,
+    platform: str,
+    *,
+    root: Path | None = None,
+    index: str | None = None,
+    own: list[Path] | None = None,
 ) -> Path:
-    """One bundle; `root` is the trusted root of the index that its nodes update from.
+    """One bundle; its nodes update from the index at that URL, which they trust by `root`.
 
     Raises:
         NothingToBundleError: a locked package has no wheel for any Python of that platform.
@@ -46,7 +51,13 @@ def build(
         for wheel in own or wheels.own_wheels(Path(folder, "own")):
             shutil.copyfile(wheel, carried / wheel.name)
         (content / "requirements.txt").write_text(requirements(carried))
-        about = {**facts.release(), "platform": platform, "pythons": pythons, "left_out": left_out}
+        about = {
+            **facts.release(),
+            "index": index,
+            "platform": platform,
+            "pythons": pythons,
+            "left_out": left_out,
+        }
         (content / "release.json").write_text(json.dumps(about, indent=2) + "\n")
         _add_service_files(content, PLATFORMS[platform].sys_platform)
         shutil.copyfile(wheels.ROOT / "LICENSE", content / "LICENSE")
@@ -115,11 +126,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=wheels.ROOT / "dist", metavar="FOLDER")
     parser.add_argument("--platform", action="append", choices=sorted(PLATFORMS))
     parser.add_argument("--root", type=Path, metavar="FILE", help="the index's root.json")
+    parser.add_argument("--index", metavar="URL", help="where updates come from")
     arguments = parser.parse_args()
     failed = False
     for platform in arguments.platform or PLATFORMS:
         try:
-            print(build(arguments.out, platform, root=arguments.root))
+            print(build(arguments.out, platform, root=arguments.root, index=arguments.index))
         except NothingToBundleError as error:
             print(f"{platform}: no bundle: {error}", file=sys.stderr)
             failed = True

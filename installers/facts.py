@@ -35,9 +35,9 @@ def protocol() -> dict[str, int]:
 
 def state_schema() -> dict[str, int]:
     """The oldest state that it brings up, and the one that it writes."""
-    from byoi_agent.usage.schema import VERSION  # noqa: PLC0415
+    from byoi_agent.lifecycle.state_schema import OLDEST, STATE_SCHEMA  # noqa: PLC0415
 
-    return {"min": 1, "max": VERSION}
+    return {"min": OLDEST, "max": STATE_SCHEMA}
 
 
 def _range(numbers: Iterable[int]) -> dict[str, int]:

@@ -54,8 +54,8 @@ class Part:
     make: Callable[[Build], None]
 
 
-def _script(path: str, *words: str) -> Callable[[Build], None]:
-    """A program that builds into `--out`, told of the index's root and address."""
+def _script(path: str, *words: str, folder: str = "--out") -> Callable[[Build], None]:
+    """A program that builds into a folder, told of the index's root and address."""
 
     def make(build: Build) -> None:
         program = INSTALLERS / path
@@ -65,7 +65,7 @@ def _script(path: str, *words: str) -> Callable[[Build], None]:
         done = subprocess.run(
             [
                 *(sys.executable, program, *words),
-                *("--out", build.into, "--root", build.root, *address),
+                *(folder, build.into, "--root", build.root, *address),
             ],
             env={**os.environ, "SOURCE_DATE_EPOCH": str(wheels.source_date_epoch())},
             capture_output=True,
@@ -85,7 +85,7 @@ def _sdists(build: Build) -> None:
 def _bundle(platform: str) -> Callable[[Build], None]:
     def make(build: Build) -> None:
         carried = [wheel for wheel in build.own if not wheel.name.startswith("byoi_console")]
-        bundle.build(build.into, platform, root=build.root, own=carried)
+        bundle.build(build.into, platform, root=build.root, index=build.index, own=carried)
 
     return make
 
@@ -130,7 +130,7 @@ PARTS = (
     Part("deb amd64", _script("ubuntu/build.py", "--arch", "amd64")),
     Part("bundle linux-aarch64", _bundle("linux-aarch64")),
     Part("deb arm64", _script("ubuntu/build.py", "--arch", "arm64")),
-    Part("setup for Windows", _script("windows/build.py")),
+    Part("setup for Windows", _script("windows/build.py", folder="--into")),
     Part("macOS", _script("macos/build.py")),
     *(Part(f"bundle {name}", _bundle(name)) for name in PLATFORMS if not name.startswith("linux-")),
     Part("chart", _script("chart.py")),

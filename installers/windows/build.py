@@ -38,6 +38,7 @@ def build(
     into: Path,
     *,
     root: Path | None = None,
+    index: str | None = None,
     own: list[Path] | None = None,
     payload: Path | None = None,
     version: str | None = None,
@@ -47,6 +48,7 @@ def build(
 
     Args:
         root: the trusted root of the index that its nodes update from.
+        index: the URL of that index.
         own: our wheels, where they are built already.
         payload: an unpacked bundle to carry in place of a new one.
         version: what the installer says it installs; the tree's where nothing is said.
@@ -64,7 +66,7 @@ def build(
     with tempfile.TemporaryDirectory(prefix="byoi-setup-") as folder:
         carried = Path(folder, "payload")
         if payload is None:
-            _unpack(bundle.build(Path(folder), PLATFORM, root=root, own=own), carried)
+            _unpack(bundle.build(Path(folder), PLATFORM, root=root, index=index, own=own), carried)
         else:
             shutil.copytree(payload, carried)
         complete(carried)
@@ -149,6 +151,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--into", type=Path, default=wheels.ROOT / "dist", metavar="FOLDER")
     parser.add_argument("--root", type=Path, metavar="FILE", help="the index's root.json")
+    parser.add_argument("--index", metavar="URL", help="where updates come from")
     parser.add_argument("--certificate", type=Path, metavar="PEM", help="sign with it")
     parser.add_argument("--key", type=Path, metavar="PEM", help="the certificate's private key")
     parser.add_argument("--timestamp", metavar="URL", help="who signs the time")
@@ -156,7 +159,7 @@ def main() -> int:
     if (arguments.certificate is None) != (arguments.key is None):
         parser.error("--certificate and --key belong together")
     try:
-        made = build(arguments.into, root=arguments.root)
+        made = build(arguments.into, root=arguments.root, index=arguments.index)
         if arguments.certificate is not None:
             sign(made, arguments.certificate, arguments.key, timestamp=arguments.timestamp)
     except MissingToolError as missing:
