@@ -1,0 +1,179 @@
+"""The setup for Windows, run by wine: what it places, what it says, and that it can go back."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+UNINSTALL = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Uninstall\byoi"
+RUN = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Run"
+ENVIRONMENT = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Environment"
+LONG_PATH = ";".join(f"C:\\folder-{number}-with-a-name-that-is-long" for number in range(60))
+
+pytestmark = [pytest.mark.installer, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def by_wine():
+    if "windows_machine" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("windows_machine", HERE / "windows.py")
+        sys.modules["windows_machine"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["windows_machine"])
+    return sys.modules["windows_machine"]
+
+
+@pytest.fixture(scope="module")
+def pristine(by_wine, tmp_path_factory):
+    """One Windows for all tests of this file, which take away what they have installed."""
+    try:
+        windows = by_wine.machine(tmp_path_factory.mktemp("windows") / "prefix")
+    except by_wine.MissingError as missing:
+        pytest.skip(str(missing))
+    yield windows
+    windows.close()
+
+
+@pytest.fixture
+def windows(pristine):
+    yield pristine
+    if (pristine.byoi / "uninstall.exe").exists():
+        uninstall(pristine, "/PURGE")
+    for name in ("asked.txt", "broken", "unproven"):
+        (pristine.prefix / "drive_c" / name).unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def setups(by_wine, tmp_path_factory):
+    """Setups of two versions of a small agent."""
+    import build
+
+    def make(version):
+        release = by_wine.small_release(tmp_path_factory.mktemp("release") / version, version)
+        target = tmp_path_factory.mktemp("setup")
+        return build.build(target, payload=release, version=version, compressor="zlib")
+
+    return {version: make(version) for version in ("0.1.0", "0.2.0")}
+
+
+def uninstall(windows, *words):
+    """Wait for it: an uninstaller that was not told where it is goes on in a copy of itself."""
+    return windows.run(
+        windows.byoi / "uninstall.exe", "/S", *words, r"_?=C:\Program Files\byoi"
+    )
+
+
+def asked(windows):
+    return (windows.prefix / "drive_c" / "asked.txt").read_text().splitlines()
+
+
+def current(windows):
+    return (windows.byoi / "current").read_text().strip()
+
+
+def is_running(windows):
+    return "RUNNING" in windows.run("sc", "query", "byoi").said
+
+
+def enrolled(windows):
+    (windows.data / "state").mkdir(parents=True, exist_ok=True)
+    (windows.data / "state" / "identity.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("/PURG", "/PURG is not known"),
+        ("/MODE=never", "/MODE is dedicated, idle or scheduled; never is none of them."),
+        ("/JOINTOKENFILE=C:\\token.txt", "/JOINTOKENFILE needs /CONSOLE=URL as well."),
+        ("/PYTHON=C:\\no such\\python.exe", "There is no file C:\\no such\\python.exe (/PYTHON)."),
+        ("/CONSOLE", "/CONSOLE needs a value"),
+    ],
+)
+def test_a_wrong_word_is_refused_before_anything_is_changed(windows, setups, word, said):
+    done = windows.run(setups["0.1.0"], "/S", word)
+    assert done.code == 64
+    assert said in done.said
+    assert not windows.byoi.exists()
+
+
+def test_without_a_python_it_says_what_to_do_and_leaves_nothing(windows, setups, by_wine, tmp_path):
+    log = tmp_path / "setup.log"
+    done = windows.run(
+        setups["0.1.0"],
+        *("/S", "/PROXY=http://127.0.0.1:9", f"/LOG={by_wine.windows_path(windows.prefix, log)}"),
+    )
+    assert done.code == 11
+    assert "127.0.0.1:9" not in done.said
+    for text in (done.said, log.read_text()):
+        assert "Behind a proxy: /PROXY=http://HOST:PORT." in text
+        assert "Nothing was installed." in text
+    assert not windows.byoi.exists()
+    assert windows.registry(UNINSTALL) is None
+
+
+def test_an_installation_from_its_first_day_to_its_last(windows, setups, by_wine, tmp_path):
+    windows.run("reg", "add", ENVIRONMENT, "/v", "Path", "/t", "REG_EXPAND_SZ", "/d", LONG_PATH, "/f")
+    token = tmp_path / "a token.txt"
+    token.write_text("byoi-join-secret")
+    done = windows.run(
+        setups["0.1.0"],
+        *("/S", f"/PYTHON={windows.python}", "/CONSOLE=https://console.example", "/MODE=dedicated"),
+        *(f"/JOINTOKENFILE={by_wine.windows_path(windows.prefix, token)}", "/MODEL=some/model"),
+    )
+    assert done.code == 0, done.said
+    assert "One token was answered." in done.said
+    assert "byoi-join-secret" not in (windows.data / "setup.log").read_text()
+    assert asked(windows) == [
+        "0.1.0 version",
+        "0.1.0 service install --system --no-start",
+        "0.1.0 models serve some/model",
+        "0.1.0 config set mode dedicated",
+        "0.1.0 enroll --console https://console.example --join-token-file "
+        + by_wine.windows_path(windows.prefix, token),
+        "0.1.0 prove --wait 900",
+    ]
+    assert is_running(windows)
+    assert windows.registry(ENVIRONMENT, "Path").endswith(f"{LONG_PATH};C:\\Program Files\\byoi\\bin")
+    assert windows.registry(UNINSTALL, "DisplayVersion").endswith("0.1.0")
+    assert windows.registry(UNINSTALL, "EstimatedSize")
+    assert "byoi-window.exe\" --quiet session" in windows.registry(RUN, "byoi")
+    assert list(windows.prefix.rglob("byoi dashboard.lnk"))
+    assert windows.run(windows.byoi / "bin" / "byoi.exe", "version").said == "byoi 0.1.0\n"
+
+    done = windows.run(setups["0.2.0"], "/S", f"/PYTHON={windows.python}")
+    assert done.code == 0, done.said
+    assert current(windows) == "0.2.0"
+    assert is_running(windows)
+    assert (windows.byoi / "versions" / "0.1.0").is_dir()
+    assert windows.registry(ENVIRONMENT, "Path").count(r"byoi\bin") == 1
+
+    done = uninstall(windows)
+    assert done.code == 0, done.said
+    assert [each.name for each in windows.byoi.glob("*")] in ([], ["uninstall.exe"])
+    assert windows.registry(UNINSTALL) is None
+    assert windows.registry(RUN, "byoi") is None
+    assert windows.registry(ENVIRONMENT, "Path").endswith(LONG_PATH)
+    assert windows.run("sc", "query", "byoi").code
+    assert not list(windows.prefix.rglob("byoi dashboard.lnk"))
+    assert (windows.data / "state" / "identity.json").exists()
+
+
+@pytest.mark.parametrize("how", ["broken", "unproven"])
+def test_a_version_that_does_not_serve_makes_way_for_the_one_before(windows, setups, how):
+    enrolled(windows)
+    done = windows.run(setups["0.1.0"], "/S", f"/PYTHON={windows.python}")
+    assert done.code == 0, done.said
+    (windows.prefix / "drive_c" / how).write_text("0.2.0")
+    done = windows.run(setups["0.2.0"], "/S", f"/PYTHON={windows.python}")
+    assert done.code == 13
+    assert "Version 0.1.0 is back." in done.said
+    assert current(windows) == "0.1.0"
+    assert is_running(windows)
+    assert asked(windows)[-1] == "0.1.0 service install --system --no-start"
+    assert not (windows.byoi / "versions" / "0.2.0").exists()
+    uninstall(windows, "/PURGE")
+    assert not windows.data.exists()
