@@ -12,11 +12,14 @@ import uuid
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from byoi_agent.engine import guard
+from byoi_agent.engine import guard, guard_windows
 from byoi_agent.engine.leftovers import MARK, new_run, processes_of, sweep
 from byoi_agent.engine.listeners import open_to_others
+
+if sys.platform == "win32":
+    from subprocess import CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +35,16 @@ _LOG_LINE_BYTES: Final = 2000
 # All that an engine may know of our environment: no key of the agent's is among it.
 _PASSED: Final = frozenset(
     {"CUDA_VISIBLE_DEVICES", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ"}
+    if sys.platform != "win32"
+    else {"CUDA_VISIBLE_DEVICES", "PATH", "SYSTEMROOT", "TEMP", "TMP", "USERPROFILE", "WINDIR"}
 )
+if sys.platform == "win32":
+    _GUARD: Final = guard_windows.__file__
+    # A console of its own, which nobody sees: Ctrl-Break reaches only those who share one.
+    _APART: Final[dict[str, Any]] = {"creationflags": CREATE_NO_WINDOW | CREATE_NEW_PROCESS_GROUP}
+else:
+    _GUARD: Final = guard.__file__
+    _APART: Final[dict[str, Any]] = {"start_new_session": True}
 
 
 @dataclass(frozen=True)
@@ -119,11 +131,11 @@ class EngineProcess:
         environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", guard.__file__, str(GRACE_SECONDS), *self._spec.argv),
+                *(sys.executable, "-I", "-S", _GUARD, str(GRACE_SECONDS), *self._spec.argv),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,  # else Ctrl-C in a terminal would reach the engine first
+                **_APART,  # else Ctrl-C in a terminal would reach the engine first
                 env={**environment, **self._spec.environment, MARK: self._run.mark},
             )
         except (OSError, ValueError) as error:  # whoever waits for it hears of it
