@@ -55,11 +55,12 @@ def release(arguments: argparse.Namespace) -> list[str]:
     """Everything in order; returns a line for each part that could not be built.
 
     Raises:
-        RefusedError: the folder is somebody else's.
+        RefusedError: the folder is somebody else's, or the sources are not fit to be signed.
         wheels.BadWheelError: a wheel carries what it must not.
     """
-    into = _emptied(arguments.out.resolve())
     keys = _keys(arguments.keys)
+    _check_source(keys)
+    into = _emptied(arguments.out.resolve())
     public = signing.public_pem(keys.private(signing.RELEASE).public_key())
     (into / "release.pub").write_bytes(public)
     index = Repository(arguments.repository or into / "repository", keys)
@@ -78,6 +79,19 @@ def release(arguments: argparse.Namespace) -> list[str]:
     if arguments.url is None:
         print("no --url: install.sh and the packages do not know where updates come from")
     return missing
+
+
+def _check_source(keys: signing.Keys) -> None:
+    """One version everywhere, and for real keys nothing that is not in the history."""
+    versions = wheels.versions()
+    if len(set(versions.values())) > 1:
+        told = ", ".join(f"{name} {version}" for name, version in versions.items())
+        raise RefusedError(f"the distributions have different versions: {told}")
+    if not keys.are_for_development and not facts.is_clean():
+        raise RefusedError(
+            "the tree has changes that are not committed, and a release is made from a commit: "
+            "commit them, or leave --keys out to try"
+        )
 
 
 def _made(part: Part, build: Build) -> str | None:

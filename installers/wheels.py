@@ -50,7 +50,15 @@ class NoWheelError(Exception):
 
 def version() -> str:
     """The product's: all three distributions have the same."""
-    return str(tomllib.loads((ROOT / "agent" / "pyproject.toml").read_text())["project"]["version"])
+    return versions()["agent"]
+
+
+def versions() -> dict[str, str]:
+    """Of each distribution."""
+    return {
+        name: tomllib.loads((ROOT / name / "pyproject.toml").read_text())["project"]["version"]
+        for name in PRODUCTS
+    }
 
 
 def source_date_epoch() -> int:

@@ -41,6 +41,7 @@ def built(tmp_path, keys, monkeypatch):
 
     monkeypatch.setattr(release.wheels, "own_wheels", own_wheels)
     monkeypatch.setattr(release.wheels, "collect", lambda into, **_: None)
+    monkeypatch.setattr(release.facts, "is_clean", lambda: True)
 
     def built(*made, **options):
         monkeypatch.setattr(
@@ -123,6 +124,19 @@ def test_a_wheel_that_must_not_be_published_stops_the_release(built, monkeypatch
     monkeypatch.setattr(wheels, "complaints", lambda wheel: ["evil.pth would run"])
     with pytest.raises(wheels.BadWheelError, match="evil"):
         built(_make("byoi-agent_0.1.0_amd64.deb"))
+
+
+def test_real_keys_sign_only_what_is_committed(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(release.facts, "is_clean", lambda: False)
+    with pytest.raises(release.RefusedError, match="not committed"):
+        built()
+    assert not (tmp_path / "dist").exists()
+
+
+def test_distributions_of_different_versions_are_no_release(built, monkeypatch):
+    monkeypatch.setattr(wheels, "versions", lambda: {"wire": "0.1.0", "agent": "0.2.0"})
+    with pytest.raises(release.RefusedError, match=r"wire 0\.1\.0, agent 0\.2\.0"):
+        built()
 
 
 def test_a_folder_that_is_somebody_elses_is_not_emptied(built, tmp_path):
