@@ -29,7 +29,7 @@ PLACES: Final = ServicePlaces(
 )
 """Not below /var/run, which is empty after a start and which only root may write to."""
 
-_DAEMON_LOG: Final = Path("/var/log/byoi.log")
+DAEMON_LOG: Final = Path("/var/log/byoi.log")
 _FIRST_ID: Final = 400
 _LAST_ID: Final = 499
 """Between Apple's own accounts and those of people."""
@@ -134,11 +134,11 @@ class SystemService:
                  f"-g {PLACES.account} -m 640 /dev/null {PLACES.config}"),
                 _WAIT,
             ),
-            WriteFile(self._file, daemon_plist(self.program, PLACES, _DAEMON_LOG)),
+            WriteFile(self._file, daemon_plist(self.program, PLACES, DAEMON_LOG)),
             WriteFile(self._session, session_plist(self.program)),
             WriteFile(
                 self._rotation,
-                f"# log  mode count KiB when flags\n{_DAEMON_LOG} 640 3 1024 * J\n",
+                f"{DAEMON_LOG} {PLACES.account}:{PLACES.account} 640 3 1024 * J\n",
             ),
             Link(self._command, self.program),
             Call("write the service into the installation", lambda: record_service(PLACES)),
@@ -157,7 +157,7 @@ class SystemService:
             Call("take the service out of the installation", lambda: record_service(None)),
         ]
         if purge:
-            folders = (PLACES.state.parent, PLACES.config.parent, _DAEMON_LOG)
+            folders = (PLACES.state.parent, PLACES.config.parent, DAEMON_LOG)
             steps += [Remove(self.root / str(folder).lstrip("/")) for folder in folders]
             steps += [
                 Run(("dscl", ".", "-delete", f"/{kind}/{PLACES.account}"), _WAIT, may_fail=True)

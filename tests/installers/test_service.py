@@ -1,0 +1,173 @@
+"""The machine's service in a Debian that has booted."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+UNIT = "byoi-agent.service"
+SECONDS = 60.0
+
+
+@pytest.fixture
+def installed():
+    name = "installed"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+def until(machine, condition, what: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition(machine):
+        if time.monotonic() > deadline:
+            told = machine.systemctl(
+                "show", UNIT, "--property=SubState,StatusText,Result,NRestarts"
+            )
+            raise AssertionError(f"{what}: not so; {told}\n{machine.journal(UNIT)[-4000:]}")
+        time.sleep(0.1)
+
+
+def shown(machine, *names: str) -> dict[str, str]:
+    said = machine.systemctl("show", UNIT, f"--property={','.join(names)}")
+    return dict(line.split("=", 1) for line in said.splitlines())
+
+
+def asked(machine) -> dict[str, Any]:
+    """What the node tells; zeros of its own where it does not run."""
+    said = machine.run("byoi", "status", "--json", check=False)
+    return json.loads(said) if said else {"is_serving": False, "queue": 0, "active": 0}
+
+
+def serves(machine) -> bool:
+    return asked(machine)["is_serving"]
+
+
+def seen_from_within(machine, pid: str, *argv: str) -> str:
+    """What a program sees that runs where the node does, as the node's account."""
+    user, group = (machine.run("id", flag, "byoi").strip() for flag in ("-u", "-g"))
+    within = ("nsenter", "--target", pid, "--mount", "--setuid", user, "--setgid", group)
+    done = machine.execute(*within, *argv)
+    return done.stdout + done.stderr
+
+
+async def test_a_machine_gets_its_service_and_loses_it_again(
+    debian, installed, deployment, tmp_path
+):
+    installed.put_into(debian, tmp_path)
+    before = ours(debian)
+    set_up_twice(debian)
+    installed.put_model_into(debian, tmp_path)
+    await deployment.start_console()
+    await enrolment_starts_it(debian, deployment)
+    pid = shown(debian, "MainPID")["MainPID"]
+    it_is_closed(debian, pid)
+    a_reload_is_no_restart(debian, pid)
+    one_that_stands_still_is_taken_for_dead(debian)
+    await requests_end_before_it_does(debian, deployment)
+    await one_that_is_revoked_is_left_alone(debian, deployment)
+
+    debian.run("byoi", "service", "uninstall", "--system", "--purge")
+    assert ours(debian) == before
+    assert "byoi" not in debian.run("cat", "/etc/passwd", "/etc/group")
+    facts = json.loads((debian.root / "opt/byoi/versions/0.1.0/installation.json").read_text())
+    assert facts["service"] is None
+
+
+def ours(debian) -> set[str]:
+    """All that lies outside /opt and is named after the product."""
+    places = ("/etc", "/var", "/usr", "/run/systemd", "/home", "/root")
+    said = debian.run("find", *places, "-name", "*byoi*", check=False)
+    return {path for path in said.split() if "journal" not in path}
+
+
+def set_up_twice(debian) -> None:
+    byoi = "/opt/byoi/bin/byoi"
+    first = json.loads(debian.run(byoi, "service", "install", "--system", "--json"))
+    assert f"write /etc/systemd/system/{UNIT}" in first["steps"]
+    again = json.loads(debian.run("byoi", "service", "install", "--system", "--json"))
+    assert [step for step in again["steps"] if step.startswith(("write /", "link"))] == []
+    assert debian.systemctl("--failed", "--no-legend").strip() == ""
+    told = json.loads(debian.run("byoi", "service", "status", "--json"))
+    assert (told["scope"], told["state"], told["is_enabled"]) == ("system", "stopped", True)
+    refused = debian.execute("byoi", "service", "start")
+    assert refused.returncode == 78
+    assert "not enrolled" in refused.stderr
+
+
+async def enrolment_starts_it(debian, deployment) -> None:
+    token = (await deployment.admin("POST", "/api/join-tokens", {"uses": 1}))["token"]
+    debian.run("byoi", "enroll", "--console", deployment.url, BYOI_JOIN_TOKEN=token)
+    await asyncio.to_thread(until, debian, serves, "the node serves once it is enrolled")
+    facts = shown(debian, "Type", "ActiveState", "StatusText")
+    assert (facts["ActiveState"], facts["Type"]) == ("active", "notify")
+    assert "serves" in facts["StatusText"]
+
+
+def it_is_closed(debian, pid: str) -> None:
+    """What the unit promises, seen from within."""
+    status = debian.run("cat", f"/proc/{pid}/status")
+    assert re.search(r"CapEff:\s+0+\n", status)
+    assert re.search(r"CapBnd:\s+0+\n", status)
+    assert re.search(r"NoNewPrivs:\s+1\n", status)
+    assert re.search(r"Seccomp:\s+2\n", status)
+    debian.run("sh", "-c", "mkdir -p /home/jo && echo mine >/home/jo/diary && chmod -R a+rX /home")
+    assert "Permission denied" in seen_from_within(debian, pid, "ls", "/home")
+    for place in ("/usr/bin/x", "/etc/x", "/opt/byoi/bin/x", "/boot/x"):
+        assert "Read-only file system" in seen_from_within(debian, pid, "touch", place), place
+    assert seen_from_within(debian, pid, "touch", "/var/lib/byoi/x", "/tmp/x") == ""
+    assert not (debian.root / "tmp/x").exists()
+    assert debian.run("stat", "-c", "%a %U", "/var/lib/byoi").split() == ["700", "byoi"]
+    assert debian.run("stat", "-c", "%a %G", "/run/byoi").split() == ["750", "byoi"]
+
+
+def a_reload_is_no_restart(debian, pid: str) -> None:
+    debian.run("byoi", "config", "set", "queue", "7")
+    debian.systemctl("reload", UNIT)
+    until(debian, lambda machine: asked(machine)["queue"] == 7, "the settings are read again")
+    assert shown(debian, "MainPID", "ActiveState") == {"MainPID": pid, "ActiveState": "active"}
+
+
+def one_that_stands_still_is_taken_for_dead(debian) -> None:
+    drop_in = debian.root / f"run/systemd/system/{UNIT}.d/soon.conf"
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text("[Service]\nWatchdogSec=3s\nRestartSec=100ms\n")
+    debian.systemctl("daemon-reload")
+    debian.run("byoi", "service", "restart")
+    debian.run("kill", "-STOP", shown(debian, "MainPID")["MainPID"])
+    again = {"NRestarts": "1", "SubState": "running"}
+    until(debian, lambda machine: shown(machine, *again) == again, "it is started anew")
+    until(debian, serves, "it serves again")
+
+
+async def requests_end_before_it_does(debian, deployment) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        answer = tasks.create_task(deployment.chat("Tell me a story.", max_tokens=200))
+        await asyncio.to_thread(
+            until, debian, lambda machine: asked(machine)["active"] == 1, "the request runs"
+        )
+        await asyncio.to_thread(debian.run, "byoi", "service", "stop")
+    assert answer.result().is_complete
+    assert shown(debian, "SubState", "Result") == {"SubState": "dead", "Result": "success"}
+
+
+async def one_that_is_revoked_is_left_alone(debian, deployment) -> None:
+    debian.run("byoi", "service", "start")
+    await asyncio.to_thread(until, debian, serves, "it serves again")
+    (node,) = await deployment.nodes()
+    await deployment.admin("DELETE", f"/api/nodes/{node['node_id']}")
+    failed = {"SubState": "failed", "ExecMainStatus": "78", "NRestarts": "0"}
+    await asyncio.to_thread(
+        until, debian, lambda machine: shown(machine, *failed) == failed, "it is left alone"
+    )
