@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ INSTALLER_SECONDS = 900
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if {"debian", "machines"} & set(getattr(item, "fixturenames", ())):
+        if {"debian", "installed", "machines"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.installer)
             item.add_marker(pytest.mark.timeout(INSTALLER_SECONDS))
 
@@ -52,6 +53,21 @@ def machines():
         machine.close()
 
 
+@pytest.fixture(scope="session")
+def installed():
+    """Machines on which the package of an older version was just installed; see debs.py."""
+    machinery, debs = _load("machine"), _load("debs")
+    with debs.scratch() as folder:
+        try:
+            machinery.base()
+        except machinery.MissingError as missing:
+            pytest.skip(str(missing))
+        if shutil.which("dpkg-deb") is None:
+            pytest.skip("needs dpkg-deb: apt install dpkg")
+        packages = debs.build(Path(folder), debs.OLD, debs.NEW)
+        yield debs.Installed(Path(folder), machinery, packages)
+
+
 @pytest.fixture
 def debian(machines):
     """A fresh Debian 12 that has booted."""
@@ -62,3 +78,41 @@ def debian(machines):
 def released():
     """What builds a release and serves it; see released.py."""
     return _load("released")
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Builds the Dockerfile's targets: `images("agent")`."""
+    machine, _ = _load("machine"), _load("dockerfile")
+    image = _load("image")
+
+    def base(name: str) -> Path:
+        if not name.startswith("debian:bookworm"):
+            raise image.UnknownError(f"FROM {name}: there is no registry here")
+        return machine.base("bookworm", ("base-files",))
+
+    build = image.Build(HERE.parent.parent, base)
+
+    def make(target: str):
+        try:
+            return build.image(target)
+        except machine.MissingError as missing:
+            pytest.skip(str(missing))
+
+    yield make
+    build.close()
+
+
+@pytest.fixture
+def containers():
+    """Start containers: `containers(image, environment, …)`; all are gone after the test."""
+    module = _load("container")
+    made = []
+
+    def make(*arguments, **places):
+        made.append(module.Container(*arguments, **places))
+        return made[-1]
+
+    yield make
+    for container in made:
+        container.remove()
