@@ -1,7 +1,7 @@
 """Builds the installer for Windows on Debian: `python installers/windows/build.py`.
 
-It carries what the bundle for windows-x86_64 holds, uv.exe out of its own wheel, and the programs on
-PATH. The same source gives the same bytes, as long as nobody signs: a signature has its own time.
+It carries what the bundle for windows-x86_64 holds, uv.exe out of its own wheel, and the programs
+that come onto PATH. The same source gives the same bytes, until somebody signs them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def build(
     """`byoi-agent-VERSION-setup.exe`, unsigned.
 
     Args:
+        into: the folder that it is put into.
         root: the trusted root of the index that its nodes update from.
+        index: the URL of that index.
         index: the URL of that index.
         own: our wheels, where they are built already.
         payload: an unpacked bundle to carry in place of a new one.
@@ -95,7 +97,7 @@ def quad(version: str) -> str:
     >>> quad("1.2.0rc1")
     '1.2.0.0'
     """
-    numbers = [re.match(r"\d+", part) for part in version.split("+")[0].split(".")]
+    numbers = [re.match(r"\d+", part) for part in version.split("+", maxsplit=1)[0].split(".")]
     found = [int(each.group()) for each in numbers if each][:4]
     return ".".join(str(min(each, 65535)) for each in (*found, 0, 0, 0, 0)[:4])
 
@@ -152,6 +154,7 @@ def main() -> int:
     parser.add_argument("--into", type=Path, default=wheels.ROOT / "dist", metavar="FOLDER")
     parser.add_argument("--root", type=Path, metavar="FILE", help="the index's root.json")
     parser.add_argument("--index", metavar="URL", help="where updates come from")
+    parser.add_argument("--index", metavar="URL", help="where its nodes update from")
     parser.add_argument("--certificate", type=Path, metavar="PEM", help="sign with it")
     parser.add_argument("--key", type=Path, metavar="PEM", help="the certificate's private key")
     parser.add_argument("--timestamp", metavar="URL", help="who signs the time")

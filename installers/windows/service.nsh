@@ -10,7 +10,7 @@
 !define CONTROL_STOP 1
 !define LOOK_MILLISECONDS 250
 !define STOP_LOOKS 1200  ; five minutes: requests that are being answered come to their end first
-!define START_LOOKS 240  ; a minute
+!define START_LOOKS 480  ; two minutes
 
 !macro SERVICE_FUNCTIONS un
 ; With the rights in $R1: the service in $R2, zero where there is none; the manager in $R3.

@@ -42,8 +42,6 @@ def windows(pristine):
     yield pristine
     if (pristine.byoi / "uninstall.exe").exists():
         uninstall(pristine, "/PURGE")
-    for name in ("asked.txt", "broken", "unproven"):
-        (pristine.prefix / "drive_c" / name).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +59,7 @@ def setups(by_wine, tmp_path_factory):
 
 def uninstall(windows, *words):
     """Wait for it: an uninstaller that was not told where it is goes on in a copy of itself."""
-    return windows.run(
-        windows.byoi / "uninstall.exe", "/S", *words, r"_?=C:\Program Files\byoi"
-    )
+    return windows.run(windows.byoi / "uninstall.exe", "/S", *words, r"_?=C:\Program Files\byoi")
 
 
 def asked(windows):
@@ -76,11 +72,6 @@ def current(windows):
 
 def is_running(windows):
     return "RUNNING" in windows.run("sc", "query", "byoi").said
-
-
-def enrolled(windows):
-    (windows.data / "state").mkdir(parents=True, exist_ok=True)
-    (windows.data / "state" / "identity.json").write_text("{}")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +107,9 @@ def test_without_a_python_it_says_what_to_do_and_leaves_nothing(windows, setups,
 
 
 def test_an_installation_from_its_first_day_to_its_last(windows, setups, by_wine, tmp_path):
-    windows.run("reg", "add", ENVIRONMENT, "/v", "Path", "/t", "REG_EXPAND_SZ", "/d", LONG_PATH, "/f")
+    windows.run(
+        "reg", "add", ENVIRONMENT, "/v", "Path", "/t", "REG_EXPAND_SZ", "/d", LONG_PATH, "/f"
+    )
     token = tmp_path / "a token.txt"
     token.write_text("byoi-join-secret")
     done = windows.run(
@@ -137,13 +130,17 @@ def test_an_installation_from_its_first_day_to_its_last(windows, setups, by_wine
         "0.1.0 prove --wait 900",
     ]
     assert is_running(windows)
-    assert windows.registry(ENVIRONMENT, "Path").endswith(f"{LONG_PATH};C:\\Program Files\\byoi\\bin")
+    assert windows.registry(ENVIRONMENT, "Path").endswith(
+        f"{LONG_PATH};C:\\Program Files\\byoi\\bin"
+    )
     assert windows.registry(UNINSTALL, "DisplayVersion").endswith("0.1.0")
     assert windows.registry(UNINSTALL, "EstimatedSize")
-    assert "byoi-window.exe\" --quiet session" in windows.registry(RUN, "byoi")
+    assert 'byoi-window.exe" --quiet session' in windows.registry(RUN, "byoi")
     assert list(windows.prefix.rglob("byoi dashboard.lnk"))
     assert windows.run(windows.byoi / "bin" / "byoi.exe", "version").said == "byoi 0.1.0\n"
 
+    assert_goes_back(windows, setups["0.2.0"], "broken")
+    assert_goes_back(windows, setups["0.2.0"], "unproven")
     done = windows.run(setups["0.2.0"], "/S", f"/PYTHON={windows.python}")
     assert done.code == 0, done.said
     assert current(windows) == "0.2.0"
@@ -162,18 +159,24 @@ def test_an_installation_from_its_first_day_to_its_last(windows, setups, by_wine
     assert (windows.data / "state" / "identity.json").exists()
 
 
-@pytest.mark.parametrize("how", ["broken", "unproven"])
-def test_a_version_that_does_not_serve_makes_way_for_the_one_before(windows, setups, how):
-    enrolled(windows)
-    done = windows.run(setups["0.1.0"], "/S", f"/PYTHON={windows.python}")
+def test_what_the_node_keeps_goes_when_it_is_asked_for(windows, setups):
+    (windows.data / "state").mkdir(parents=True, exist_ok=True)
+    done = windows.run(setups["0.1.0"], "/S", "/NOSTART", f"/PYTHON={windows.python}")
     assert done.code == 0, done.said
-    (windows.prefix / "drive_c" / how).write_text("0.2.0")
-    done = windows.run(setups["0.2.0"], "/S", f"/PYTHON={windows.python}")
+    assert "Not connected to a console yet." in done.said
+    assert uninstall(windows, "/PURGE").code == 0
+    assert not windows.data.exists()
+
+
+def assert_goes_back(windows, setup, how):
+    """A version whose service does not come up, or does not serve, makes way for the one before."""
+    note = windows.prefix / "drive_c" / how
+    note.write_text("0.2.0")
+    done = windows.run(setup, "/S", f"/PYTHON={windows.python}")
+    note.unlink()
     assert done.code == 13
     assert "Version 0.1.0 is back." in done.said
     assert current(windows) == "0.1.0"
     assert is_running(windows)
     assert asked(windows)[-1] == "0.1.0 service install --system --no-start"
     assert not (windows.byoi / "versions" / "0.2.0").exists()
-    uninstall(windows, "/PURGE")
-    assert not windows.data.exists()

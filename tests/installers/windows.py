@@ -1,7 +1,7 @@
 """A Windows by wine, with a Python 3.12 of its own, and small agents for the setup to install.
 
-No index has CPython for Windows: its DLL and its compiled modules come out of panda3d's wheel, which
-carries them unchanged; the standard library is that of a Python 3.12 of this machine.
+No index has CPython for Windows: its DLL and its compiled modules come out of panda3d's wheel,
+which carries them unchanged; the standard library is that of a Python 3.12 of this machine.
 """
 
 from __future__ import annotations
@@ -171,7 +171,15 @@ def _make_python(folder: Path, library: Path) -> None:
         (folder if file.startswith(("python", "VCRUNTIME")) else folder / "DLLs").joinpath(
             file
         ).write_bytes(data)
-    leave_out = ("test", "site-packages", "lib-dynload", "config-*", "idlelib", "tkinter", "lib2to3")
+    leave_out = (
+        "test",
+        "site-packages",
+        "lib-dynload",
+        "config-*",
+        "idlelib",
+        "tkinter",
+        "lib2to3",
+    )
     shutil.copytree(
         library, folder / "Lib", ignore=shutil.ignore_patterns(*leave_out, "__pycache__", "*.so")
     )
@@ -204,7 +212,7 @@ def _compiled_parts():
 
 
 def _standard_library() -> Path:
-    ask = "import sys, sysconfig; print(sys.version_info[:2] == (3, 12), sysconfig.get_path('stdlib'))"
+    ask = "import sys, sysconfig as s; print(sys.version_info[:2] == (3, 12), s.get_path('stdlib'))"
     candidates = [
         *sorted((Path.home() / ".pyenv" / "versions").glob("3.12.*/bin/python3")),
         *filter(None, [shutil.which("python3.12")]),

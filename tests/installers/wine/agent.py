@@ -1,6 +1,6 @@
 """`byoi` as the tests of the setup install it: says what it was asked, and registers a service.
 
-`C:\\broken` holds the version whose service never comes up; `C:\\unproven` one that cannot prove it.
+`C:\\broken` holds the version whose service never comes up, `C:\\unproven` one that does not serve.
 """
 
 import importlib.metadata
