@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from byoi_agent.config.settings import Settings
 from byoi_agent.engine import inventory as module
 from byoi_agent.engine.inventory import Inventory, UnknownEngine
-from byoi_agent.engine.kinds import llamacpp
+from byoi_agent.engine.kinds import llamacpp, vllm_releases
 from byoi_agent.engine.kinds.vllm_releases import RELEASES
 from byoi_agent.engine.runtimes import RuntimeInUse, Runtimes
 from byoi_agent.errors import ConfigError, EngineError
@@ -40,6 +41,20 @@ async def test_all_engines_are_listed_with_what_keeps_them_from_this_machine(her
     assert (cpu.installed_bytes, cpu.is_chosen, cpu.obstacle) == (None, False, None)
     assert cpu.download_bytes == CPU.download_bytes
     assert (cuda.installed_bytes, cuda.obstacle) == (None, "there is no GPU")
+
+
+async def test_on_an_apple_chip_llamacpp_is_what_runs_and_vllm_says_why_not(inventory, monkeypatch):
+    monkeypatch.setattr(vllm_releases.sys, "platform", "darwin")
+    monkeypatch.setattr(vllm_releases.platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(module, "build_here", lambda: "cpu")
+    default = Settings().engine
+    light, cpu, cuda = _three(await inventory(default).rows())
+    assert (light.is_chosen, light.obstacle) == (True, None)
+    # xllamacpp-2026.10.11549-cp310-abi3-macosx_13_0_arm64.whl, which computes by Metal.
+    assert "4ecda27a308b2403" in llamacpp.RUNTIME.requirements
+    assert cpu.obstacle == cuda.obstacle == "it is for Linux on x86_64, not darwin on arm64"
+    with pytest.raises(ConfigError, match="cannot run on this machine"):
+        inventory(default).offer("vllm")
 
 
 def _three(rows):
