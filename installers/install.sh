@@ -7,11 +7,11 @@ set -eu
 # Written in by the build of a release: who signs it, and where its files lie.
 RELEASE_KEY='@RELEASE_PUBLIC_KEY@'
 RELEASE_URL='@RELEASE_URL@'
-RELEASE_INDEX='@RELEASE_INDEX@' # of updates, for a folder of its own; a package brings its own
+INDEX_URL='@INDEX_URL@' # of updates, for a folder of its own; a package brings its own
 
 FAILED=1 USAGE=64 FORGED=65 UNAVAILABLE=69 # as the exit codes of byoi itself; 65: EX_DATAERR
 SIGNER=byoi-release                        # whom SHA256SUMS.sshsig names, and its namespace
-PROGRAM_MIB=600 SERVING_SECONDS=1800
+PROGRAM_MIB=600 SERVING_SECONDS=1800 FAILING_SECONDS=60
 
 usage() {
     cat <<'HELP'
@@ -395,6 +395,7 @@ install_bundle() {
     fi
     tar -xzf "$work/$file" -C "$work" || die $FAILED "$file cannot be unpacked: is the disk of $work full?"
     bundle=$work/byoi-agent-$offered home=$root/versions/$offered
+    check_libraries
     find_uv
     find_python
     unset VIRTUAL_ENV UV_INDEX_URL UV_DEFAULT_INDEX
@@ -412,6 +413,32 @@ install_bundle() {
 exec \"$root/current/bin/byoi\" \"\$@\""
     must mkdir -p "$(dirname "$linked")"
     must ln -sfn "$command" "$linked"
+}
+
+# llama.cpp's wheel counts on the compiler's run-time library, which a bare system lacks; a package
+# depends on it.
+check_libraries() {
+    if [ "$os" = Darwin ] || PATH="$PATH:/sbin:/usr/sbin" ldconfig -p 2>/dev/null | grep -q 'libgomp\.so\.1'; then return 0; fi
+    if have dnf; then
+        set -- dnf install --assumeyes libgomp
+    elif have zypper; then
+        set -- zypper --non-interactive install libgomp1
+    elif have pacman; then
+        set -- pacman -S --noconfirm --needed gcc-libs
+    elif have apt-get; then
+        set -- apt-get install --yes libgomp1
+    else
+        say "llama.cpp needs libgomp.so.1, which is not here: install your system's package of it (of GCC)."
+        return 0
+    fi
+    if [ "$scope" = user ]; then
+        say "llama.cpp needs libgomp.so.1, which is not here; have an administrator type: $*"
+        return 0
+    fi
+    step "Installing libgomp, which llama.cpp needs"
+    change "$@" && return 0
+    if have apt-get; then change apt-get update || true; fi
+    must "$@"
 }
 
 # The bundle brings uv as a wheel, which is a zip.
@@ -450,7 +477,7 @@ with open(sys.argv[1]) as file: sys.exit("%d.%d" % sys.version_info[:2] not in j
 # The service writes itself in.
 describe_installation() {
     index=null
-    case $RELEASE_INDEX in http*) index="\"$RELEASE_INDEX\"" ;; esac
+    case $INDEX_URL in http*) index="\"$INDEX_URL\"" ;; esac
     if [ -e "$bundle/root.json" ]; then must cp "$bundle/root.json" "$home/root.json"; fi
     put "$home/installation.json" 644 \
         "{\"kind\": \"versions\", \"version\": \"$offered\", \"index\": $index, \"root\": \"$root\", \"service\": null}"
@@ -562,20 +589,26 @@ run_node() {
     if [ "$method" = deb ]; then must systemctl start byoi-agent.service; else must "$command" service start $of_system; fi
     [ "$dry" = no ] || return 0
     step "Waiting until it serves (its engine and model are fetched first, where they are not here)"
-    waited=0 last=""
+    waited=0 last="" same=0
     while :; do
         byoi status --json >"$work/status" 2>/dev/null </dev/null || : >"$work/status"
         word=$(state_of_node)
         case $word in
         serves | held*) break ;;
         esac
-        [ "$word" = "$last" ] || say "    $word"
+        if [ "$word" = "$last" ]; then same=$((same + 2)); else same=0; fi
+        [ $same != 0 ] || say "    $word"
         last=$word
-        [ $waited -lt $SERVING_SECONDS ] || die $UNAVAILABLE "byoi is installed, but it does not serve after $((SERVING_SECONDS / 60)) minutes: $word. What it says: ${asroot}byoi logs; what is wrong: ${asroot}byoi doctor"
+        case $word in
+        *backing_off* | *failed*) [ $same -lt $FAILING_SECONDS ] || give_up "it fails again and again: $word" ;;
+        esac
+        [ $waited -lt $SERVING_SECONDS ] || give_up "after $((SERVING_SECONDS / 60)) minutes $word"
         sleep 2
         waited=$((waited + 2))
     done
 }
+
+give_up() { die $UNAVAILABLE "byoi is installed, but it does not serve: $1. What it says: $asroot$command logs; what is wrong: $asroot$command doctor"; }
 
 # `serves`, `held: …` while its owner has the machine, or what it waits for.
 state_of_node() {
