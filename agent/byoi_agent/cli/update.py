@@ -117,12 +117,12 @@ def _update(
     offered, no = desk.look(version)
     if no is not None:
         if version is not None:
-            raise ConfigError(no.reason)
+            raise ConfigError(f"{version} is not installed: {no.reason}")
         return None
     if is_check:
         return None
     if is_unattended and terms.automatic == "off":
-        desk.hold("updates are not automatic here; install it with: byoi update")
+        desk.hold("updates are not automatic here; to install it: byoi update")
         return None
     if is_unattended and not is_open:
         desk.hold("it waits for a window of [update]")

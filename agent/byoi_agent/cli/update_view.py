@@ -44,10 +44,10 @@ class UpdateTold(BaseModel):
         if self.underway is not None:
             return f"{self.version}; an update to {self.underway} is under way."
         if self.trouble is not None:
-            return f"{self.version}; whether there is a newer version is not known: {self.trouble}."
+            return f"{self.version}; whether there is a newer version is not known: {self.trouble}"
         if self.available is not None:
-            held = f" ({self.held})" if self.held else ""
-            return f"{self.version}; {self.available} is available{held}. Install it: byoi update"
+            held = self.held or "to install it: byoi update"
+            return f"{self.version}; {self.available} is available: {held}"
         if self.checked_at is None:
             return f"{self.version}; nobody has looked for a newer version: byoi update --check"
         return f"{self.version} is the newest version of the ring {self.ring}."

@@ -30,6 +30,7 @@ SILENCE_SECONDS: Final = 30.0
 SLOWEST_BYTES_PER_SECOND: Final = 4096.0
 """Whoever sends less than this on average, after `SILENCE_SECONDS`, keeps a node from updating."""
 
+NOT_FOUND: Final = 404
 _CHUNK_BYTES: Final = 256 * 1024
 
 
@@ -60,6 +61,8 @@ class Fetcher(FetcherInterface):
             error.close()
             raise DownloadHTTPError(f"HTTP {error.code} for {url}", error.code) from error
         except urllib.error.URLError as error:
+            if isinstance(error.reason, FileNotFoundError):  # of a folder
+                raise DownloadHTTPError(f"there is no {url}", NOT_FOUND) from error
             raise _told(url, error.reason) from error
         except (OSError, http.client.HTTPException) as error:
             raise _told(url, error) from error

@@ -222,8 +222,7 @@ class Index:
             case tuf_says.DownloadHTTPError():
                 told = f"{where} lacks a file: {error}"
             case tuf_says.DownloadError():
-                cause = error.__cause__ or error
-                told = f"{where} cannot be reached: {cause}; is this machine online?"
+                told = f"{where} cannot be reached: {error}; is this machine online?"
             case _:
                 told = f"{where} cannot be used: {error}"
         return IndexTrouble(told)

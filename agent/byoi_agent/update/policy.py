@@ -123,11 +123,11 @@ def _not_yet(offered: Offered, here: Here) -> str | None:
     version = offered.version
     if version in here.failed:
         return (
-            f"{version} failed here and was taken back ({here.failed[version]}); it is tried again "
-            f"only when told to: byoi update --to {version}"
+            f"it was taken back here: {here.failed[version]}; to try it again: byoi update --to "
+            f"{version}"
         )
     if share_of(here.node_id, version) >= offered.rollout:
-        return f"{version} is being released in steps and has not reached this node yet"
+        return "it is being released in steps and has not reached this node yet"
     return None
 
 

@@ -54,7 +54,7 @@ def test_a_newer_release_that_fits_may_come():
         ({"state_schema": Range(3, 4)}, {}, "cannot take over this node's state", True),
         ({"state_schema": Range(1, 1)}, {}, "cannot take over this node's state", True),
         ({"rollout": 0.0}, {}, "has not reached this node yet", True),
-        ({}, {"failed": {"1.1.0": "it never served"}}, "taken back (it never served)", True),
+        ({}, {"failed": {"1.1.0": "it never served"}}, "taken back here: it never served", True),
     ],
 )
 def test_what_speaks_against_a_release_is_told(offered, here, reason, newer):
