@@ -7,6 +7,7 @@
 !define MAY_ASK_AND_START 0x14
 !define MAY_ASK_AND_STOP 0x24
 !define MAY_DELETE 0x10000
+!define REG_MULTI_SZ 7
 !define CONTROL_STOP 1
 !define LOOK_MILLISECONDS 250
 !define STOP_LOOKS 1200  ; five minutes: requests that are being answered come to their end first
@@ -101,6 +102,35 @@ Function RegisterService
   ${If} $0 != 0
     ${GiveUp} ${EXIT_SERVICE} "The service cannot be registered: $1"
   ${EndIf}
+  ${If} $Proxy != ""
+    Call TellServiceOfProxy
+  ${EndIf}
+FunctionEnd
+
+; Two variables of the service's own, as Windows keeps them: a list of texts, each with its zero.
+Function TellServiceOfProxy
+  System::Call 'advapi32::RegOpenKeyExW(p ${LOCAL_MACHINE}, w "SYSTEM\CurrentControlSet\Services\${NAME}", i 0, i ${READ_AND_WRITE}, *p .R1) i .r0'
+  ${If} $0 <> 0
+    ${Say} "The service's proxy cannot be set: set HTTPS_PROXY for the machine."
+    Return
+  ${EndIf}
+  System::Alloc 8192 ; zeroed
+  Pop $R2
+  StrCpy $1 "HTTPS_PROXY=$Proxy"
+  StrCpy $2 "HTTP_PROXY=$Proxy"
+  StrLen $3 $1
+  IntOp $3 $3 + 1
+  IntOp $4 $3 * 2
+  IntPtrOp $5 $R2 + $4
+  System::Call 'kernel32::lstrcpyW(p R2, w r1)'
+  System::Call 'kernel32::lstrcpyW(p r5, w r2)'
+  StrLen $6 $2
+  IntOp $6 $6 + $3
+  IntOp $6 $6 + 2
+  IntOp $6 $6 * 2
+  System::Call 'advapi32::RegSetValueExW(p R1, w "Environment", i 0, i ${REG_MULTI_SZ}, p R2, i r6) i .r0'
+  System::Call 'advapi32::RegCloseKey(p R1)'
+  System::Free $R2
 FunctionEnd
 
 Function StartAndProve

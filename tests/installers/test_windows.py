@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 
@@ -41,7 +42,8 @@ def pristine(by_wine, tmp_path_factory):
 def windows(pristine):
     yield pristine
     if (pristine.byoi / "uninstall.exe").exists():
-        uninstall(pristine, "/PURGE")
+        uninstall(pristine)
+    shutil.rmtree(pristine.data, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
