@@ -131,7 +131,6 @@ PARTS = (
     Part("bundle linux-aarch64", _bundle("linux-aarch64")),
     Part("deb arm64", _script("ubuntu/build.py", "--arch", "arm64")),
     Part("setup for Windows", _script("windows/build.py", folder="--into")),
-    Part("macOS", _script("macos/build.py")),
     *(Part(f"bundle {name}", _bundle(name)) for name in PLATFORMS if not name.startswith("linux-")),
     Part("chart", _script("chart.py")),
     Part("source distributions", _sdists),
@@ -140,3 +139,6 @@ PARTS = (
     Part("install.ps1", _installer("windows/install.ps1")),
 )
 """Longest first: two are built at a time."""
+
+AFTERWARDS = (Part("formula for Homebrew", _script("macos/build.py")),)
+"""What names the hashes of other parts."""

@@ -23,7 +23,7 @@ import provenance
 import signing
 import wheels
 from licences import LicenceError
-from parts import PARTS, Build, CannotBuildError, Part
+from parts import AFTERWARDS, PARTS, Build, CannotBuildError, Part
 from platforms import PYTHONS
 from repository import Repository, RepositoryError
 
@@ -58,6 +58,8 @@ def release(arguments: argparse.Namespace) -> list[str]:
         RefusedError: the folder is somebody else's, or the sources are not fit to be signed.
         wheels.BadWheelError: a wheel carries what it must not.
     """
+    # A commit that is made meanwhile must not divide the parts.
+    os.environ.setdefault("SOURCE_DATE_EPOCH", str(wheels.source_date_epoch()))
     keys = _keys(arguments.keys)
     _check_source(keys)
     into = _emptied(arguments.out.resolve())
@@ -70,19 +72,24 @@ def release(arguments: argparse.Namespace) -> list[str]:
     _look_into_wheels(own)
     build = Build(into, index.root_file, public.decode(), arguments.url, own)
     with ThreadPoolExecutor(2) as pool:
-        missing = [line for line in pool.map(lambda part: _made(part, build), PARTS) if line]
-
+        told = [
+            line
+            for parts in (PARTS, AFTERWARDS)
+            for line in pool.map(lambda part: _made(part, build), parts)
+        ]
     sign(into, keys)
     index.add(facts.release(), _files(into))
     if keys.are_for_development:
         print(f"signed with DEVELOPMENT keys ({keys.folder}): for trying it out, never to publish")
     if arguments.url is None:
         print("no --url: install.sh and the packages do not know where updates come from")
-    return missing
+    return [line for line in told if line]
 
 
 def _check_source(keys: signing.Keys) -> None:
-    """One version everywhere, and for real keys nothing that is not in the history."""
+    """One version everywhere, all keys at hand, and for real ones nothing but what is committed."""
+    for purpose in (signing.RELEASE, "targets", "snapshot", "timestamp"):
+        keys.private(purpose)
     versions = wheels.versions()
     if len(set(versions.values())) > 1:
         told = ", ".join(f"{name} {version}" for name, version in versions.items())

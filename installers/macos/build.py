@@ -1,7 +1,7 @@
 """Builds what macOS is installed with: a Homebrew formula for the release's bundles.
 
-A formula names the hash of each bundle. Two builds of a bundle give the same bytes, so it is built
-here once more rather than waited for. `--launchd` writes the property lists in `launchd/` anew.
+A formula names the hash of each bundle. One that does not lie beside it is built once more, which
+gives the same bytes. `--launchd` writes the property lists in `launchd/` anew.
 """
 
 from __future__ import annotations
@@ -41,13 +41,15 @@ def formula(hashes: dict[str, str], url: str) -> str:
     )
 
 
-def hashes_of_bundles(root: Path | None) -> dict[str, str]:
-    """SHA-256 of each bundle that there can be."""
+def hashes_of_bundles(out: Path, root: Path | None, index: str | None) -> dict[str, str]:
+    """SHA-256 of each bundle that there can be; those that lie in `out` are not built again."""
     found = {}
     with tempfile.TemporaryDirectory(prefix="byoi-macos-") as folder:
         for platform in CHIPS.values():
+            built = out / f"byoi-agent-{wheels.version()}-{platform}.tar.gz"
             try:
-                built = bundle.build(Path(folder), platform, root=root)
+                if not built.exists():
+                    built = bundle.build(Path(folder), platform, root=root, index=index)
             except bundle.NothingToBundleError as error:
                 print(f"{platform}: {error}", file=sys.stderr)
             else:
@@ -78,7 +80,7 @@ def main() -> int:
         for name, text in property_lists().items():
             (HERE / "launchd" / name).write_text(text)
         return 0
-    hashes = hashes_of_bundles(arguments.root)
+    hashes = hashes_of_bundles(arguments.out, arguments.root, arguments.index)
     if not hashes:
         return 1
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,6 @@ def build(
         into: the folder that it is put into.
         root: the trusted root of the index that its nodes update from.
         index: the URL of that index.
-        index: the URL of that index.
         own: our wheels, where they are built already.
         payload: an unpacked bundle to carry in place of a new one.
         version: what the installer says it installs; the tree's where nothing is said.
@@ -153,7 +152,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--into", type=Path, default=wheels.ROOT / "dist", metavar="FOLDER")
     parser.add_argument("--root", type=Path, metavar="FILE", help="the index's root.json")
-    parser.add_argument("--index", metavar="URL", help="where updates come from")
     parser.add_argument("--index", metavar="URL", help="where its nodes update from")
     parser.add_argument("--certificate", type=Path, metavar="PEM", help="sign with it")
     parser.add_argument("--key", type=Path, metavar="PEM", help="the certificate's private key")

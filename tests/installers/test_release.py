@@ -42,6 +42,8 @@ def built(tmp_path, keys, monkeypatch):
     monkeypatch.setattr(release.wheels, "own_wheels", own_wheels)
     monkeypatch.setattr(release.wheels, "collect", lambda into, **_: None)
     monkeypatch.setattr(release.facts, "is_clean", lambda: True)
+    monkeypatch.setattr(release, "AFTERWARDS", ())
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
 
     def built(*made, **options):
         monkeypatch.setattr(
