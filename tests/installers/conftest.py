@@ -37,13 +37,17 @@ def _load(name: str) -> ModuleType:
 
 @pytest.fixture
 def machines():
-    """Make machines: `machines(suite="bookworm", boot=True)`; all are gone after the test."""
+    """Make machines: `machines(suite="bookworm", boot=True)`; all are gone after the test.
+
+    `more` are packages that they have from the start.
+    """
     module = _load("machine")
     made = []
 
-    def make(suite: str = "bookworm", *, boot: bool = True):
+    def make(suite: str = "bookworm", *, boot: bool = True, more: tuple[str, ...] = ()):
         try:
-            made.append(module.Machine(module.base(suite), boot=boot).start())
+            base = module.base(suite, (*module.PACKAGES, *more))
+            made.append(module.Machine(base, boot=boot).start())
         except module.MissingError as missing:
             pytest.skip(str(missing))
         return made[-1]
