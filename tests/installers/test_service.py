@@ -47,7 +47,7 @@ def shown(machine, *names: str) -> dict[str, str]:
 def asked(machine) -> dict[str, Any]:
     """What the node tells; zeros of its own where it does not run."""
     said = machine.run("byoi", "status", "--json", check=False)
-    return json.loads(said) if said else {"is_serving": False, "queue": 0, "active": 0}
+    return json.loads(said) if said else {"is_serving": False, "queue": 0, "running": 0}
 
 
 def serves(machine) -> bool:
@@ -148,6 +148,9 @@ def one_that_stands_still_is_taken_for_dead(debian) -> None:
     debian.run("kill", "-STOP", shown(debian, "MainPID")["MainPID"])
     again = {"NRestarts": "1", "SubState": "running"}
     until(debian, lambda machine: shown(machine, *again) == again, "it is started anew")
+    drop_in.unlink()
+    drop_in.parent.rmdir()
+    debian.systemctl("daemon-reload")
     until(debian, serves, "it serves again")
 
 
@@ -155,7 +158,7 @@ async def requests_end_before_it_does(debian, deployment) -> None:
     async with asyncio.TaskGroup() as tasks:
         answer = tasks.create_task(deployment.chat("Tell me a story.", max_tokens=200))
         await asyncio.to_thread(
-            until, debian, lambda machine: asked(machine)["active"] == 1, "the request runs"
+            until, debian, lambda machine: asked(machine)["running"] == 1, "the request runs"
         )
         await asyncio.to_thread(debian.run, "byoi", "service", "stop")
     assert answer.result().is_complete

@@ -62,6 +62,16 @@ def launcher_for(
             paths.identity_file,
             data_dir,
         )
+    if sys.platform == "win32":
+        from byoi_agent.service.windows import SystemService  # noqa: PLC0415
+        from byoi_agent.service.windows_calls import SystemRegistration  # noqa: PLC0415
+
+        if scope == "system":
+            return SystemService(program, SystemRegistration())
+        raise ConfigError(
+            "Windows has services for the machine alone: byoi service install --system, as an "
+            f"administrator; for yourself have your logon start: {program} run"
+        )
     raise ConfigError(
         f"byoi does not know how {platform} starts programs by itself; have it start: {program} run"
     )
@@ -73,4 +83,5 @@ def program_of(installation: Installation, prefix: Path | None = None) -> Path:
         return Path("/usr/bin/byoi")
     if installation.root is not None:
         return installation.root / "bin" / "byoi"
-    return (Path(sys.prefix) if prefix is None else prefix) / "bin" / "byoi"
+    folder = "Scripts" if sys.platform == "win32" else "bin"
+    return (Path(sys.prefix) if prefix is None else prefix) / folder / "byoi"

@@ -109,6 +109,7 @@ class SystemService:
             Call("take the service out of the installation", lambda: record_service(None)),
             Run(("systemctl", "daemon-reload"), _LOOK, may_fail=True),
             Run(("systemctl", "reset-failed", AGENT), _LOOK, may_fail=True),
+            Remove(self.root / "var/lib/systemd/timers/stamp-byoi-update.timer"),
             Remove(self._tmpfiles),
             Remove(self._sysusers),
         ]
