@@ -94,7 +94,7 @@ LABEL org.opencontainers.image.title="byoi console" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
-      io.byoi.sbom="byoi-$VERSION.cdx.json"
+      io.byoi.sbom="byoi-console-$VERSION.cdx.json"
 RUN groupadd --gid 10001 byoi \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/byoi-console \
         --shell /usr/sbin/nologin byoi \
@@ -123,7 +123,7 @@ LABEL org.opencontainers.image.title="byoi agent with vLLM" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
-      io.byoi.sbom="byoi-$VERSION.cdx.json"
+      io.byoi.sbom="byoi-agent-$VERSION.cdx.json"
 USER 0
 RUN groupadd --gid 10001 byoi \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/cache/byoi \
@@ -157,7 +157,7 @@ LABEL org.opencontainers.image.title="byoi agent" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
-      io.byoi.sbom="byoi-$VERSION.cdx.json"
+      io.byoi.sbom="byoi-agent-$VERSION.cdx.json"
 RUN groupadd --gid 10001 byoi \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/cache/byoi \
         --shell /usr/sbin/nologin byoi \
