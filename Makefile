@@ -60,7 +60,7 @@ release: $(TOOLS) ## everything that is published, into dist/: wheels, packages,
 lock-engines: $(TOOLS) ## resolve the pinned requirements of vLLM's environments anew
 	@$(BIN)/python .ci/lock_engines.py
 
-check: $(TOOLS) ## format, lint, types, arrows between rooms, dead code, spelling, docs, layout
+check: $(TOOLS) ## format, lint, types, arrows between rooms, dead code, spelling, shell, images, docs, layout
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -70,6 +70,10 @@ check: $(TOOLS) ## format, lint, types, arrows between rooms, dead code, spellin
 	cd console && ../$(BIN)/deptry . --per-rule-ignores 'DEP002=aiosqlite'  # named in the database's URL
 	$(BIN)/vulture
 	$(BIN)/codespell
+	git grep -lIE '^#!/bin/(ba|da)?sh' -- ':!*.md' ':!*.py' ':!*.html' | xargs $(BIN)/shellcheck
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose/*.yaml
+	$(BIN)/check-jsonschema --quiet --schemafile deploy/helm/byoi/values.schema.json deploy/helm/byoi/values.yaml
 	$(BIN)/mkdocs build --quiet --strict
 	$(BIN)/pytest -q tests/test_layout.py
 	$(BIN)/python .ci/coverage_of_cores.py
