@@ -15,6 +15,7 @@ import sys
 import tempfile
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,6 +149,11 @@ def _export(form: str, extras: Iterable[str], package: str) -> str:
     )
 
 
+@cache
+def _lock(extras: tuple[str, ...], package: str) -> Pylock:
+    return Pylock.from_dict(tomllib.loads(_export("pylock.toml", extras, package)))
+
+
 def locked_wheels(
     *, platform: str, python: str, extras: Iterable[str] = (), package: str = "byoi-agent"
 ) -> Iterator[PackageWheel]:
@@ -157,8 +163,9 @@ def locked_wheels(
         NoWheelError: one has none; leave that Python out.
     """
     there = PLATFORMS[platform]
-    lock = Pylock.from_dict(tomllib.loads(_export("pylock.toml", extras, package)))
-    selected = lock.select(environment=there.environment(python), tags=there.tags(python))  # type: ignore[arg-type]
+    selected = _lock(tuple(extras), package).select(
+        environment=there.environment(python), tags=there.tags(python)
+    )  # type: ignore[arg-type]
     for locked, wheel in selected:
         if not isinstance(wheel, PackageWheel):
             raise NoWheelError(
