@@ -33,11 +33,14 @@ def formula(hashes: dict[str, str], url: str) -> str:
             name = f"byoi-agent-{wheels.version()}-{platform}.tar.gz"
             lines = f'    url "{url}/{name}"\n    sha256 "{hashes[platform]}"\n'
             blocks.append(f"  on_{chip} do\n{lines}  end\n")
+    if len(blocks) == 1:
+        chip = "arm64" if CHIPS["arm"] in hashes else "x86_64"
+        blocks.append(f"  depends_on arch: :{chip}\n")
     text = (HERE / "byoi.rb.in").read_text(encoding="utf-8")
     return (
         text.replace("@VERSION@", wheels.version())
         .replace("@URL@", url)
-        .replace("@BUNDLES@\n", "\n".join(blocks))
+        .replace("@BUNDLES@\n", "\n".join(blocks).rstrip("\n") + "\n")
     )
 
 
