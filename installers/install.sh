@@ -586,7 +586,8 @@ set_up_service() {
 run_node() {
     if [ "$start" = no ] || ! is_enrolled; then return 0; fi
     step "Starting the service"
-    if [ "$method" = deb ]; then must systemctl start byoi-agent.service; else must "$command" service start $of_system; fi
+    if [ "$method" = deb ]; then set -- systemctl start byoi-agent.service; else set -- "$command" service start $of_system; fi
+    change "$@" || give_up "the service did not start: $(last_words)"
     [ "$dry" = no ] || return 0
     step "Waiting until it serves (its engine and model are fetched first, where they are not here)"
     waited=0 last="" same=0
@@ -608,6 +609,10 @@ run_node() {
     done
 }
 
+last_words() {
+    if [ "$scope" = user ]; then set -- --user; else set --; fi
+    as_root journalctl "$@" --unit byoi-agent --output cat --lines 1 2>/dev/null || tail -n 1 "$log"
+}
 give_up() { die $UNAVAILABLE "byoi is installed, but it does not serve: $1. What it says: $asroot$command logs; what is wrong: $asroot$command doctor"; }
 
 # `serves`, `held: …` while its owner has the machine, or what it waits for.
