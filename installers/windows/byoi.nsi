@@ -17,6 +17,8 @@ ShowUninstDetails show
 !define UNINSTALL_KEY "Software\Microsoft\Windows\CurrentVersion\Uninstall\byoi"
 !define RUN_KEY "Software\Microsoft\Windows\CurrentVersion\Run"
 
+!define SESSION_HELPER "byoi session" ; the name that the agent registers it by
+
 !define EXIT_FAILED 2
 !define EXIT_WINDOWS 10
 !define EXIT_PYTHON 11

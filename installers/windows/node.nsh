@@ -50,9 +50,21 @@ Function TellWindows
   WriteRegDWORD HKLM "${UNINSTALL_KEY}" "NoRepair" 1
   ${GetSize} "$INSTDIR" "/S=0K" $0 $1 $2
   WriteRegDWORD HKLM "${UNINSTALL_KEY}" "EstimatedSize" $0
-  WriteRegStr HKLM "${RUN_KEY}" "byoi" '"$INSTDIR\bin\byoi-window.exe" --quiet session'
+  WriteRegStr HKLM "${RUN_KEY}" "${SESSION_HELPER}" '"$INSTDIR\bin\byoi-window.exe" --quiet session'
   SetOutPath "$INSTDIR\bin" ; where a shortcut starts
   CreateDirectory "$SMPROGRAMS\byoi"
   CreateShortcut "$SMPROGRAMS\byoi\byoi dashboard.lnk" "$INSTDIR\bin\byoi-window.exe" "dashboard"
   Call AddToPath
+  Call InviteUser
+FunctionEnd
+
+; Who belongs to the group may use the node, and tells it when somebody is there.
+Function InviteUser
+  ${If} ${Silent}
+    ${Say} "Whoever may use the node, and tells it when somebody is there, belongs to a group: net localgroup byoi NAME /add"
+  ${Else}
+    ReadEnvStr $2 "USERNAME"
+    ${Run} '"$SYSDIR\net.exe" localgroup byoi "$2" /add'
+    ${Say} "$2 may use the node from the next sign-in on."
+  ${EndIf}
 FunctionEnd

@@ -67,6 +67,16 @@ Function ${un}StopService
     Sleep ${LOOK_MILLISECONDS}
   ${Loop}
 FunctionEnd
+
+; Where the agent cannot do it any more: its environment may be damaged.
+Function ${un}DeleteService
+  StrCpy $R1 ${MAY_DELETE}
+  Call ${un}OpenService
+  ${If} $R2 P<> 0
+    System::Call 'advapi32::DeleteService(p R2)'
+  ${EndIf}
+  Call ${un}CloseService
+FunctionEnd
 !macroend
 
 !insertmacro SERVICE_FUNCTIONS ""
@@ -98,6 +108,10 @@ FunctionEnd
 ; Stopped and registered by the version in $Target; nothing of the one before runs any more.
 Function RegisterService
   ${Say} "Registering the service."
+  ${IfNot} ${FileExists} "$Data\config.toml" ; a file of settings that is named must be there
+    FileOpen $0 "$Data\config.toml" w
+    FileClose $0
+  ${EndIf}
   ${Run} '"$Target\Scripts\byoi.exe" service install --system --no-start'
   ${If} $0 != 0
     ${GiveUp} ${EXIT_SERVICE} "The service cannot be registered: $1"

@@ -80,7 +80,7 @@ Section "Uninstall"
   Call un.EndHelpers
   Call un.RemoveFromPath
   DeleteRegKey HKLM "${UNINSTALL_KEY}"
-  DeleteRegValue HKLM "${RUN_KEY}" "byoi"
+  DeleteRegValue HKLM "${RUN_KEY}" "${SESSION_HELPER}"
   RMDir /r "$SMPROGRAMS\byoi"
   RMDir /r /REBOOTOK "$INSTDIR\versions"
   RMDir /r /REBOOTOK "$INSTDIR\python"
@@ -99,16 +99,6 @@ Section "Uninstall"
   ${EndIf}
   ${un.Say} "byoi is removed."
 SectionEnd
-
-; Where the agent could not: its environment may be damaged.
-Function un.DeleteService
-  StrCpy $R1 ${MAY_DELETE}
-  Call un.OpenService
-  ${If} $R2 P<> 0
-    System::Call 'advapi32::DeleteService(p R2)'
-  ${EndIf}
-  Call un.CloseService
-FunctionEnd
 
 ; What users run of ours at their sign-in holds its files.
 Function un.EndHelpers

@@ -120,6 +120,7 @@ Function RollBack
     Call StopService
     ${If} $Previous == ""
       ${Run} '"$Target\Scripts\byoi.exe" service uninstall --system'
+      Call DeleteService
     ${EndIf}
   ${EndIf}
   ${If} $Target != ""

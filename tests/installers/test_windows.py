@@ -137,7 +137,7 @@ def test_an_installation_from_its_first_day_to_its_last(windows, setups, by_wine
     )
     assert windows.registry(UNINSTALL, "DisplayVersion").endswith("0.1.0")
     assert windows.registry(UNINSTALL, "EstimatedSize")
-    assert 'byoi-window.exe" --quiet session' in windows.registry(RUN, "byoi")
+    assert 'byoi-window.exe" --quiet session' in windows.registry(RUN, "byoi session")
     assert list(windows.prefix.rglob("byoi dashboard.lnk"))
     assert windows.run(windows.byoi / "bin" / "byoi.exe", "version").said == "byoi 0.1.0\n"
 
@@ -154,7 +154,7 @@ def test_an_installation_from_its_first_day_to_its_last(windows, setups, by_wine
     assert done.code == 0, done.said
     assert [each.name for each in windows.byoi.glob("*")] in ([], ["uninstall.exe"])
     assert windows.registry(UNINSTALL) is None
-    assert windows.registry(RUN, "byoi") is None
+    assert windows.registry(RUN, "byoi session") is None
     assert windows.registry(ENVIRONMENT, "Path").endswith(LONG_PATH)
     assert windows.run("sc", "query", "byoi").code
     assert not list(windows.prefix.rglob("byoi dashboard.lnk"))
