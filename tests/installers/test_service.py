@@ -47,7 +47,7 @@ def shown(machine, *names: str) -> dict[str, str]:
 def asked(machine) -> dict[str, Any]:
     """What the node tells; zeros of its own where it does not run."""
     said = machine.run("byoi", "status", "--json", check=False)
-    return json.loads(said) if said else {"is_serving": False, "queue": 0, "running": 0}
+    return json.loads(said) if said else {"is_serving": False, "queue": 0}
 
 
 def serves(machine) -> bool:
@@ -134,6 +134,7 @@ def it_is_closed(debian, pid: str) -> None:
 
 def a_reload_is_no_restart(debian, pid: str) -> None:
     debian.run("byoi", "config", "set", "queue", "7")
+    debian.run("byoi", "config", "set", "drain_seconds", "100")
     debian.systemctl("reload", UNIT)
     until(debian, lambda machine: asked(machine)["queue"] == 7, "the settings are read again")
     assert shown(debian, "MainPID", "ActiveState") == {"MainPID": pid, "ActiveState": "active"}
@@ -156,13 +157,16 @@ def one_that_stands_still_is_taken_for_dead(debian) -> None:
 
 async def requests_end_before_it_does(debian, deployment) -> None:
     async with asyncio.TaskGroup() as tasks:
-        answer = tasks.create_task(deployment.chat("Tell me a story.", max_tokens=200))
-        await asyncio.to_thread(
-            until, debian, lambda machine: asked(machine)["running"] == 1, "the request runs"
-        )
+        answer = tasks.create_task(deployment.chat("Count to a thousand.", max_tokens=500))
+        await asyncio.to_thread(until, debian, is_asked, "the request runs")
         await asyncio.to_thread(debian.run, "byoi", "service", "stop")
     assert answer.result().is_complete
     assert shown(debian, "SubState", "Result") == {"SubState": "dead", "Result": "success"}
+
+
+def is_asked(machine) -> bool:
+    """By the unit's status line: a command would take longer than the answer."""
+    return "; 1 request" in shown(machine, "StatusText")["StatusText"]
 
 
 async def one_that_is_revoked_is_left_alone(debian, deployment) -> None:
