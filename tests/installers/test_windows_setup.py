@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -132,3 +134,73 @@ def test_every_parameter_of_the_script_says_what_it_is_for():
     explained = set(re.findall(r"^\.PARAMETER (\w+)$", script, re.MULTILINE))
     assert explained == names | {"WhatIf"}
     assert script.isascii()  # Windows PowerShell reads a file without a mark as the old code page
+
+
+PARSE = """
+import pathlib, sys, tree_sitter, tree_sitter_powershell
+parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_powershell.language()))
+sys.exit(parser.parse(pathlib.Path(sys.argv[1]).read_bytes()).root_node.has_error)
+"""
+PARSERS = ("--with", "tree-sitter==0.26.1", "--with", "tree-sitter-powershell==0.26.4")
+
+
+@pytest.mark.installer
+@pytest.mark.parametrize(("damage", "is_refused"), [("", 0), ("\nif (1 -eq {", 1)])
+def test_the_script_is_powershell_by_its_grammar(tmp_path, damage, is_refused):
+    script = tmp_path / "install.ps1"
+    script.write_text((WINDOWS / "install.ps1").read_text() + damage)
+    done = subprocess.run(
+        [
+            *(ROOT / ".ci" / "uv", "run", "--quiet", "--no-project", "--isolated", *PARSERS),
+            *("python", "-c", PARSE, script),
+        ],
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == is_refused
+
+
+@pytest.fixture(scope="module")
+def twice(build, tmp_path_factory):
+    """The same setup, with next to nothing in it, built two times."""
+    for program, package in (("makensis", "nsis"), ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64")):
+        if shutil.which(program) is None:
+            pytest.skip(f"needs {program}: apt install {package}")
+    folder = tmp_path_factory.mktemp("setups")
+    release = folder / "release"
+    (release / "wheels").mkdir(parents=True)
+    with zipfile.ZipFile(release / "wheels" / "uv-1.0-py3-none-win_amd64.whl", "w") as archive:
+        archive.writestr("uv-1.0.data/scripts/uv.exe", "the program")
+    return [
+        build.build(folder / name, payload=release, version="0.1.0") for name in ("once", "again")
+    ]
+
+
+@pytest.mark.installer
+def test_the_same_source_gives_the_same_setup(twice):
+    once, again = (setup.read_bytes() for setup in twice)
+    assert once == again
+    assert once.startswith(b"MZ")
+
+
+@pytest.mark.installer
+def test_a_setup_is_signed_with_the_certificate_that_is_given(build, twice, tmp_path):
+    if shutil.which("osslsigncode") is None:
+        pytest.skip("needs osslsigncode: apt install osslsigncode")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=byoi"),
+            *("-addext", "extendedKeyUsage=codeSigning", "-keyout", key, "-out", certificate),
+        ],
+        capture_output=True,
+        check=True,
+    )
+    setup = Path(shutil.copy(twice[0], tmp_path))
+    build.sign(setup, certificate, key)
+    verify = ["osslsigncode", "verify", "-CAfile", certificate, "-in"]
+    assert subprocess.run([*verify, setup], capture_output=True, check=False).returncode == 0
+    changed = bytearray(setup.read_bytes())
+    changed[20000] ^= 1
+    setup.write_bytes(changed)
+    assert subprocess.run([*verify, setup], capture_output=True, check=False).returncode
