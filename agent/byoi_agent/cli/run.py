@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,11 +18,13 @@ from byoi_agent.cli.parent import when_stdin_ends
 from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
 from byoi_agent.daemon.daemon import Daemon
+from byoi_agent.errors import ConfigError
 from byoi_agent.identity.enrolment import load_identity
 from byoi_agent.identity.memory import keep_memory_private
 from byoi_agent.identity.stores import stores_for
 from byoi_agent.lifecycle.log_file import usable_place
 from byoi_agent.lifecycle.state_schema import bring_up
+from byoi_agent.service.windows_host import WindowsService
 from byoi_agent.telemetry.logs import configure
 from byoi_agent.telemetry.service_manager import ServiceManager
 
@@ -88,12 +91,26 @@ Examples:
     help="Written as JSON once the node serves.",
 )
 @click.option("--exit-with-stdin", is_flag=True, help="End when standard input ends.")
+@click.option("--as-service", is_flag=True, hidden=True)
 @debug_option
-def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> None:
+def run(
+    ready_file: Path | None, *, exit_with_stdin: bool, as_service: bool, **flags: object
+) -> None:
     """Serve this machine to its console until SIGTERM or Ctrl-C.
 
     The first signal lets running requests end (--drain-seconds), the second stops at once.
     """
+    with _service() if as_service else nullcontext() as service:
+        _run(ready_file, service, flags, exit_with_stdin=exit_with_stdin)
+
+
+def _run(
+    ready_file: Path | None,
+    service: WindowsService | None,
+    flags: dict[str, object],
+    *,
+    exit_with_stdin: bool,
+) -> None:
     chosen = choose(flags)
     settings, paths = chosen.settings, chosen.paths
     configure(settings.log_format, settings.log_level)
@@ -113,8 +130,11 @@ def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> N
                 reread=lambda: choose(flags).settings,
                 config_file=file_of(flags),
                 loaded=lambda: settle(flags),
-                service_manager=ServiceManager.take(os.environ),
+                service_manager=service.manager if service else ServiceManager.take(os.environ),
             )
+            if service is not None:
+                loop = runner.get_loop()
+                service.attach(loop, stop=daemon.stop.ask, reload=daemon.hung_up)
             if exit_with_stdin:
                 when_stdin_ends(runner.get_loop(), daemon.stop.at_once)
             # What is imported by now stays: a collector that looks through it again and again
@@ -125,3 +145,16 @@ def run(ready_file: Path | None, *, exit_with_stdin: bool, **flags: object) -> N
                 runner.run(daemon.run())
             finally:
                 hold_hang_ups()
+
+
+def _service() -> WindowsService:
+    """What speaks with Windows' service manager.
+
+    Raises:
+        ConfigError: this is not Windows.
+    """
+    if sys.platform == "win32":
+        from byoi_agent.service.windows_calls import SystemService  # noqa: PLC0415 only there
+
+        return WindowsService(SystemService())
+    raise ConfigError("--as-service is for Windows' service manager; leave it out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,10 @@ SOCKET_PATH_BYTES: Final = 100
 """Longest path of a unix socket that every system takes (macOS: 104 with the closing zero)."""
 
 _LONGEST_SOCKET_NAME: Final = 24
-_SYSTEM_RUNTIME: Final = Path("/run/byoi")
+if sys.platform == "win32":
+    _SYSTEM_RUNTIME: Final = Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData"), "byoi", "run")
+else:
+    _SYSTEM_RUNTIME: Final = Path("/run/byoi")
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,11 @@ def system_control_socket() -> Path:
     return _SYSTEM_RUNTIME / "control.sock"
 
 
+def system_control_file() -> Path:
+    """Where such a node leaves word for its group on Windows, which has no such sockets."""
+    return _SYSTEM_RUNTIME / "control.json"
+
+
 def outbox_file(state: Path) -> Path:
     """The usage records of the node that keeps its state there."""
     return state / "usage.sqlite3"
@@ -204,7 +213,7 @@ def demos_folder(environment: Mapping[str, str]) -> Path:
 
 
 def _from_systemd(environment: Mapping[str, str], name: str) -> Path | None:
-    value = environment.get(name, "").split(":")[0]
+    value = environment.get(name, "").split(os.pathsep)[0]
     return Path(value) if value else None
 
 

@@ -23,7 +23,9 @@ if sys.platform == "win32":
     _OPEN_THE_LINK_ITSELF = 0x0020_0000  # FILE_FLAG_OPEN_REPARSE_POINT
     _FILE_OBJECT = 1  # SE_FILE_OBJECT
     _OWNER = 0x1  # OWNER_SECURITY_INFORMATION
-    _OWNER_AND_LIST = _OWNER | 0x4  # and DACL_SECURITY_INFORMATION
+    _LIST = 0x4  # DACL_SECURITY_INFORMATION
+    _PROTECTED = 0x8000_0000  # PROTECTED_DACL_SECURITY_INFORMATION
+    _OWNER_AND_LIST = _OWNER | _LIST
     _TOKEN_QUERY = 0x8
     _TOKEN_USER = 1
     _REVISION = 1  # SDDL_REVISION_1
@@ -88,6 +90,7 @@ if sys.platform == "win32":
         wintypes.DWORD,
         *[ctypes.c_void_p] * 5,
     ]
+    _advapi.SetFileSecurityW.argtypes = [wintypes.LPCWSTR, wintypes.DWORD, ctypes.c_void_p]
     _advapi.LookupAccountNameW.argtypes = [
         wintypes.LPCWSTR,
         wintypes.LPCWSTR,
@@ -173,6 +176,12 @@ if sys.platform == "win32":
             attributes = None if given is None else ctypes.byref(given.attributes)
             if not _kernel.CreateDirectoryW(str(path), attributes):
                 raise ctypes.WinError(ctypes.get_last_error())
+
+    def restrict(place: Path, rights: str) -> None:
+        """Give what is there already these rights, and nothing that is handed down from above."""
+        given = _Descriptor(rights)
+        if not _advapi.SetFileSecurityW(str(place), _LIST | _PROTECTED, given.address):
+            raise ctypes.WinError(ctypes.get_last_error())
 
     class _Descriptor:
         """A security descriptor that the system made of words; given back with this object."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from byoi_agent.config.files import make_private_folder, read_private, write_private
-from byoi_agent.config.paths import demos_folder, system_control_socket
+from byoi_agent.config.paths import demos_folder, system_control_file, system_control_socket
 from byoi_agent.control.client import ControlClient
 from byoi_agent.control.schema import NodePlace
 from byoi_agent.errors import ConfigError
@@ -67,9 +68,8 @@ def find(paths: Paths, environment: Mapping[str, str], *, is_named: bool) -> Ins
         return Instances((Instance(client, paths.state),), "data_dir" if is_named else "machine")
     if is_named:
         return Instances((), "none")
-    if system_control_socket().exists():
-        client = ControlClient(socket_path=str(system_control_socket()))
-        return Instances((Instance(client),), "machine")
+    if (systems := _systems_node()) is not None:
+        return Instances((Instance(systems),), "machine")
     demos = list(running_demos(environment))
     return Instances(_nodes_of(demos[-1]), "demo") if demos else Instances((), "none")
 
@@ -138,7 +138,24 @@ def _answers(path: Path) -> bool:
     return True
 
 
+def _systems_node() -> ControlClient | None:
+    """A node that the system runs as a service, where this user may use it."""
+    if sys.platform == "win32":
+        try:
+            place = read_place(system_control_file())
+        except ConfigError:  # its group's alone, and this user is not in it
+            return None
+        return None if place is None else ControlClient.at(place)
+    if not system_control_socket().exists():
+        return None
+    return ControlClient(socket_path=str(system_control_socket()))
+
+
 def _is_alive(pid: int) -> bool:
+    if sys.platform == "win32":  # where the call below would send Ctrl-C
+        from byoi_agent.hardware.host import is_there  # noqa: PLC0415 only there
+
+        return is_there(pid)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -25,13 +25,20 @@ _WARNING: Final = "state-not-written"
 class Word:
     """Sole writer of the file that says where the node's control API listens.
 
+    In `copies` it is for others too, by the rights of their folders.
+
     A disk that is full is no reason not to begin: the socket is found without the file.
     """
 
     def __init__(
-        self, file: Path, place: Callable[[], NodePlace], health: Health, clock: Clock
+        self,
+        file: Path,
+        place: Callable[[], NodePlace],
+        health: Health,
+        clock: Clock,
+        copies: tuple[Path, ...] = (),
     ) -> None:
-        self._file = file
+        self._files = (file, *copies)
         self._place = place
         self._health = health
         self._clock = clock
@@ -44,7 +51,8 @@ class Word:
     def leave(self) -> bool:
         """Write it now, if that can be done."""
         try:
-            write_place(self._file, self._place())
+            for file in self._files:
+                write_place(file, self._place())
         except OSError as error:
             self._health.warn(
                 _WARNING,
@@ -57,5 +65,6 @@ class Word:
 
     def take_back(self) -> None:
         """The node ends; where the disk no longer takes that, its process number tells as much."""
-        with suppress(OSError):
-            self._file.unlink(missing_ok=True)
+        for file in self._files:
+            with suppress(OSError):
+                file.unlink(missing_ok=True)

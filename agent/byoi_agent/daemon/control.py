@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import platform
+import platform as this_platform
+import sys
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.config.paths import system_control_socket
+from byoi_agent.config.paths import system_control_file, system_control_socket
 from byoi_agent.config.settings import LoadedSettings, Settings
 from byoi_agent.control.dashboard.app import Dashboard
 from byoi_agent.control.events import Events
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from byoi_agent.availability.schedule import ScheduleWatch
+    from byoi_agent.config.paths import Paths
     from byoi_agent.control.answers import Answers
     from byoi_agent.control.routes.availability import Switch
     from byoi_agent.control.routes.pins import Consenting
@@ -100,7 +102,7 @@ def control_of(
             version=VersionReport(
                 agent_version=answers.board.view.agent_version,
                 protocol=PROTOCOL_VERSION,
-                python=platform.python_version(),
+                python=this_platform.python_version(),
             ),
         ),
         answers.paths.control_socket,
@@ -109,6 +111,12 @@ def control_of(
         pages=Dashboard(events),
         group=GROUP if answers.paths.control_socket == system_control_socket() else None,
     )
+
+
+def shared_words(paths: Paths, platform: str = sys.platform) -> tuple[Path, ...]:
+    """Where the system's node leaves word for its group besides its own folder: see `instances`."""
+    is_shared = platform == "win32" and paths.control_socket == system_control_socket()
+    return (system_control_file(),) if is_shared else ()
 
 
 async def _fetch(

@@ -22,7 +22,7 @@ from byoi_agent.control.answers import Answers
 from byoi_agent.control.schema import ReloadReport
 from byoi_agent.control.status import engine_place
 from byoi_agent.control.word import Word
-from byoi_agent.daemon.control import control_of
+from byoi_agent.daemon.control import control_of, shared_words
 from byoi_agent.daemon.ending import Ending
 from byoi_agent.daemon.engine_notes import tell_of_engines
 from byoi_agent.daemon.owners import Owners
@@ -56,6 +56,7 @@ from byoi_agent.telemetry.health import Health
 from byoi_agent.telemetry.log_place import log_place
 from byoi_agent.telemetry.logs import configure
 from byoi_agent.telemetry.service_manager import ServiceManager
+from byoi_agent.update.place import told_here
 from byoi_agent.usage.books import Books
 from byoi_agent.usage.outbox import Outbox
 from byoi_agent.usage.reporter import Reporter
@@ -218,6 +219,7 @@ class Daemon:
                 clock=self._clock,
                 started_at=self._clock.monotonic(),
                 log=lambda: self._log,
+                updates=told_here,
             ),
             engine=self._engine,
             reload=self._reload_settings,
@@ -231,7 +233,9 @@ class Daemon:
             held=lambda: self._reload.settings,
             loaded=loaded,
         )
-        self._word = Word(paths.control_file, self._place, self._health, self._clock)
+        self._word = Word(
+            paths.control_file, self._place, self._health, self._clock, shared_words(paths)
+        )
         self._notices = ServiceNotices(
             service_manager or ServiceManager(), lambda: self._board.view, self._clock
         )
@@ -248,7 +252,7 @@ class Daemon:
         if self._ready_file is not None:
             check_can_be_made("--ready-file", self._ready_file)
         logger.info("node starts", extra={"version": self._board.view.agent_version})
-        listen(self.stop, self._hung_up)
+        listen(self.stop, self.hung_up)
         await clear_leftovers(self._paths.engine_runs_folder)
         try:
             async with self._outbox, self._control:
@@ -366,7 +370,8 @@ class Daemon:
     async def _requests_ended(self, key: str) -> None:
         await self._dispatcher.idle(key)
 
-    def _hung_up(self) -> None:
+    def hung_up(self) -> None:
+        """Read the settings again: a signal, or the service manager, says so."""
         with suppress(ConfigError):  # its warning says what is wrong
             self._reload_settings()
 

@@ -123,6 +123,11 @@ def listening_on(port: int) -> frozenset[int]:
     )
 
 
+def is_there(pid: int) -> bool:
+    """Whether a process has that number, whoever runs it."""
+    return bool(psutil.pid_exists(pid))
+
+
 def still_running(pids: Iterable[int]) -> frozenset[int]:
     """Those of them that have not ended; one that only waits to be collected has."""
     return frozenset(pid for pid in pids if _is_running(pid))
