@@ -36,11 +36,14 @@ def machine(path: Path) -> str:
     return f"```mermaid\n{diagrams.mermaid(read)}\n```\n\n{diagrams.table(read)}"
 
 
+UPDATE = DOCS.parent / "agent" / "byoi_agent" / "update" / "machine.py"
+
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "architecture.md": {
         f"machine {name}": partial(machine, path) for name, path in MACHINES.items()
     },
     "availability.md": {"what speaks against serving": availability_table.table},
+    "updates.md": {"machine update": partial(machine, UPDATE)},
     "protocol.md": {
         "limits": tables.limits,
         "frames": tables.frames,

@@ -77,9 +77,27 @@ def lines_of(report: StatusReport, now: float) -> Iterator[tuple[str, str]]:
     yield "usage", f"{report.unacknowledged_records} records not yet booked"
     for device in report.devices:
         yield f"device {device.index}", _device(device)
+    yield "version", _version(report)
     yield "key", report.key_place or f"in the {report.key_store} store"
     if report.log is not None:
         yield "log", report.log.file or _journal(report.log.unit)
+
+
+def _version(report: StatusReport) -> str:
+    """Which runs, whether a newer one is there, and what came of the last update."""
+    told = [report.agent_version]
+    if (update := report.update) is not None:
+        if update.underway is not None:
+            told.append(f"an update to {update.underway} is under way")
+        elif update.available is not None:
+            told.append(
+                f"{update.available} is available, {update.held or 'install it: byoi update'}"
+            )
+        if update.trouble is not None:
+            told.append(f"newer ones unknown: {update.trouble}")
+        if (last := update.last) is not None and last.outcome != "updated":
+            told.append(f"{last.new} {last.outcome}: {last.reason}")
+    return "  ".join(told)
 
 
 def duration(seconds: float) -> str:

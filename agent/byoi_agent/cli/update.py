@@ -58,8 +58,19 @@ Exit code 1 where it came back, 69 where the index cannot be used.
     help="As the timer does: heed `automatic` and `windows` of [update].",
 )
 @click.option("--now", "is_now", is_flag=True, help="Do not wait for what runs: it is cut.")
-@click.option("--ring", type=click.Choice(["stable", "beta"]), help="Another ring than [update]'s.")
-@click.option("--from", "source", metavar="PLACE", help="Another index: a folder, or a URL.")
+@click.option(
+    "--ring",
+    envvar="BYOI_UPDATE_RING",
+    type=click.Choice(["stable", "beta"]),
+    help="Another ring than [update]'s; also BYOI_UPDATE_RING.",
+)
+@click.option(
+    "--from",
+    "source",
+    envvar="BYOI_UPDATE_INDEX",
+    metavar="PLACE",
+    help="Another index: a folder, or a URL; also BYOI_UPDATE_INDEX.",
+)
 @json_option
 @debug_option
 def update(

@@ -34,7 +34,15 @@ HIDDEN: Final = "[hidden]"
 _PASSWORD: Final = re.compile(r"(://)[^/\s@]+@")
 
 NOT_SETTINGS: Final = frozenset(
-    {"BYOI_API_KEY", "BYOI_JOIN_TOKEN", "BYOI_CONTROL_URL", "BYOI_CONTROL_TOKEN", "BYOI_CONFIG"}
+    {
+        "BYOI_API_KEY",
+        "BYOI_JOIN_TOKEN",
+        "BYOI_CONTROL_URL",
+        "BYOI_CONTROL_TOKEN",
+        "BYOI_CONFIG",
+        "BYOI_UPDATE_RING",
+        "BYOI_UPDATE_INDEX",
+    }
 )
 """Variables of ours that are no settings: secrets of one call, and where to look."""
 

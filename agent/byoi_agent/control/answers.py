@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from byoi_agent.link.keys import NodeKeys
     from byoi_agent.node.board import Board
     from byoi_agent.telemetry.log_place import LogPlace
+    from byoi_agent.update.told import Told
     from byoi_agent.usage.books import Books
     from byoi_agent.usage.outbox import Outbox
     from byoi_agent.usage.report import UsageFilter, UsageReport
@@ -39,7 +40,10 @@ class Refused(Protocol):
 
 @dataclass(frozen=True)
 class Answers:
-    """The rooms that are asked; `log` says where the log's lines go now."""
+    """The rooms that are asked; `log` says where the log's lines go now.
+
+    `updates` reads what the updater told: a small file, and root's.
+    """
 
     board: Board
     keys: NodeKeys
@@ -53,6 +57,7 @@ class Answers:
     clock: Clock
     started_at: float
     log: Callable[[], LogPlace]
+    updates: Callable[[], Told | None] = lambda: None
 
     async def status(self) -> StatusReport:
         """How the node is."""
@@ -68,6 +73,7 @@ class Answers:
             tally=self.tally.view(),
             log=self.log(),
             money=self.books.today(),
+            update=self.updates(),
         )
 
     async def usage(self, chosen: UsageFilter) -> UsageReport:

@@ -14,6 +14,7 @@ from byoi_agent.control.money import (
     balance_of,
     energy_rows,
 )
+from byoi_agent.update.told import Entry
 from byoi_wire.ids import ModelId
 from byoi_wire.offers import Host, Measured
 
@@ -203,6 +204,22 @@ class OwnApiStatus(_Answer):
     joules: float = 0.0
 
 
+class UpdateStatus(_Answer):
+    """What the updater of this installation knows; times in Unix seconds.
+
+    `held` is why an available version is not installed by itself, `trouble` why the index could
+    not be asked, `underway` a version that is being installed, `last` what came of the last one.
+    """
+
+    ring: str = "stable"
+    checked_at: float | None = None
+    available: str | None = None
+    held: str | None = None
+    trouble: str | None = None
+    underway: str | None = None
+    last: Entry | None = None
+
+
 class StatusReport(_Answer):
     """What `byoi status` shows.
 
@@ -235,6 +252,7 @@ class StatusReport(_Answer):
     availability: AvailabilityStatus | None = None
     log: LogStatus | None = None
     own: OwnApiStatus | None = None
+    update: UpdateStatus | None = None
 
 
 class ReloadReport(_Answer):

@@ -15,6 +15,7 @@ from byoi_agent.control.schema import (
     LogStatus,
     OwnApiStatus,
     StatusReport,
+    UpdateStatus,
     UsageSum,
     WarningStatus,
     usage_table,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.node.view import NodeView
     from byoi_agent.telemetry.log_place import LogPlace
+    from byoi_agent.update.told import Told
     from byoi_agent.usage.report import UsageReport
     from byoi_agent.usage.tally import TallyView
 
@@ -45,6 +47,7 @@ def status_of(
     tally: TallyView | None = None,
     log: LogPlace | None = None,
     money: UsageReport | None = None,
+    update: Told | None = None,
 ) -> StatusReport:
     """All that `byoi status` shows."""
     return StatusReport(
@@ -76,7 +79,14 @@ def status_of(
         availability=availability_of(view.availability),
         log=None if log is None else _log_of(log),
         own=_own_of(view),
+        update=None if update is None else update_of(update),
     )
+
+
+def update_of(told: Told) -> UpdateStatus:
+    """What the updater told."""
+    facts = {name: getattr(told, name) for name in UpdateStatus.model_fields}
+    return UpdateStatus.model_validate(facts)
 
 
 def _own_of(view: NodeView) -> OwnApiStatus:

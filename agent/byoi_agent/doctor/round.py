@@ -16,6 +16,7 @@ from byoi_agent.doctor import (
     key,
     node,
     presence,
+    updates,
     websocket,
 )
 from byoi_agent.doctor.finding import Finding, Report, warned
@@ -39,6 +40,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("Engine", engines.check),
     ("Node", node.check),
     ("People", presence.check),
+    ("Updates", updates.check),
 )
 """In the order in which their findings should be mended."""
 

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.config.installation import read_installation
 from byoi_agent.errors import ConfigError
+from byoi_agent.update.told import read
 
 if TYPE_CHECKING:
     from byoi_agent.config.installation import Installation
+    from byoi_agent.update.told import Told
 
 SYSTEM_FOLDER: Final = Path("/var/lib/byoi-update")
 """Of a service of the system on Linux: root's, and nothing in it is the service account's."""
@@ -32,6 +35,16 @@ def folder_of(installation: Installation) -> Path | None:
     if installation.service is not None and sys.platform == "linux":
         return SYSTEM_FOLDER
     return None if installation.root is None else installation.root / "update"
+
+
+def told_here() -> Told | None:
+    """What the updater of this installation last told; None where it never ran.
+
+    Raises:
+        ConfigError: the installation cannot be understood.
+    """
+    folder = folder_of(read_installation())
+    return None if folder is None else read(folder)
 
 
 def usable_folder(installation: Installation) -> Path:
