@@ -53,6 +53,11 @@ class Container:
             self._binds[place] = self._volume(number)
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """The places that the image keeps apart."""
+        return self._image.volumes
+
     def volume(self, place: str) -> Path:
         """The folder of this machine that is a volume inside."""
         return self._binds[place]

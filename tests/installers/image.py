@@ -7,6 +7,7 @@ each step this machine's certificates, and throws away what a step leaves in /tm
 
 from __future__ import annotations
 
+import fcntl
 import fnmatch
 import hashlib
 import json
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,7 @@ STORE = Path.home() / ".cache" / "byoi-tests" / "images"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 STEP_SECONDS = 600
+KEPT_SECONDS = 24 * 3600
 
 
 class StepError(Exception):
@@ -61,7 +64,9 @@ class Build:
     """Sole owner of the layers that it makes. `base`: a base image's name → its folder."""
 
     def __init__(self, context: Path, base: Callable[[str], Path]) -> None:
-        self._root = context
+        # One build at a time: two would make the same layer, and one throw it away.
+        self._lock = _store().with_suffix(".lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._base = base
         self._made: dict[str, Image] = {}
         self._stages = {
@@ -83,12 +88,13 @@ class Build:
         return self._made[target]
 
     def close(self) -> None:
-        """Forget the context, and the layers that no image of this build has."""
+        """Forget the context, and the layers that no build has used for long."""
         self._context.cleanup()
-        used = {layer.name for image in self._made.values() for layer in image.layers}
         for folder in _store().iterdir():
-            if folder.name not in used and not folder.name.startswith(("byoi-", "uv")):
+            is_old = folder.stat().st_mtime < time.time() - KEPT_SECONDS
+            if is_old and folder.name != "uv":
                 shutil.rmtree(folder, ignore_errors=True)
+        self._lock.close()
 
     def _build(self, stage: Stage) -> Image:
         if stage.base in self._stages:
@@ -169,6 +175,7 @@ class Build:
             if words[0] != "copy":
                 words = [*_given({**arguments, **image.environment}), *words]
             _make(image, layer, words, cache=cache)
+        os.utime(layer)
         return replace(image, layers=(*image.layers, layer), key=key)
 
 

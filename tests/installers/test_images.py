@@ -61,23 +61,37 @@ def engine():
     process.stdout.close()
 
 
+def like_a_clusters(container):
+    """Its volumes as Kubernetes gives them with fsGroup: root's, and a group may write."""
+    for place in container.volumes:
+        folder = container.volume(place)
+        (folder / "lost+found").mkdir()
+        os.chown(folder, 0, 10001)
+        folder.chmod(0o2775)
+
+
 @pytest.fixture
-def console(images, containers):
+def start_console(images, containers):
     """A console from its image, with an administrator's key."""
-    port = free_port()
-    running = containers(
-        images("console"), {"BYOI_CONSOLE_PORT": str(port)}, tmpfs={"/tmp": "1777"}
-    )
-    running.start()
-    until(lambda: "console serves at" in running.log(), running.log)
-    made = running.run("byoi-console", "admin", "create", "--email", "a@b.c", "--json")
-    running.url, running.key = f"http://127.0.0.1:{port}", json.loads(made.stdout)["api_key"]
-    return running
+
+    def start(prepare=lambda _: None):
+        port = free_port()
+        variables = {"BYOI_CONSOLE_PORT": str(port)}
+        running = containers(images("console"), variables, tmpfs={"/tmp": "1777"})
+        prepare(running)
+        running.start()
+        until(lambda: "console serves at" in running.log(), running.log)
+        made = running.run("byoi-console", "admin", "create", "--email", "a@b.c", "--json")
+        running.url, running.key = f"http://127.0.0.1:{port}", json.loads(made.stdout)["api_key"]
+        return running
+
+    return start
 
 
 def test_a_node_enrols_serves_and_drains_in_a_container_without_rights(
-    images, containers, console, engine, tmp_path
+    images, containers, start_console, engine, tmp_path
 ):
+    console = start_console()
     token = ask(f"{console.url}/api/join-tokens", console.key, {"uses": 1})["token"]
     (tmp_path / "token").write_text(token)
     os.chown(tmp_path / "token", 10001, 10001)
@@ -121,9 +135,12 @@ def test_a_node_enrols_serves_and_drains_in_a_container_without_rights(
 
 
 def test_a_node_that_is_to_be_approved_shows_its_code_and_is_well_meanwhile(
-    images, containers, console
+    images, containers, start_console
 ):
-    agent = containers(images("agent"), {"BYOI_CONSOLE": console.url}, tmpfs=TMPFS)
+    console = start_console(like_a_clusters)
+    places = {"/run/byoi": "0777", "/tmp": "0777"}  # what an emptyDir is
+    agent = containers(images("agent"), {"BYOI_CONSOLE": console.url}, tmpfs=places)
+    like_a_clusters(agent)
     agent.start()
     until(lambda: f"{console.url}/device" in agent.log(), agent.log)
     assert agent.is_healthy()
@@ -139,3 +156,27 @@ def test_a_container_without_a_console_says_what_to_give_it(images, containers):
     told = containers(images("agent"), {}, tmpfs=TMPFS)
     told.start("version")
     until(lambda: "0." in told.log(), told.log)
+
+
+def test_the_agent_stands_beside_the_python_of_vllms_image(images, containers):
+    image = images("agent-vllm")
+    assert image.environment["BYOI_VLLM_PYTHON"] == "/usr/bin/python3"
+    agent = containers(image, {}, tmpfs=TMPFS)
+    agent.start("config", "show")
+    until(lambda: "vllm_python" in agent.log(), agent.log)
+    assert "/usr/bin/python3" in agent.log()
+
+
+def test_an_image_is_made_of_the_sources_and_no_secret_beside_them(images, tmp_path):
+    """Of what .dockerignore says; what is mounted while a step runs is in no layer either."""
+    import image
+
+    root = tmp_path / "checkout"
+    for name in (".env", "wire/.env", "wire/byoi_wire/errors.py", "deploy/compose/join-token"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    (root / ".dockerignore").write_text((ROOT / ".dockerignore").read_text())
+    subprocess.run(["git", "init", "--quiet", root], check=True)
+    image.copy_context(root, tmp_path / "context")
+    found = [path for path in (tmp_path / "context").rglob("*") if path.is_file()]
+    assert [path.name for path in found] == ["errors.py"]
