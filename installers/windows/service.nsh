@@ -110,6 +110,7 @@ Function RegisterService
   ${Say} "Registering the service."
   ${IfNot} ${FileExists} "$Data\config.toml" ; a file of settings that is named must be there
     FileOpen $0 "$Data\config.toml" w
+    FileWrite $0 'key_store = "file"  # an administrator enrols, and the service cannot read his vault$\n'
     FileClose $0
   ${EndIf}
   ${Run} '"$Target\Scripts\byoi.exe" service install --system --no-start'

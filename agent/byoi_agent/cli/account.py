@@ -24,6 +24,8 @@ _OTHER_PLACES: Final = ("BYOI_DATA_DIR", "BYOI_CONFIG", "STATE_DIRECTORY")
 _OTHER_PLACES_FLAG: Final = "--data-dir"
 _TOKEN_FLAG: Final = "--join-token-file"  # noqa: S105 a flag's name
 _TOKEN_BYTES: Final = 4096
+_AS_SERVICE_FLAG: Final = "--as-service"
+"""How Windows' service manager starts the service itself."""
 
 
 def act_as_service(
@@ -40,10 +42,14 @@ def act_as_service(
     Raises:
         ConfigError: the service's account is gone, or a file that was named cannot be read.
     """
-    if sys.platform == "win32" or not _is_meant(arguments, environment):
+    if not _is_meant(arguments, environment):
         return arguments
     service = (installation or read_installation()).service
     if service is None:
+        return arguments
+    if sys.platform == "win32":  # an administrator may use these places, and stays who he is
+        if _AS_SERVICE_FLAG in arguments or _is_administrator():
+            environment.update(service.environment)
         return arguments
     is_root = os.geteuid() == 0
     if not is_root and os.geteuid() != _ids(service)[0]:
@@ -90,6 +96,15 @@ def _is_meant(arguments: Sequence[str], environment: MutableMapping[str, str]) -
     if any(environment.get(name) for name in _OTHER_PLACES):
         return False
     return not any(word.split("=")[0] == _OTHER_PLACES_FLAG for word in arguments)
+
+
+def _is_administrator() -> bool:
+    """Elevated: who only belongs to the group is not, until he is asked."""
+    if sys.platform != "win32":
+        return False
+    import ctypes  # noqa: PLC0415 there alone
+
+    return bool(ctypes.WinDLL("shell32").IsUserAnAdmin())
 
 
 def _become(service: ServicePlaces) -> None:

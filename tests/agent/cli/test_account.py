@@ -58,6 +58,26 @@ def test_what_root_types_is_done_as_the_service_in_its_places(became):
 
 
 @pytest.mark.parametrize(
+    ("words", "is_administrator", "is_moved"),
+    [
+        (["run", "--as-service"], False, True),
+        (["status"], True, True),
+        (["status"], False, False),
+        (["version"], True, False),
+    ],
+)
+def test_windows_moves_its_service_and_administrators_into_the_services_places(
+    monkeypatch, became, words, is_administrator, is_moved
+):
+    monkeypatch.setattr(account.sys, "platform", "win32")
+    monkeypatch.setattr(account, "_is_administrator", lambda: is_administrator)
+    environment = {"PATH": "/bin"}
+    assert act_as_service(words, environment, installed()) == words
+    assert environment == ({**PLACES, "PATH": "/bin"} if is_moved else {"PATH": "/bin"})
+    assert became == []
+
+
+@pytest.mark.parametrize(
     ("arguments", "environment"),
     [
         ([], {}),
