@@ -15,9 +15,11 @@ from byoi_agent.control.schema import (
     LogStatus,
     ReclaimStatus,
     StatusReport,
+    UpdateStatus,
     UsageSum,
     WarningStatus,
 )
+from byoi_agent.update.told import Entry
 
 NOW = 1_800_000_000.0
 REPORT = StatusReport(
@@ -104,8 +106,32 @@ def test_what_an_older_node_does_not_say_is_left_out():
         "console": "u  x",
         "requests": "1 running, 2 waiting, 4 slots",
         "usage": "7 records not yet booked",
+        "version": "0.1.0",
         "key": "in the file store",
     }
+
+
+UPDATED = Entry(at=1.0, old="0.1.0", new="0.2.0", outcome="updated")
+TAKEN_BACK = Entry(at=1.0, old="0.1.0", new="0.2.0", outcome="rolled back", reason="it was mute")
+
+
+@pytest.mark.parametrize(
+    ("update", "text"),
+    [
+        (UpdateStatus(), "0.1.0"),
+        (UpdateStatus(last=UPDATED), "0.1.0"),
+        (UpdateStatus(underway="0.2.0"), "0.1.0  an update to 0.2.0 is under way"),
+        (
+            UpdateStatus(available="0.2.0"),
+            "0.1.0  0.2.0 is available, install it: byoi update",
+        ),
+        (UpdateStatus(available="0.2.0", held="it waits"), "0.1.0  0.2.0 is available, it waits"),
+        (UpdateStatus(trouble="offline"), "0.1.0  newer ones unknown: offline"),
+        (UpdateStatus(last=TAKEN_BACK), "0.1.0  0.2.0 rolled back: it was mute"),
+    ],
+)
+def test_a_newer_version_and_an_update_that_failed_are_told(update, text):
+    assert lines(update=update)["version"] == text
 
 
 @pytest.mark.parametrize(
