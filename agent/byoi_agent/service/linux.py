@@ -15,11 +15,13 @@ from byoi_agent.service.record import record_service
 from byoi_agent.service.units import (
     AGENT,
     ENROLMENT,
+    PATH,
     SESSION,
     STARTED,
     session_unit,
     shipped,
     system_units,
+    user_path,
     user_unit,
     version_of,
 )
@@ -124,11 +126,11 @@ class SystemService:
 
     def start(self) -> Sequence[Step]:
         """See `Launcher`; an enrolment that comes later starts it as well."""
-        return [Run(("systemctl", "start", AGENT, STARTED[0]), _LOOK)]
+        return [Run(("systemctl", "start", AGENT, PATH), _LOOK)]
 
     def stop(self) -> Sequence[Step]:
         """See `Launcher`; nor does an enrolment start it meanwhile."""
-        return [Run(("systemctl", "stop", STARTED[0], AGENT), _LOOK)]
+        return [Run(("systemctl", "stop", PATH, AGENT), _LOOK)]
 
     def restart(self) -> Sequence[Step]:
         """See `Launcher`."""
@@ -179,28 +181,32 @@ class UserService:
         """See `Launcher`."""
         steps: list[Step] = [
             WriteFile(self._unit, user_unit(self.program, self.record, self.data_dir), 0o600),
+            WriteFile(self.units / PATH, user_path(self.record), 0o600),
             Run((*_as_user(), "daemon-reload"), _SIGN_IN),
-            Run((*_as_user(), "enable", AGENT), _SIGN_IN),
+            Run((*_as_user(), "enable", AGENT, PATH), _SIGN_IN),
         ]
-        return [*steps, *self.restart()] if start else steps
+        if start:
+            steps.append(Run((*_as_user(), "restart", PATH, AGENT), _LOOK_AS_USER))
+        return steps
 
     def uninstall(self, *, purge: bool) -> Sequence[Step]:
         """See `Launcher`; state is the user's own and stays: `byoi unenroll` gives it up."""
         del purge
         return [
-            Run((*_as_user(), "disable", "--now", AGENT), _SIGN_IN, may_fail=True),
+            Run((*_as_user(), "disable", "--now", PATH, AGENT), _SIGN_IN, may_fail=True),
             Remove(self._unit),
+            Remove(self.units / PATH),
             Run((*_as_user(), "daemon-reload"), _SIGN_IN, may_fail=True),
             Run((*_as_user(), "reset-failed", AGENT), _SIGN_IN, may_fail=True),
         ]
 
     def start(self) -> Sequence[Step]:
         """See `Launcher`."""
-        return [Run((*_as_user(), "start", AGENT), _LOOK_AS_USER)]
+        return [Run((*_as_user(), "start", AGENT, PATH), _LOOK_AS_USER)]
 
     def stop(self) -> Sequence[Step]:
         """See `Launcher`."""
-        return [Run((*_as_user(), "stop", AGENT), _LOOK_AS_USER)]
+        return [Run((*_as_user(), "stop", PATH, AGENT), _LOOK_AS_USER)]
 
     def restart(self) -> Sequence[Step]:
         """See `Launcher`."""
@@ -214,9 +220,7 @@ class UserService:
         """See `Launcher`."""
         hints = []
         if not self.record.exists():
-            hints.append(
-                "byoi enroll --console URL && byoi service start   enrols and starts this node"
-            )
+            hints.append("byoi enroll --console URL   enrols this machine; the node starts then")
         if not _lingers():
             hints.append(
                 "sudo loginctl enable-linger $USER   for a machine that serves while nobody is "

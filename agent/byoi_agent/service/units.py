@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AGENT: Final = "byoi-agent.service"
-STARTED: Final = ("byoi-agent.path", "byoi-update.timer", "byoi-update-resume.timer")
+PATH: Final = "byoi-agent.path"
+STARTED: Final = (PATH, "byoi-update.timer", "byoi-update-resume.timer")
 """Beside the node itself: what is enabled and started with it."""
 
 ENROLMENT: Final = "byoi-enroll.service"
@@ -47,6 +48,11 @@ def user_unit(program: Path, record: Path, data_dir: Path | None) -> str:
     text = shipped(f"user/{AGENT}").replace(f"{_PROGRAM} run", run)
     # Conditions are no command line: blanks are part of the path, and nothing is quoted there.
     return text.replace(_USERS_RECORD, _escaped(record))
+
+
+def user_path(record: Path) -> str:
+    """The unit that starts one user's node when it is enrolled."""
+    return shipped(f"user/{PATH}").replace(_USERS_RECORD, _escaped(record))
 
 
 def session_unit(program: Path) -> str:

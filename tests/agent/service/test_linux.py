@@ -43,11 +43,13 @@ def machines(tmp_path, monkeypatch):
 def test_one_user_gets_a_unit_that_is_enabled_and_started(own, programs, tmp_path):
     programs.stand_in("systemctl")
     carry_out(own.install(start=True))
+    watched = (tmp_path / "units/byoi-agent.path").read_text()
+    assert f"PathChanged={tmp_path}/identity.json\n" in watched
     assert (tmp_path / "units" / AGENT).read_text().count("/opt/byoi/bin/byoi run") == 1
     assert programs.calls == [
         "systemctl --user daemon-reload",
-        f"systemctl --user enable {AGENT}",
-        f"systemctl --user restart {AGENT}",
+        f"systemctl --user enable {AGENT} byoi-agent.path",
+        f"systemctl --user restart byoi-agent.path {AGENT}",
     ]
 
 

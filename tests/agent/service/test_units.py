@@ -18,6 +18,7 @@ from byoi_agent.service.units import (
     session_unit,
     shipped,
     system_units,
+    user_path,
     user_unit,
     version_of,
 )
@@ -62,6 +63,7 @@ def test_systemd_has_nothing_to_say_against_the_units(analyze, tmp_path):
     assert analyze("verify", "--man=no", *system) == (0, "")
     units = {
         AGENT: user_unit(PROGRAM, Path("/home/jo/.local/state/byoi/identity.json"), None),
+        "byoi-agent.path": user_path(Path("/home/jo/.local/state/byoi/identity.json")),
         "byoi-session.service": session_unit(PROGRAM),
     }
     user = written(tmp_path / "user", units)
@@ -107,7 +109,7 @@ def test_each_unit_runs_the_program_that_is_installed(name):
     program = Path("/opt/my byoi/50%/bin/byoi")
     rendered = system_units(program, version=254)[name]
     assert "/usr/bin/byoi" not in rendered
-    assert ('ExecStart="/opt/my byoi/50%%/bin/byoi" ') in rendered
+    assert '"/opt/my byoi/50%%/bin/byoi" ' in rendered
 
 
 def test_steps_of_restarts_are_only_for_who_knows_them():
