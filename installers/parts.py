@@ -126,11 +126,11 @@ def written_in(script: str, build: Build) -> str:
 
 
 PARTS = (
+    Part("setup for Windows", _script("windows/build.py", folder="--into")),
     Part("bundle linux-x86_64", _bundle("linux-x86_64")),
     Part("deb amd64", _script("ubuntu/build.py", "--arch", "amd64")),
     Part("bundle linux-aarch64", _bundle("linux-aarch64")),
     Part("deb arm64", _script("ubuntu/build.py", "--arch", "arm64")),
-    Part("setup for Windows", _script("windows/build.py", folder="--into")),
     *(Part(f"bundle {name}", _bundle(name)) for name in PLATFORMS if not name.startswith("linux-")),
     Part("chart", _script("chart.py")),
     Part("source distributions", _sdists),
