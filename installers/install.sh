@@ -209,7 +209,8 @@ look_at_linux() {
     [01].* | 2.[0-9] | 2.1[0-9] | 2.2[0-7]) die $FAILED "this system is too old: it has $libc, and 2.28 is needed" ;;
     esac
     [ "$(getconf LONG_BIT)" = 64 ] || die $FAILED "this system runs in 32 bits, which no engine does; install a 64-bit one"
-    if [ "$scope" = system ] && [ "$start" = yes ] && ! has_systemd; then
+    if [ "$start" = yes ] && [ "$action" = install ] && ! has_systemd; then
+        [ "$scope" = system ] || die $FAILED "systemd does not run for you here: sign in on the machine or by ssh (su and sudo do not do), or add --no-start and start it by: byoi run"
         case $(uname -r) in
         *[Mm]icrosoft*) die $FAILED "WSL runs without systemd here: put [boot] and systemd=true into /etc/wsl.conf, type wsl --shutdown in Windows, and try again" ;;
         *) die $FAILED "systemd does not run here (a container?): add --no-start, or --user --no-start for yourself, and start it by: byoi run; or use the container image" ;;
@@ -219,7 +220,8 @@ look_at_linux() {
 
 has_systemd() {
     have systemctl || return 1
-    case $(systemctl is-system-running 2>/dev/null) in "" | offline | unknown) return 1 ;; *) return 0 ;; esac
+    if [ "$scope" = user ]; then set -- --user; else set --; fi
+    case $(XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)} systemctl "$@" is-system-running 2>/dev/null) in "" | offline | unknown) return 1 ;; *) return 0 ;; esac
 }
 
 # The package where apt has a Python that it can use, otherwise a folder of its own.
@@ -574,6 +576,10 @@ enrol() {
 set_up_service() {
     if [ "$method" = bundle ]; then
         step "Setting up the service"
+        if [ "$start" = no ] && [ "$os" = Linux ] && ! has_systemd; then
+            change "$command" service install $of_system --no-start || say "    systemd does not run here, so nothing starts it; it runs by: byoi run"
+            return 0
+        fi
         must "$command" service install $of_system --no-start
     elif [ "$start" = no ] && has_systemd; then
         must systemctl disable --now byoi-agent.path byoi-agent.service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import time
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+LOG = "var/log/byoi-install.log"
 MODEL = "smollm2-135m-instruct"
 AT_MOST_SECONDS = 180
 INSTALL_SECONDS = 600
+SMALL_BYTES = 4096
 
 OF_THE_SYSTEM = (
     *("proc", "sys", "dev", "run", "tmp", "srv", "root/token"),
@@ -33,14 +36,12 @@ def tree(machine) -> dict[str, tuple]:
             if str(inside / name) in OF_THE_SYSTEM:
                 continue
             facts = (folder / name).lstat()
-            is_file = stat.S_ISREG(facts.st_mode)
-            size = (facts.st_size, facts.st_mtime_ns) if is_file else ()
-            found[str(inside / name)] = (facts.st_mode, facts.st_uid, facts.st_gid, *size)
+            content: tuple = ()
+            if stat.S_ISREG(facts.st_mode):
+                is_small = facts.st_size < SMALL_BYTES
+                content = ((folder / name).read_bytes() if is_small else facts.st_mtime_ns,)
+            found[str(inside / name)] = (facts.st_mode, facts.st_uid, facts.st_gid, *content)
     return found
-
-
-def accounts(machine) -> list[str]:
-    return [(machine.root / name).read_text() for name in ("etc/passwd", "etc/group")]
 
 
 def differences(before: dict[str, tuple], after: dict[str, tuple]) -> list[str]:
@@ -50,9 +51,13 @@ def differences(before: dict[str, tuple], after: dict[str, tuple]) -> list[str]:
 @pytest.fixture
 def bare(debian, released):
     """A machine with nothing but Debian, and wheels of the engine as if fetched before."""
-    debian.copy_in(released.wheels_of_the_engine(), "/srv/wheels")
-    (debian.root / "etc/pip.conf").write_text("[global]\nfind-links = /srv/wheels\n")
-    return debian
+    return with_wheels(debian, released)
+
+
+def with_wheels(machine, released):
+    machine.copy_in(released.wheels_of_the_engine(), "/srv/wheels")
+    (machine.root / "etc/pip.conf").write_text("[global]\nfind-links = /srv/wheels\n")
+    return machine
 
 
 @pytest.fixture
@@ -88,7 +93,7 @@ async def test_one_command_makes_a_bare_debian_a_node_that_answers(
     bare, release, deployment, record_property
 ):
     await deployment.start_console()
-    before, people = tree(bare), accounts(bare)
+    before = tree(bare)
     order = ("--yes", "--console", deployment.url, "--mode", "dedicated", "--model", MODEL)
     order = (*order, "--join-token-file", "/root/token")
 
@@ -114,4 +119,74 @@ async def test_one_command_makes_a_bare_debian_a_node_that_answers(
     gone = install(bare, release, "--uninstall", "--purge", "--yes")
     assert gone.returncode == 0, gone.stdout + gone.stderr
     assert differences(before, tree(bare)) == []
-    assert accounts(bare) == people
+
+
+async def test_without_apt_it_is_a_folder_of_its_own_and_a_wrong_token_is_told(
+    machines, released, release, deployment
+):
+    machine = with_wheels(machines(more=("libgomp1",)), released)
+    await deployment.start_console()
+    before = tree(machine)
+    order = ("--yes", "--method", "bundle", "--console", deployment.url, "--mode", "dedicated")
+    order = (*order, "--model", MODEL, "--join-token-file", "/root/token")
+
+    (machine.root / "root/token").write_text("byoi-join-of-nobody")
+    refused = install(machine, release, *order)
+    assert refused.returncode == 69, refused.stdout + refused.stderr
+    assert "byoi is installed, but this machine is not enrolled" in refused.stderr
+    assert machine.run("/usr/local/bin/byoi", "version").startswith("byoi ")
+
+    await make_token(deployment, machine)
+    done = install(machine, release, *order)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "byoi computes on" in done.stdout
+    assert await answer_of(deployment)
+    described = json.loads(machine.run("cat", "/opt/byoi/current/installation.json"))
+    assert (described["kind"], described["service"]["account"]) == ("versions", "byoi")
+
+    other = install(machine, release, "--yes", "--method", "deb")
+    assert other.returncode == 1
+    assert "two would fight over one service" in other.stderr
+
+    gone = install(machine, release, "--uninstall", "--purge", "--yes")
+    assert gone.returncode == 0, gone.stdout + gone.stderr
+    assert differences(before, tree(machine)) == []
+
+
+def test_nothing_is_installed_that_the_release_did_not_sign(debian, release, released):
+    before = tree(debian)
+    script = (release.folder / "install.sh").read_bytes()
+
+    (release.folder / "install.sh").write_bytes(script[: len(script) * 2 // 3])
+    assert install(debian, release, "--yes").returncode != 0
+
+    (release.folder / "install.sh").write_bytes(script)
+    with release.file("*.deb").open("ab") as package:
+        package.write(b"more")
+    damaged = install(debian, release, "--yes")
+    assert (damaged.returncode, "is not the file that was signed" in damaged.stderr) == (65, True)
+
+    sums = (release.folder / "SHA256SUMS").read_bytes()
+    (release.folder / "SHA256SUMS").write_bytes(sums + b"\n")
+    forged = install(debian, release, "--yes")
+    assert (forged.returncode, "is not the release's" in forged.stderr) == (65, True)
+
+    (debian.root / "usr/bin/openssl").rename(debian.root / "usr/bin/openssl.away")
+    unchecked = install(debian, release, "--yes")
+    (debian.root / "usr/bin/openssl.away").rename(debian.root / "usr/bin/openssl")
+    assert (unchecked.returncode, "install openssl" in unchecked.stderr) == (1, True)
+    assert set(differences(before, tree(debian))) <= {"usr/bin/openssl", LOG}
+
+
+def test_one_person_installs_without_root_and_takes_it_away_again(debian, release):
+    debian.run("useradd", "--create-home", "ada")
+    before = tree(debian)
+    line = f"curl -fsSL {release.url}/install.sh | sh -s -- --user --yes --no-start"
+    debian.run("runuser", "--login", "ada", "--command", line)
+    said = debian.run("runuser", "--login", "ada", "--command", ".local/bin/byoi version")
+    assert said.startswith("byoi ")
+    assert [n for n in differences(before, tree(debian)) if not n.startswith("home/ada/")] == []
+
+    debian.run("runuser", "--login", "ada", "--command", f"{line} --uninstall --purge")
+    left = [n for n in differences(before, tree(debian)) if (debian.root / n).is_file()]
+    assert left == []
