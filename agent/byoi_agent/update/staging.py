@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tarfile
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.config.installation import FILE_NAME, Installation
@@ -63,10 +64,19 @@ def unpack(bundle: Path, into: Path) -> Path:
     Raises:
         UpdateFailed: it is no bundle.
     """
+    into.mkdir(mode=0o700)
     try:
         with tarfile.open(bundle, "r:gz") as archive:
-            archive.extractall(into, _plain(archive), filter="data")
-    except (tarfile.TarError, EOFError) as error:
+            for member, place in _plain(archive, into):
+                if member.isdir():
+                    place.mkdir(parents=True, exist_ok=True)
+                    continue
+                place.parent.mkdir(parents=True, exist_ok=True)
+                content = archive.extractfile(member)
+                assert content is not None  # of a plain file there is one
+                with content, place.open("xb") as file:
+                    shutil.copyfileobj(content, file)
+    except (tarfile.TarError, EOFError, FileExistsError) as error:
         raise UpdateFailed(f"{bundle.name} is no bundle of ours: {error}") from error
     tops = sorted(into.iterdir())
     if len(tops) != 1 or not (tops[0] / "requirements.txt").is_file():
@@ -135,13 +145,16 @@ def uv_program() -> str:
         raise UpdateFailed("this installation lacks uv; install byoi again") from error
 
 
-def _plain(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def _plain(archive: tarfile.TarFile, into: Path) -> Iterator[tuple[tarfile.TarInfo, Path]]:
+    """Each member and its place; `extractall` of Debian 12's Python has no filter of its own."""
     size, count = 0, 0
     for member in archive:
         size, count = size + member.size, count + 1
         if size > LARGEST_UNPACKED_BYTES or count > MOST_FILES:
             raise UpdateFailed("the bundle is larger than any release of ours")
-        if member.isfile() or member.isdir():
-            yield member
-        else:
+        parts = PurePosixPath(member.name).parts
+        if not (member.isfile() or member.isdir()):
             raise UpdateFailed(f"the bundle holds {member.name}, which is no plain file")
+        if not parts or ".." in parts or any(set(part) & set("/\\:") for part in parts):
+            raise UpdateFailed(f"the bundle holds {member.name}, which would lie elsewhere")
+        yield member, into.joinpath(*parts)
