@@ -42,7 +42,6 @@ def build(
     own: list[Path] | None = None,
     payload: Path | None = None,
     version: str | None = None,
-    compressor: str = "/SOLID lzma",
 ) -> Path:
     """`byoi-agent-VERSION-setup.exe`, unsigned.
 
@@ -53,7 +52,6 @@ def build(
         own: our wheels, where they are built already.
         payload: an unpacked bundle to carry in place of a new one.
         version: what the installer says it installs; the tree's where nothing is said.
-        compressor: as NSIS has it; `zlib` is several times faster, and a fifth larger.
 
     Raises:
         MissingToolError: NSIS or the cross-compiler is missing.
@@ -71,7 +69,7 @@ def build(
         else:
             shutil.copytree(payload, carried)
         complete(carried)
-        _compile(target, carried, version, compressor)
+        _compile(target, carried, version)
     return target
 
 
@@ -126,7 +124,7 @@ def _unpack(archive: Path, target: Path) -> None:
     top.rename(target)
 
 
-def _compile(target: Path, carried: Path, version: str, compressor: str) -> None:
+def _compile(target: Path, carried: Path, version: str) -> None:
     epoch = wheels.source_date_epoch()
     for path in carried.rglob("*"):
         os.utime(path, (epoch, epoch))
@@ -134,7 +132,6 @@ def _compile(target: Path, carried: Path, version: str, compressor: str) -> None
     _run(
         *("makensis", "-V2", "-WX", "-NOCD", "-INPUTCHARSET", "UTF8"),
         *(f"-D{name}={value}" for name, value in defines.items()),
-        f"-XSetCompressor {compressor}",
         "byoi.nsi",
     )
 

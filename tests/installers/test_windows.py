@@ -54,7 +54,7 @@ def setups(by_wine, tmp_path_factory):
     def make(version):
         release = by_wine.small_release(tmp_path_factory.mktemp("release") / version, version)
         target = tmp_path_factory.mktemp("setup")
-        return build.build(target, payload=release, version=version, compressor="zlib")
+        return build.build(target, payload=release, version=version)
 
     return {version: make(version) for version in ("0.1.0", "0.2.0")}
 
