@@ -38,6 +38,7 @@ SERVICE = {
     "runtime": "/run/byoi",
     "config": "/etc/byoi/config.toml",
 }
+SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 LINE = 74
 """Letters that fit beside the indent of a line of Debian's changelog."""
 
@@ -215,7 +216,7 @@ def _add_control(tree: Path, architecture: str, version: str, pythons: tuple[str
     }
     text = (DEBIAN / "control").read_text()
     _write(control / "control", re.sub(r"@(\w+)@", lambda found: values[found[1]], text))
-    for script in ("postinst", "prerm", "postrm"):
+    for script in SCRIPTS:
         _copy(DEBIAN / script, control / script)
     files = sorted(path for path in (tree / "usr").rglob("*") if _is_plain(path))
     _write(
@@ -248,7 +249,7 @@ def _settle(tree: Path) -> None:
     """Rights and times that do not depend on who builds, or when."""
     when = wheels.source_date_epoch()
     programs = {tree / PREFIX / "bin" / name for name in ("byoi", "uv")}
-    programs |= {tree / "DEBIAN" / name for name in ("postinst", "prerm", "postrm")}
+    programs |= {tree / "DEBIAN" / name for name in SCRIPTS}
     programs.add(tree / "usr/share/python3/runtime.d/byoi-agent.rtupdate")
     for path in [tree, *tree.rglob("*")]:
         if not path.is_symlink():
