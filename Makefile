@@ -64,6 +64,8 @@ check: $(TOOLS) ## format, lint, types, arrows between rooms, dead code, spellin
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 -p byoi_wire -p byoi_agent
+	$(BIN)/mypy --platform darwin -p byoi_wire -p byoi_agent
 	$(BIN)/lint-imports --no-cache
 	cd wire && ../$(BIN)/deptry .
 	cd agent && ../$(BIN)/deptry . --per-rule-ignores 'DEP001=xllamacpp,DEP002=uv|byoi-console'  # the engine's own; programs

@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from byoi_agent.identity.dpapi import Seal
+
 
 class FileStore:
-    """Keys in `folder`, mode 0600 in a folder of mode 0700."""
+    """Keys in `folder`, mode 0600 in a folder of mode 0700; sealed where the system can do that."""
 
     name = "file"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seal: Seal | None = None) -> None:
         self._folder = folder
+        self._seal = seal
 
     def load(self, fingerprint: str) -> Ed25519PrivateKey | None:
         """The key, or None where there is no such file.
@@ -30,11 +33,16 @@ class FileStore:
         """
         path = self._path(fingerprint)
         try:
-            return from_pem(read_private(path), str(path))
+            data = read_private(path)
+            return from_pem(data if self._seal is None else self._seal.open(data), str(path))
         except FileNotFoundError:
             return None
         except ConfigError as error:
             raise IdentityError(str(error)) from error
+        except OSError as error:
+            raise IdentityError(
+                f"{path} was sealed on another machine, or is damaged; enrol this machine anew"
+            ) from error
 
     def save(self, key: Ed25519PrivateKey) -> None:
         """Write it, whole or not at all.
@@ -44,7 +52,10 @@ class FileStore:
         """
         try:
             make_private_folder(self._folder)
-            write_private(self._path(fingerprint_of(key)), to_pem(key))
+            data = to_pem(key)
+            if self._seal is not None:
+                data = self._seal.close(data)
+            write_private(self._path(fingerprint_of(key)), data)
         except (ConfigError, OSError) as error:
             raise IdentityError(f"the key cannot be written to {self._folder}: {error}") from error
 

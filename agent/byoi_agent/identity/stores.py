@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from byoi_agent.errors import IdentityError
 from byoi_agent.identity.credential_store import CredentialStore
+from byoi_agent.identity.dpapi import machine_seal
 from byoi_agent.identity.file_store import FileStore
 from byoi_agent.identity.keyring_store import KeyringStore
 
@@ -30,16 +32,24 @@ class Kept(NamedTuple):
 
 
 def stores_for(
-    settings: Settings, paths: Paths, environment: Mapping[str, str]
+    settings: Settings,
+    paths: Paths,
+    environment: Mapping[str, str],
+    platform: str = sys.platform,
 ) -> tuple[KeyStore, ...]:
-    """The stores to try, safest first; just one where the owner named it."""
+    """The stores to try, safest first; just one where the owner named it.
+
+    Windows' keyring is the account's that runs this: an administrator who enrols the service has
+    another one than the service.
+    """
     stores: tuple[KeyStore, ...] = (
         CredentialStore(environment),
         KeyringStore(),
-        FileStore(paths.keys_folder),
+        FileStore(paths.keys_folder, machine_seal()),
     )
     if settings.key_store == "auto":
-        return stores
+        is_service = platform == "win32" and bool(environment.get("STATE_DIRECTORY"))
+        return tuple(one for one in stores if not (is_service and one.name == KeyringStore.name))
     return tuple(store for store in stores if store.name == settings.key_store)
 
 

@@ -51,3 +51,11 @@ def test_where_none_takes_it_the_last_reason_is_told(key):
 def test_a_store_that_the_settings_rule_out_is_named():
     with pytest.raises(IdentityError, match="keyring"):
         named("keyring", [Store("file")])
+
+
+def test_a_service_of_windows_keeps_no_key_in_an_administrators_keyring(tmp_path):
+    paths = resolve(Settings(data_dir=tmp_path), {})
+    service = stores_for(Settings(), paths, {"STATE_DIRECTORY": str(tmp_path)}, "win32")
+    assert [store.name for store in service] == ["credential", "file"]
+    person = stores_for(Settings(), paths, {}, "win32")
+    assert [store.name for store in person] == ["credential", "keyring", "file"]

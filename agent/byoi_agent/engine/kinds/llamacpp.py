@@ -11,6 +11,8 @@ import json
 import os
 import platform
 import re
+import secrets
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -44,6 +46,7 @@ _VERSION: Final = "2026.10.11549"
 _START_SECONDS: Final = 30.0
 _LOAD_BYTES_PER_SECOND: Final = 50_000_000  # weights from a slow disk
 _SOCKET_PATH_BYTES: Final = 100  # Linux allows 107, macOS 103
+_KEY_VARIABLE: Final = "BYOI_ENGINE_KEY"
 _SERVE: Final = Path(__file__).with_name("serve_llamacpp.py")
 _HASHES: Final = (  # one per platform's wheel
     "1b76730ab9af47ec8d05a3d55154305fa92642f694dd9ad87d9e5a5e9956a59d",
@@ -97,11 +100,16 @@ class LlamaCpp(WithoutAdapters, Sleepless):
         slots: int = 4,
         context_tokens: int = 2048,
         threads: int | None = None,
+        on_loopback: bool = sys.platform == "win32",
     ) -> None:
         if len(os.fsencode(socket_path)) > _SOCKET_PATH_BYTES or socket_path.suffix != ".sock":
             raise ConfigError(f"an engine's socket needs a short path in .sock: {socket_path}")
         self.slots = slots
+        self._port = _free_port() if on_loopback else None
         self.address = EngineAddress.parse(f"unix://{socket_path}")
+        if on_loopback:  # which any account of the machine can reach
+            key = secrets.token_urlsafe(32)
+            self.address = EngineAddress.parse(f"http://127.0.0.1:{self._port}", key)
         self._model = model
         self._runtimes = runtimes
         self._store = store
@@ -134,7 +142,10 @@ class LlamaCpp(WithoutAdapters, Sleepless):
         python = await self._runtimes.ensure(RUNTIME, report)
         file = await self._file(report)
         argv = (str(python), "-I", str(_SERVE), json.dumps(self.serve_options(file)))
-        return LaunchSpec(argv, {"OMP_WAIT_POLICY": "PASSIVE"}, stop_seconds=5.0)
+        environment = {"OMP_WAIT_POLICY": "PASSIVE"}
+        if self.address.api_key is not None:  # not among the arguments, which others may list
+            environment[_KEY_VARIABLE] = self.address.api_key
+        return LaunchSpec(argv, environment, stop_seconds=5.0)
 
     async def _file(self, report: Callable[[Progress], None]) -> Path:
         if isinstance(self._model, GgufModel):
@@ -144,7 +155,9 @@ class LlamaCpp(WithoutAdapters, Sleepless):
 
     def serve_options(self, file: Path) -> dict[str, Any]:
         """What `serve_llamacpp.py` is told."""
+        where = {} if self._port is None else {"port": self._port}
         return {
+            **where,
             "model_path": str(file),
             "model_id": self._model.id,
             "socket_path": str(self._socket_path),
@@ -209,6 +222,13 @@ class LlamaCpp(WithoutAdapters, Sleepless):
             return "it was killed (signal 9), as the system does to what takes too much memory"
         last = next((line for line in reversed(ended.log) if line), "it wrote nothing")
         return f"it ended with code {ended.code}: {last[:200]}"
+
+
+def _free_port() -> int:
+    """One that nobody has now; where another takes it first, the engine says so and ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _cores() -> set[int] | range:

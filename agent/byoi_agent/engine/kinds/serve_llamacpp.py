@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import xllamacpp
 
 _BATCH_TOKENS = 1024
+_LOOK_SECONDS = 0.5 if sys.platform == "win32" else None
 
 
 def parameters(options: dict[str, Any]) -> xllamacpp.CommonParams:
@@ -30,6 +31,9 @@ def parameters(options: dict[str, Any]) -> xllamacpp.CommonParams:
     params.model.path = options["model_path"]
     params.model_alias = {options["model_id"]}
     params.hostnames = [options["socket_path"]]
+    if "port" in options:  # where there are no unix sockets: for whoever has the key
+        params.hostnames, params.port = ["127.0.0.1"], options["port"]
+        params.api_keys = [os.environ.pop("BYOI_ENGINE_KEY")]
     params.n_parallel = options["slots"]
     params.n_ctx = options["slots"] * options["context_tokens"]  # the total, divided among slots
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options["threads"]
@@ -56,14 +60,16 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     options = json.loads(sys.argv[1])
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # Windows' gentle end is Ctrl-Break.
+    for number in (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGBREAK", signal.SIGINT)):
         signal.signal(number, lambda *_: stop.set())
     path = Path(options["socket_path"])
     with suppress(FileNotFoundError):
         path.unlink()  # of an engine that was killed
     os.umask(0o177)  # the socket is born 0600
     server = xllamacpp.Server(parameters(options))
-    stop.wait()
+    while not stop.wait(_LOOK_SECONDS):  # on Windows a wait without end keeps signals waiting too
+        pass
     del server
     with suppress(FileNotFoundError):
         path.unlink()

@@ -169,3 +169,15 @@ async def test_a_gguf_of_the_owners_is_looked_at_again_before_each_load(
     file.write_bytes(b"GGUF but not for long")
     with pytest.raises(ConfigError, match="no sound GGUF"):
         await it.prepare(lambda _: None)
+
+
+async def test_where_there_are_no_unix_sockets_it_listens_on_loopback_for_whoever_has_the_key(kind):
+    it, other = kind(on_loopback=True), kind(on_loopback=True)
+    spec = await it.prepare(lambda _: None)
+    given = json.loads(spec.argv[3])
+    assert it.address.is_local
+    assert it.address.url == f"http://127.0.0.1:{given['port']}"
+    assert spec.environment["BYOI_ENGINE_KEY"] == it.address.api_key
+    assert it.address.api_key not in " ".join(spec.argv)
+    assert len(it.address.api_key) > 40
+    assert it.address.api_key != other.address.api_key
