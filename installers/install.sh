@@ -403,7 +403,7 @@ install_bundle() {
     unset VIRTUAL_ENV UV_INDEX_URL UV_DEFAULT_INDEX
     must mkdir -p "$root/versions" "$root/bin"
     must rm -rf "$home"
-    must "$uv" venv --quiet --no-config --python "$python" "$home"
+    must "$uv" venv --quiet --no-config --no-cache --python "$python" "$home"
     must "$uv" pip install --quiet --no-config --no-cache --link-mode copy --compile-bytecode \
         --offline --no-index --find-links "$bundle/wheels" --require-hashes \
         --python "$home/bin/python" --requirement "$bundle/requirements.txt"
@@ -467,7 +467,7 @@ find_python() {
         have "$python" && is_fit "$python" && python=$(command -v "$python") && return 0
     done
     say "This system's Python is older than 3.11; one of its own comes below $root/python."
-    must "$uv" python install --quiet --no-config --no-bin --install-dir "$root/python" 3.13
+    must "$uv" python install --quiet --no-config --no-cache --no-bin --install-dir "$root/python" 3.13
     for python in "$root"/python/*/bin/python3.13; do is_fit "$python" && return 0; done
     die $FAILED "no Python 3.11 or newer is here and none could be fetched: install one (Fedora: dnf install python3.12; openSUSE: zypper install python312)"
 }

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 SCRIPT = Path(__file__).parents[2] / "installers" / "install.sh"
+GUIDE = SCRIPT.parents[1] / "docs" / "install.md"
 VERSION = "0.3.0"
 BUNDLE = f"byoi-agent-{VERSION}-linux-x86_64.tar.gz"
 DEB = f"byoi-agent_{VERSION}_amd64.deb"
@@ -168,6 +169,10 @@ def newcomer(tmp_path):
 def test_the_script_has_no_fault_that_shellcheck_knows():
     done = subprocess.run(["shellcheck", SCRIPT], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_guide_shows_the_options_as_the_script_does(newcomer):
+    assert newcomer.install("--help").stdout in GUIDE.read_text()
 
 
 def test_a_download_that_was_cut_off_runs_nothing(newcomer):
