@@ -95,7 +95,6 @@ Function NeedRights
 FunctionEnd
 
 Section "byoi"
-  SectionIn RO
   ${Say} "Installing byoi ${VERSION}."
   ${If} $Previous != ""
     ${Say} "Version $Previous is here, and stays beside the new one."
