@@ -19,6 +19,7 @@ import click
 from byoi_agent.cli.approval import ForPeople, ForPrograms, browser_for
 from byoi_agent.cli.options import choose, debug_option, json_option, setting_options
 from byoi_agent.clock import SystemClock
+from byoi_agent.config.installation import read_installation
 from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
 from byoi_agent.errors import ConfigError
@@ -225,7 +226,14 @@ def _tell(enrolled: Enrolled, *, as_json: bool) -> None:
     if identity.key_store == "file":
         reason = f": {passed_over[-1]}" if passed_over else ""
         click.echo(f"  The key lies in a file that only you can read{reason}.", err=True)
-    click.echo("Next: byoi run")
+    click.echo(f"Next: {_next()}")
+
+
+def _next() -> str:
+    """A machine's service is started by the enrolment itself."""
+    if read_installation().service is None:
+        return "byoi run"
+    return "byoi status, as the service starts by itself now"
 
 
 # Chosen is not done: what this version does not do yet is kept for one that does.

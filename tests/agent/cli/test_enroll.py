@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from byoi_agent.config.installation import Installation
 from byoi_agent.config.lock import StateLock
 from byoi_agent.identity.keys import raw_public_key
+from byoi_agent.service.linux import PLACES
 from byoi_wire.fingerprint import fingerprint, spoken
 
 KEY = base64.b64encode(raw_public_key(Ed25519PrivateKey.generate())).decode()
@@ -99,6 +101,16 @@ def test_the_token_comes_from_the_environment(enroll, console, monkeypatch, tmp_
     host = console.asked[0]["host"]
     assert set(host) == {"name", "os", "architecture", "gpus", "agent_version"}
     assert (tmp_path / "data" / "identity.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("service", "said"), [(None, "Next: byoi run\n"), (PLACES, "the service starts by itself")]
+)
+def test_who_has_a_service_need_not_start_the_node(enroll, monkeypatch, service, said):
+    monkeypatch.setenv("BYOI_JOIN_TOKEN", "byoi-join-x")
+    installed = Installation(kind="deb", service=service)
+    monkeypatch.setattr("byoi_agent.cli.enroll.read_installation", lambda: installed)
+    assert said in enroll()[1]
 
 
 def test_the_token_comes_from_a_file_or_standard_input(enroll, console, monkeypatch, tmp_path):
