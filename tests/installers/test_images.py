@@ -17,7 +17,7 @@ import pytest
 pytestmark = [pytest.mark.installer, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
 TMPFS = {"/run/byoi": "1777", "/tmp": "1777"}
 
 
@@ -50,10 +50,10 @@ def ask(url, key, body=None):
 
 @pytest.fixture
 def engine():
-    """A stand-in that takes a second for an answer; its URL."""
+    """A stand-in that takes ten seconds for forty tokens; its URL."""
     program = ROOT / "tests" / "fakes" / "engine.py"
     process = subprocess.Popen(
-        [sys.executable, program, "--rate", "10"], stdout=subprocess.PIPE, text=True
+        [sys.executable, program, "--rate", "4"], stdout=subprocess.PIPE, text=True
     )
     yield process.stdout.readline().rpartition(" ")[2].strip()
     process.kill()
@@ -114,19 +114,18 @@ def test_a_node_enrols_serves_and_drains_in_a_container_without_rights(
     assert token not in agent.run("cat", "/proc/1/environ", "/proc/2/environ").stdout
 
     request = {"model": models[0]["id"], "messages": [{"role": "user", "content": "x"}]}
-    asked = subprocess.Popen(
+    with subprocess.Popen(
         [
-            *("curl", "-sS", "--max-time", "60", f"{console.url}/v1/chat/completions"),
+            *("curl", "-sS", "--max-time", "100", f"{console.url}/v1/chat/completions"),
             *("-H", f"authorization: Bearer {console.key}", "-H", "content-type: application/json"),
-            *("-d", json.dumps({**request, "max_tokens": 20})),
+            *("-d", json.dumps({**request, "max_tokens": 40})),
         ],
         stdout=subprocess.PIPE,
         text=True,
-    )
-    status = lambda: json.loads(agent.run("byoi", "status", "--json").stdout)  # noqa: E731
-    until(lambda: status()["running"], agent.log)
-    assert agent.stop(60) == 0, agent.log()
-    answer = json.loads(asked.communicate(timeout=60)[0])
+    ) as asked:
+        until(lambda: ask(f"{engine}/stats", "")["running"], agent.log)
+        assert agent.stop(60) == 0, agent.log()
+        answer = json.loads(asked.communicate(timeout=100)[0])
     assert answer["choices"][0]["finish_reason"] == "length", "the answer under way was let end"
     assert agent.stray_files() == []
     assert console.stop(60) == 0, console.log()
