@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,10 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -213,16 +218,27 @@ def _compiled_parts():
 
 def _standard_library() -> Path:
     ask = "import sys, sysconfig as s; print(sys.version_info[:2] == (3, 12), s.get_path('stdlib'))"
-    candidates = [
-        *sorted((Path.home() / ".pyenv" / "versions").glob("3.12.*/bin/python3")),
-        *filter(None, [shutil.which("python3.12")]),
-    ]
-    for python in candidates:
+    for python in _pythons():
         asked = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=False)
         is_right, _, folder = asked.stdout.strip().partition(" ")
         if is_right == "True":
             return Path(folder)
-    raise MissingError("needs a Python 3.12, for its standard library")
+    raise MissingError("needs a Python 3.12, for its standard library: uv python install 3.12")
+
+
+def _pythons() -> Iterator[Path]:
+    """Where a Python 3.12 may be; beside the one that runs this, whatever HOME says."""
+    account = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    for versions in (Path(sys.base_prefix).parent, account / ".pyenv" / "versions"):
+        yield from sorted(versions.glob("3.12.*/bin/python3"))
+    yield from map(Path, filter(None, [shutil.which("python3.12")]))
+    found = subprocess.run(
+        [ROOT / ".ci" / "uv", "python", "find", "--managed-python", "3.12"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    yield from map(Path, found.stdout.split())
 
 
 def compile_c(target: Path, *flags: str, libraries: tuple[str, ...] | list[str] = ()) -> None:
