@@ -129,7 +129,10 @@ def machine(folder: Path) -> Windows:
             raise MissingError(f"needs {program}: apt install {package}")
     kept = _kept("windows-1", _make)
     # Files of the system are shared, since nothing changes them in place; the registry is not.
-    subprocess.run(["cp", "-al", kept, folder], check=True)
+    linked = subprocess.run(["cp", "-al", kept, folder], capture_output=True, check=False)
+    if linked.returncode:  # another file system
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(["cp", "-a", kept, folder], check=True)
     for file in folder.glob("*.reg"):
         file.unlink()
         shutil.copyfile(kept / file.name, file)
