@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -35,6 +37,10 @@ SYSTEMD = "/lib/systemd/systemd"
 BOOT_SECONDS = 60.0
 STOP_SECONDS = 60.0
 MAKE_BASE_SECONDS = 600
+TRY_OVERLAY = """
+cd "$1" && mkdir lower upper work root &&
+mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work root && umount root
+"""
 
 
 class MissingError(Exception):
@@ -45,10 +51,10 @@ def base(suite: str = "bookworm", packages: tuple[str, ...] = PACKAGES) -> Path:
     """The folder of an untouched Debian, which machines read and never write; made once.
 
     Raises:
-        MissingError: a program or the network is missing.
+        MissingError: a program, the network, or leave to make a machine is missing.
     """
-    if os.geteuid() != 0:
-        raise MissingError("needs root: a machine of its own has mounts of its own")
+    if (lacking := what_is_lacking()) is not None:
+        raise MissingError(lacking)
     key = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:8]
     folder = STORE / f"{suite}-{key}"
     STORE.mkdir(parents=True, exist_ok=True)
@@ -57,6 +63,25 @@ def base(suite: str = "bookworm", packages: tuple[str, ...] = PACKAGES) -> Path:
         if not folder.exists():
             _make_base(folder, suite, packages)
     return folder
+
+
+@functools.cache
+def what_is_lacking() -> str | None:
+    """Why no machine can be had here, or None; `.ci/run` asks it too."""
+    if os.geteuid() != 0:
+        return "needs root: a machine of its own has mounts of its own"
+    STORE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=STORE, prefix="trying-") as scratch:
+        for refused, program in (
+            ("namespaces of its own", ("true",)),
+            (f"overlayfs on {STORE}", ("sh", "-c", TRY_OVERLAY, "sh", scratch)),
+        ):
+            within = ("unshare", "--mount", "--pid", "--fork", "--cgroup", "--uts", "--ipc", "--")
+            done = subprocess.run([*within, *program], capture_output=True, text=True, check=False)
+            if done.returncode:
+                said = done.stderr.strip().replace("\n", "; ")
+                return f"needs {refused}, which this machine does not let it have: {said}"
+    return None
 
 
 def _make_base(folder: Path, suite: str, packages: tuple[str, ...]) -> None:
@@ -291,3 +316,7 @@ def _polls(seconds: float) -> Iterator[None]:
         yield
         time.sleep(0.02)
     raise TimeoutError(f"not within {seconds} seconds")
+
+
+if __name__ == "__main__":
+    sys.exit(what_is_lacking())
