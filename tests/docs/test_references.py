@@ -72,7 +72,7 @@ def cut(words: list[str]):
             found = None
         elif found is not None:
             found.append(word)
-        elif re.fullmatch(r"(\S*/)?(byoi|byoi-console)", word):
+        elif re.fullmatch(r"(\S*bin/)?(byoi|byoi-console)", word):
             found = [word.rpartition("/")[2]]
 
 
