@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -104,9 +105,13 @@ def update(
 
     folder = usable_folder(installation)
     os.umask(0o022)  # the service's account reads and runs what is installed
+    if hasattr(signal, "SIGHUP"):  # a connection that is lost must not stop half-way what is begun
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with alone(folder):
         desk, terms = desk_of(installation, folder, ring=ring, source=source, is_now=is_now)
         entry = desk.resume()
+        if entry is None and is_unattended and desk.terms.source is None:
+            return 0  # the timer is there in any case; an owner who asks is told
         if entry is None and not is_resume:
             if is_rollback:
                 entry = desk.back()

@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -55,11 +56,7 @@ def desk_of(
     environment = {**os.environ, **_places(installation)}
     settings = _settings(environment)
     terms, paths = settings.update, resolve(settings, environment)
-    root = _root()
     account = None if installation.service is None else installation.service.account
-    installer: Installer = (
-        Debian(folder) if installation.kind == "deb" else Versions(installation, folder, root)
-    )
     may_steer = account is None or _is_roots(environment)
     if not may_steer and (terms.ring, terms.index) != ("stable", None):
         click.echo(
@@ -68,6 +65,11 @@ def desk_of(
             err=True,
         )
     own = (terms.ring, terms.index) if may_steer else ("stable", None)
+    place = _url(source or own[1] or installation.index)
+    root = b"" if place is None else _root()  # without an index nothing is there to be checked
+    installer: Installer = (
+        Debian(folder) if installation.kind == "deb" else Versions(installation, folder, root)
+    )
     node = UpdatedNode(
         paths=paths,
         environment=environment,
@@ -88,14 +90,19 @@ def desk_of(
             state_schema=STATE_SCHEMA,
             oldest_state_schema=OLDEST,
         ),
-        terms=Terms(ring or own[0], _url(source or own[1] or installation.index), root),
+        terms=Terms(ring or own[0], place, root),
         installer=installer,
         node=node,
         fetcher=Fetcher(folder / "downloads", ca_file=settings.ca_file if may_steer else None),
         wall=time.time,
-        tell=lambda sentence: click.echo(sentence, err=True),
+        tell=_say,
     )
     return desk, terms
+
+
+def _say(sentence: str) -> None:
+    with suppress(OSError):  # the terminal may be gone, which is no reason to go back
+        click.echo(sentence, err=True)
 
 
 def _places(installation: Installation) -> Mapping[str, str]:

@@ -137,7 +137,8 @@ else:
 
     def _open_private(path: Path) -> int:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            # Root reads files of the service's account: a pipe in their place must not hold it up.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             raise
         except OSError as error:

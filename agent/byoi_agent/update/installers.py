@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from byoi_agent.update import staging
+from byoi_agent.update import dpkg_lock, staging
 from byoi_agent.update.policy import sort_key
 from byoi_agent.update.programs import UpdateFailed, run
 
@@ -118,6 +118,8 @@ class Debian:
             raise UpdateFailed(f"{file.name} is {said.strip()}, not {PACKAGE} {version}")
         target = self._file(version)
         target.parent.mkdir(mode=0o700, exist_ok=True)
+        with file.open("rb") as content:  # the name must not be there before what it stands for
+            os.fsync(content.fileno())
         if file != target:
             file.replace(target)
 
@@ -149,6 +151,8 @@ class Debian:
                 f"put byoi-agent_{change.old}_*.deb into {self._file(change.old).parent} as "
                 f"{self._file(change.old).name}"
             )
+        with dpkg_lock.held():  # where apt is at work the node is not even asked to stop
+            pass
         keeper = self._folder / KEEPER
         draft = keeper.with_name(f"{KEEPER}.new")
         shutil.rmtree(draft, ignore_errors=True)
@@ -160,10 +164,11 @@ class Debian:
         """As `Installer`."""
         # The owner's configuration stays; nobody is there to be asked.
         options = ["--force-confold", "--force-confdef", "--force-downgrade"]
-        run(
-            ["dpkg", *options, "--install", str(self._file(version))],
-            environment={"DEBIAN_FRONTEND": "noninteractive"},
-        )
+        with dpkg_lock.held() as told:
+            run(
+                ["dpkg", *options, "--install", str(self._file(version))],
+                environment={"DEBIAN_FRONTEND": "noninteractive", **told},
+            )
 
     def environment(self, version: str) -> Path:
         """As `Installer`; the keeper is the version before."""

@@ -104,6 +104,8 @@ class Journal:
                 case Tell(change, outcome, why):
                     if outcome == machine.DONE:
                         failed.pop(change.new, None)
+                    if outcome == machine.STUCK and history and _is_same(history[-1], change):
+                        history.pop()  # told each time it is tried; what was before is needed
                     history.append(
                         Entry(
                             at=self._wall(), old=change.old, new=change.new, outcome=outcome,
@@ -123,6 +125,8 @@ class Journal:
     def _read(self) -> Record:
         try:
             record = Record.model_validate_json(read_private(self._file))
+            if record.schema_ > SCHEMA:
+                raise ConfigError(f"{self._file} was written by a later version; use that one")
             _state_of(record.state)
         except FileNotFoundError:
             return Record()
@@ -131,9 +135,11 @@ class Journal:
                 f"{self._file} cannot be understood, so that nobody knows whether an update is "
                 "half done; install byoi again, then move that file away"
             ) from error
-        if record.schema_ > SCHEMA:
-            raise ConfigError(f"{self._file} was written by a later version; use that one")
         return record
+
+
+def _is_same(entry: Entry, change: machine.Change) -> bool:
+    return (entry.outcome, entry.old, entry.new) == (machine.STUCK, change.old, change.new)
 
 
 def _written(state: State) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 
 import pytest
 
@@ -78,6 +79,7 @@ def debian(tmp_path, monkeypatch):
         return said["name"]
 
     monkeypatch.setattr(installers, "run", run)
+    monkeypatch.setattr(installers.dpkg_lock, "held", lambda: nullcontext({}))
     prefix = tmp_path / "usr/lib/byoi-agent"
     (prefix / "bin").mkdir(parents=True)
     (prefix / "bin/python").symlink_to("/usr/bin/python3")

@@ -57,6 +57,23 @@ def test_what_failed_and_what_came_of_all_is_kept_with_the_state(journal):
     assert journal().failed == {}
 
 
+def test_what_is_stuck_is_told_once_however_often_it_is_tried(journal):
+    found, going_back = journal(), machine.GoingBack(CHANGE, "why")
+    found.write(Idle(), [Tell(Change("0.9.0", "1.0.0"), machine.DONE)])
+    for why in ("first", "second"):
+        found.write(going_back, [Tell(CHANGE, machine.STUCK, why)])
+    assert [entry.reason for entry in journal().history] == ["", "second"]
+
+
+def test_one_of_a_later_version_is_left_to_that_one(journal, tmp_path):
+    journal().write(Idle())
+    file = tmp_path / "journal.json"
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps({**record, "schema": 2, "state": {"state": "Floating"}}))
+    with pytest.raises(ConfigError, match="later version; use that one"):
+        journal()
+
+
 def test_it_does_not_grow_for_ever(journal):
     found = journal()
     for _ in range(KEPT_ENTRIES + 5):
