@@ -120,7 +120,10 @@ class Container:
 
     def remove(self) -> None:
         if self._process is not None and self._process.poll() is None:
-            self._process.kill()
+            # The first inside, and all others with it: `--kill-child` ends none that has changed
+            # its user, as the kernel forgets whose death it was to follow.
+            for first in psutil.Process(self._process.pid).children():
+                first.kill()
             self._process.wait()
         deadline = time.monotonic() + 10
         while True:  # what is mounted there goes with the last process
