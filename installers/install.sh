@@ -751,7 +751,7 @@ unneeded() { apt-get --simulate autoremove 2>/dev/null | sed -n 's/^Remv \([^ ]*
 uninstall_bundle() {
     step "Removing the service and $root"
     set -- $of_system
-    [ "$purge" = no ] || set -- "$@" --purge
+    [ "$purge$scope" != yessystem ] || set -- "$@" --purge # what is one person's, remove_rest knows
     change "$command" service uninstall "$@" || say "    the service could not be removed; see $kept_log"
     must rm -rf "$root"
     [ "$(readlink "$linked" 2>/dev/null)" != "$command" ] || must rm -f "$linked"

@@ -59,6 +59,7 @@ case $1 in
 enroll) IFS= read -r token
     [ "$token" = good ] || { echo "byoi: this token is not known" >&2; exit 1; }
     mkdir -p "$HOME/.local/state/byoi"; echo {} >"$HOME/.local/state/byoi/identity.json" ;;
+service) case "$*" in "service uninstall --purge") exit 64 ;; esac ;;
 status) echo '{"is_serving": true, "link": {"state": "online"}}' ;;
 prove) echo "${PROOF:-ada computes on the processor: m answered in 0.20 s}"; exit "${PROVEN:-0}" ;;
 esac
@@ -216,6 +217,7 @@ def test_one_person_needs_no_root_and_the_second_time_changes_nothing(newcomer):
     newcomer.install("--user", "--uninstall", "--purge", "--yes")
     left = [each for each in newcomer.tree() if not Path(each).is_dir()]
     assert left == [str(newcomer.home / "calls")]
+    assert newcomer.calls()[-1] == "service uninstall"
 
 
 def test_a_dry_run_shows_every_step_and_leaves_every_file_as_it_was(newcomer):
