@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from byoi_agent.config.installation import Installation
 from byoi_agent.config.paths import Paths
 from byoi_agent.errors import ConfigError
-from byoi_agent.service import linux, macos
+from byoi_agent.service import linux, macos, windows
 from byoi_agent.service.choice import launcher_for, meant_scope, program_of
 
 PATHS = Paths(Path("/s"), Path("/c"), Path("/r"))
@@ -49,3 +51,18 @@ def test_the_program_keeps_its_name_when_another_version_comes():
     versions = Installation(kind="versions", root=Path("/opt/byoi"))
     assert program_of(versions) == Path("/opt/byoi/bin/byoi")
     assert program_of(Installation(), Path("/home/jo/.venv")) == Path("/home/jo/.venv/bin/byoi")
+
+
+@pytest.fixture
+def on_windows(monkeypatch):
+    """This system is Windows, whose calls are stand-ins."""
+    calls = SimpleNamespace(SystemRegistration=SimpleNamespace)
+    monkeypatch.setitem(sys.modules, "byoi_agent.service.windows_calls", calls)
+    monkeypatch.setattr(sys, "platform", "win32")
+
+
+def test_windows_has_one_for_the_machine_alone(on_windows):
+    found = launcher_for("system", PATHS, {"HOME": "/h"}, platform="win32")
+    assert isinstance(found, windows.SystemService)
+    with pytest.raises(ConfigError, match="byoi service install --system"):
+        launcher_for("user", PATHS, {"HOME": "/h"}, platform="win32")
