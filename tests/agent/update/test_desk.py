@@ -69,6 +69,19 @@ def test_the_owner_goes_back_and_is_not_overruled_by_the_timer(desk, local_index
     assert desk().look("1.1.0")[1] is None
 
 
+def test_a_version_before_that_stumbles_over_a_setting_it_does_not_know_brings_none_down(
+    desk, local_index, installer, node
+):
+    local_index.add("1.1.0")
+    desk().look()
+    desk().become("1.1.0")
+    node.works.remove("1.0.0")
+    entry = desk("1.1.0").back()
+    assert (entry.outcome, entry.reason) == (machine.TAKEN_BACK, "1.0.0 did not serve")
+    assert installer.current == "1.1.0"
+    assert node.told[-1] == "start 1.1.0"
+
+
 def test_going_back_beyond_what_the_state_can_is_refused(desk, local_index):
     local_index.add("1.1.0")
     desk().look()
