@@ -69,7 +69,8 @@ class Versions:
         """As `Installer`."""
         if not self.has(change.old):
             raise UpdateFailed(f"{self.environment(change.old)} is gone, there is no way back")
-        point(self._folder / KEEPER, self.environment(change.old), is_windows=False)
+        keeper = self._folder / KEEPER
+        point(keeper, self.environment(change.old), is_windows=os.name == "nt")
 
     def point_at(self, version: str) -> None:
         """As `Installer`."""
