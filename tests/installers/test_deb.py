@@ -210,11 +210,6 @@ def test_a_full_disk_stops_an_installation_that_goes_on_once_there_is_room(machi
     assert "byoi config set" in machine.run("cat", SETTINGS)
 
 
-def test_two_builds_are_the_same_to_the_byte(installed, tmp_path):
-    again = debs.build(tmp_path, debs.OLD)[debs.OLD]
-    assert again.read_bytes() == installed.packages[debs.OLD].read_bytes()
-
-
 @pytest.mark.parametrize("tool", ["shellcheck", "lintian"])
 def test_checkers_of_the_distribution_find_nothing(installed, tool):
     if (program := shutil.which(tool)) is None:
