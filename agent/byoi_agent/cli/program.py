@@ -111,8 +111,6 @@ def _is_installed() -> bool:
 def exit_code_of(error: BaseException) -> int:
     """Which of the codes above an error means."""
     from byoi_agent import errors  # noqa: PLC0415 `byoi version` never gets here
-    from byoi_agent.config.lock import StateInUse  # noqa: PLC0415
-    from byoi_agent.control.client import NodeUnreachable  # noqa: PLC0415
 
     told = getattr(error, "exit_code", None)
     if isinstance(error, errors.AgentError) and isinstance(told, int):
@@ -120,7 +118,7 @@ def exit_code_of(error: BaseException) -> int:
     match error:
         case errors.ConfigError() | errors.IdentityError():
             return EXIT_CONFIG
-        case errors.LinkError() | errors.EngineError() | NodeUnreachable() | StateInUse():
+        case errors.LinkError() | errors.EngineError():
             return EXIT_UNAVAILABLE
         case errors.AgentError():
             return EXIT_FAILED

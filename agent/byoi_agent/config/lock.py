@@ -19,6 +19,8 @@ _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)  # Windows has none: see `files
 class StateInUse(AgentError):
     """Another process runs from this state folder."""
 
+    exit_code = 69
+
 
 class StateLock:
     """Holds a state folder for this process; the system lets go of it however the process ends."""

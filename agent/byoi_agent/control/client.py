@@ -73,6 +73,8 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class NodeUnreachable(AgentError):
     """No node answers there: it does not run, or it is not this user's."""
 
+    exit_code = 69
+
 
 @dataclass(frozen=True)
 class ControlClient:

@@ -47,10 +47,17 @@ def carry_out(steps: Iterable[Step], tell: Callable[[Step], None] = lambda _: No
             changed = _do(step)
         except OSError as error:
             raise ServiceError(
-                f"cannot {in_words(step)}: {error.strerror or error}; nothing after it was done"
+                f"cannot {in_words(step)}: {error.strerror or error}; nothing after it was done; "
+                f"{_mend(error)}"
             ) from error
         if changed:
             tell(step)
+
+
+def _mend(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return f"type the same {'as an administrator' if os.name == 'nt' else 'with that right'}"
+    return "once that is mended, type the same again"
 
 
 def output_of(argv: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from byoi_agent.config import sddl
 from byoi_agent.config.installation import ServicePlaces
 from byoi_agent.config.windows_files import GROUP
-from byoi_agent.service.launcher import Call, Remove, ServiceStatus
+from byoi_agent.service.launcher import Call, Remove, ServiceError, ServiceStatus
 from byoi_agent.service.record import record_service
 from byoi_agent.service.windows_structures import ACCOUNT, NAME
 
@@ -155,7 +155,13 @@ class SystemService:
 
     def status(self) -> ServiceStatus:
         """See `Launcher`."""
-        told = self.calls.look()
+        try:
+            told = self.calls.look()
+        except OSError as error:
+            raise ServiceError(
+                f"Windows' service manager does not answer: {error.strerror or error}; look again, "
+                "or see services.msc"
+            ) from error
         state = "stopped" if told is None else _STATES.get(told.state, "unknown")
         if told is not None and state == "stopped" and told.exit_code:
             state = "failed"

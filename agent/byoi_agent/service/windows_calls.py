@@ -139,11 +139,13 @@ if sys.platform == "win32":
                     changes = (_OWN_PROCESS, _AUTO_START, _ERROR_NORMAL, command, None, None, None)
                     account = (structures.ACCOUNT, None, structures.DISPLAY_NAME)
                     _must(_advapi.ChangeServiceConfigW(service.handle, *changes, *account))
-                    facts = structures.Facts()
-                    for level, told in facts.by_level.items():
-                        _must(
-                            _advapi.ChangeServiceConfig2W(service.handle, level, ctypes.byref(told))
-                        )
+
+                    def change(level: int, told: ctypes.Structure) -> int:
+                        pointer = ctypes.byref(told)
+                        done = _advapi.ChangeServiceConfig2W(service.handle, level, pointer)
+                        return 0 if done else ctypes.get_last_error()
+
+                    structures.Facts().tell(change)
 
         def unregister(self) -> None:
             """Gone as soon as its last process and its last observer are."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NAME: Final = "byoi"
 DISPLAY_NAME: Final = "byoi node"
@@ -29,6 +32,8 @@ SID_TYPE: Final = 5
 REQUIRED_PRIVILEGES: Final = 6
 PRESHUTDOWN: Final = 7
 
+_OPTIONAL: Final = {DELAYED_START, FAILURE_FLAG, SID_TYPE, REQUIRED_PRIVILEGES, PRESHUTDOWN}
+_INVALID_LEVEL: Final = 124
 _RESTART: Final = 1  # SC_ACTION_RESTART
 _UNRESTRICTED: Final = 1  # SERVICE_SID_TYPE_UNRESTRICTED
 
@@ -114,6 +119,19 @@ class Facts:
             ),
             PRESHUTDOWN: Number(1000 * PRESHUTDOWN_SECONDS),
         }
+
+    def tell(self, change: Callable[[int, ctypes.Structure], int]) -> None:
+        """Tell all; `change` answers with an error of Windows, or 0.
+
+        Every Windows that has accounts of services knows every level. Wine knows some.
+
+        Raises:
+            OSError: one was refused.
+        """
+        for level, told in self.by_level.items():
+            error = change(level, told)
+            if error and (error != _INVALID_LEVEL or level not in _OPTIONAL):
+                raise OSError(0, f"level {level} of its configuration: error {error}", None, error)
 
     def privileges(self) -> str:
         """The names as they lie in memory."""

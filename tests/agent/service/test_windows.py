@@ -153,6 +153,20 @@ def test_a_node_that_does_not_stop_is_told_of(service, windows):
         carry_out(service.stop())
 
 
+def test_what_windows_refuses_is_a_sentence_with_its_mend(service, windows, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(windows, "register", refuse)
+    monkeypatch.setattr(windows, "look", refuse)
+    with pytest.raises(
+        ServiceError, match=r"cannot register .*: Access is denied; .*type the same"
+    ):
+        carry_out(service.install(start=True))
+    with pytest.raises(ServiceError, match="service manager does not answer: Access is denied"):
+        service.status()
+
+
 @pytest.mark.parametrize(
     ("state", "exit_code", "shown"),
     [

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import ctypes
 
+import pytest
+
 from byoi_agent.service import windows_structures as structures
 from byoi_agent.service.windows_structures import Facts, Sizes
 
@@ -32,3 +34,20 @@ def test_one_privilege_is_left_and_its_list_ends_twice():
     assert facts.privileges() == "SeChangeNotifyPrivilege\0\0"
     told = facts.by_level[structures.REQUIRED_PRIVILEGES]
     assert ctypes.wstring_at(told.names) == "SeChangeNotifyPrivilege"
+
+
+def test_what_a_windows_does_not_know_is_left_out_where_the_service_can_do_without():
+    asked = []
+
+    def knows_the_oldest(level, _):
+        asked.append(level)
+        return 0 if level in {structures.DESCRIBED, structures.FAILURE_ACTIONS} else 124
+
+    Facts().tell(knows_the_oldest)
+    assert set(asked) == set(Facts().by_level)
+
+
+@pytest.mark.parametrize(("level", "error"), [(1, 124), (2, 124), (6, 5), (7, 87)])
+def test_what_is_refused_is_told(level, error):
+    with pytest.raises(OSError, match=f"level {level} .* error {error}"):
+        Facts().tell(lambda at, _: error if at == level else 0)
