@@ -9,13 +9,15 @@ import random
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
 INDEX = "/srv/index"
-OLD, NEW, BROKEN, NEXT = "0.0.9", "0.1.0", "0.2.0", "0.3.0"
+OLD = "0.0.9"
+NEW, BROKEN, NEXT = LATER = "0.1.0", "0.2.0", "0.3.0"
 SERVING_SECONDS = 90
 STEP_SECONDS = 60
 FOLDER = "var/lib/byoi-update"
@@ -50,13 +52,20 @@ class Releases:
         said, _ = program.communicate(timeout=debs.BUILD_SECONDS)
         assert program.returncode == 0
         self.package = Path(said.strip())
-        for version in (NEW, BROKEN, NEXT):
-            self._add(version)
+        with ThreadPoolExecutor(2) as pool:
+            made = list(pool.map(self._renumbered, LATER))
+        for version, file in zip(LATER, made, strict=True):
+            self._add(version, file)
 
-    def _add(self, version: str) -> None:
+    def _renumbered(self, version: str) -> Path:
+        tree = self.folder / f"tree-{version}"
+        made = renumbered(self.package, version, tree, is_broken=version == BROKEN)
+        shutil.rmtree(tree)
+        return made
+
+    def _add(self, version: str, file: Path) -> None:
         import facts
 
-        file = renumbered(self.package, version, self.folder / "tree", is_broken=version == BROKEN)
         self.repository.add({**facts.release(), "version": version}, [file])
 
     def publish(self, machine, version: str) -> None:
@@ -69,7 +78,6 @@ class Releases:
 def renumbered(package: Path, version: str, tree: Path, *, is_broken: bool) -> Path:
     """The package as another version's; a broken one's node ends as soon as it is run."""
     made = package.with_name(package.name.replace(OLD, version))
-    shutil.rmtree(tree, ignore_errors=True)
     subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
     for about in tree.rglob(f"byoi_*-{OLD}.dist-info"):
         put(about / "METADATA", f"Version: {OLD}", f"Version: {version}")
