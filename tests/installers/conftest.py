@@ -20,8 +20,9 @@ INSTALLER_SECONDS = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if {"debian", "installed", "machines"} & set(getattr(item, "fixturenames", ())):
+    for item in items:  # of all folders: others have fixtures of these names too
+        asked = set(getattr(item, "fixturenames", ()))
+        if HERE in item.path.parents and {"debian", "installed", "machines"} & asked:
             item.add_marker(pytest.mark.installer)
             item.add_marker(pytest.mark.timeout(INSTALLER_SECONDS))
 
