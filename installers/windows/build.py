@@ -119,7 +119,10 @@ def sign(installer: Path, certificate: Path, key: Path, *, timestamp: str | None
 
 def _unpack(archive: Path, target: Path) -> None:
     with tarfile.open(archive) as opened:
-        opened.extractall(target.parent, filter="data")
+        if hasattr(tarfile, "data_filter"):  # Debian 12's Python has none; what is unpacked is ours
+            opened.extractall(target.parent, filter="data")
+        else:
+            opened.extractall(target.parent)  # noqa: S202
     (top,) = (each for each in target.parent.iterdir() if each.is_dir())
     top.rename(target)
 
