@@ -68,14 +68,15 @@ def put_into(machine, scratch: Path) -> None:
 
 
 def put_model_into(machine, scratch: Path) -> None:
-    """The small model, as it was fetched here before, and what llama.cpp wants of Debian."""
+    """What llama.cpp wants of Debian, and the small model where it was fetched here before."""
     if not GOMP.exists():
         pytest.skip("needs libgomp1: apt install libgomp1")
     machine.copy_in(GOMP, GOMP)
     models = scratch / "models"
     left_out = shutil.ignore_patterns("*tensors*")
-    shutil.copytree(CACHE / "models", models, symlinks=True, ignore=left_out)
-    machine.copy_in(models, "/var/cache/byoi/models")
+    if (CACHE / "models").is_dir():
+        shutil.copytree(CACHE / "models", models, symlinks=True, ignore=left_out)
+        machine.copy_in(models, "/var/cache/byoi/models")
     machine.run("chown", "-R", "byoi:byoi", "/var/cache/byoi")
 
 

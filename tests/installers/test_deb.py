@@ -126,6 +126,7 @@ async def test_a_machine_enrols_serves_and_is_back_after_a_reboot_and_a_power_cu
     assert (await deployment.chat("Say hello.", max_tokens=8)).is_complete
 
 
+@pytest.mark.slow
 async def test_an_upgrade_of_the_only_node_ends_what_runs_and_loses_nothing(deployment, machine):
     await deployment.start_console()
     engine = await deployment.start_fake_engine("engine", "--rate", "20")
@@ -210,7 +211,7 @@ def test_a_full_disk_stops_an_installation_that_goes_on_once_there_is_room(machi
     assert "byoi config set" in machine.run("cat", SETTINGS)
 
 
-@pytest.mark.parametrize("tool", ["shellcheck", "lintian"])
+@pytest.mark.parametrize("tool", ["shellcheck", pytest.param("lintian", marks=pytest.mark.slow)])
 def test_checkers_of_the_distribution_find_nothing(installed, tool):
     if (program := shutil.which(tool)) is None:
         pytest.skip(f"needs {tool}: apt install {tool}")

@@ -67,6 +67,7 @@ def test_the_user_data_is_what_cloud_init_takes():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 async def test_a_machine_serves_after_its_first_boot_with_user_data(
     machine, release, deployment, token
 ):

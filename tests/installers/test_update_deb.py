@@ -125,6 +125,7 @@ async def releases(debian, tmp_path):
     return await asyncio.to_thread(Releases, tmp_path)
 
 
+@pytest.mark.slow
 async def test_a_package_updates_itself_goes_back_from_a_broken_one_and_survives_a_power_cut(
     debian, deployment, releases
 ):
