@@ -221,6 +221,7 @@ def _build(tree: Path, into: Path, umask: int, zone: str) -> dict[str, str]:
 
 
 @pytest.mark.installer
+@pytest.mark.slow
 @pytest.mark.timeout(BUILD_SECONDS)
 def test_two_builds_elsewhere_and_later_give_the_same_bytes(tmp_path):
     if shutil.which("dpkg-deb") is None:

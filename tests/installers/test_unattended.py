@@ -85,6 +85,7 @@ async def test_a_machine_serves_after_its_first_boot_with_user_data(
     assert not (machine.root / "run/byoi-setup").exists()
 
 
+@pytest.mark.slow
 async def test_ansible_makes_a_node_and_changes_nothing_the_second_time(
     machine, release, deployment, token
 ):
