@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from byoi_agent.availability.sensors.choice import this_user
 from byoi_agent.doctor.hardware import account, check
 
 if TYPE_CHECKING:
@@ -87,7 +85,7 @@ async def prove(
     card that the account cannot see.
     """
     reading = await patient.probe.read()
-    who = name or account_name()
+    who = name or this_user()
     seen = tuple(device.name for device in reading.devices if device.kind != "cpu")
     for finding in await check(patient):
         if finding.state == "fail":
@@ -109,18 +107,6 @@ def compared(proof: Proof, patient: Patient, reading: ProbeReading) -> Proof:
     """The same, unless whoever asks sees an accelerator that the node's account does not."""
     wrong = next((one for one in account(patient, reading) if one.state == "fail"), None)
     return proof if wrong is None else _beside(proof, wrong)
-
-
-def account_name() -> str:
-    """Who this process is."""
-    if sys.platform == "win32":
-        return getpass.getuser()
-    import pwd  # noqa: PLC0415 not on Windows
-
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return f"uid {os.geteuid()}"
 
 
 def _beside(proof: Proof, wrong: Finding) -> Proof:

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from byoi_agent.availability.sensors.choice import this_user
 from byoi_agent.doctor import hardware
 from byoi_agent.doctor.patient import RunningNode
-from byoi_agent.doctor.proof import Answered, Unanswered, account_name, compared, prove
+from byoi_agent.doctor.proof import Answered, Unanswered, compared, prove
 from byoi_agent.hardware.devices import DeviceReading, ProbeReading
 
 CARD = DeviceReading(index=0, kind="nvidia", name="NVIDIA H100")
@@ -36,7 +37,7 @@ async def test_what_is_seen_and_what_answered_are_one_sentence(well, probe):
 
 async def test_a_machine_without_a_card_is_proven_on_its_processor(well):
     proof = await prove(well(), answered)
-    assert (proof.is_proven, proof.account, proof.accelerators) == (True, account_name(), ())
+    assert (proof.is_proven, proof.account, proof.accelerators) == (True, this_user(), ())
     assert "the processor (no accelerator)" in proof.sentence
 
 
