@@ -9,12 +9,16 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 HERE = Path(__file__).parent
 UNIT = "byoi-agent.service"
+ENGINE = "serve_llamacpp.py"
 SECONDS = 60.0
 
 
@@ -156,17 +160,21 @@ def one_that_stands_still_is_taken_for_dead(debian) -> None:
 
 
 async def requests_end_before_it_does(debian, deployment) -> None:
+    """Held by an engine that stands still, so that it runs for as long as anybody looks."""
     async with asyncio.TaskGroup() as tasks:
-        answer = tasks.create_task(deployment.chat("Count to a thousand.", max_tokens=500))
-        await asyncio.to_thread(until, debian, is_asked, "the request runs")
-        await asyncio.to_thread(debian.run, "byoi", "service", "stop")
+        debian.run("pkill", "-STOP", "-f", ENGINE)
+        answer = tasks.create_task(deployment.chat("Count to ten.", max_tokens=20))
+        await asyncio.to_thread(until, debian, told("1 request in flight"), "the request runs")
+        tasks.create_task(asyncio.to_thread(debian.run, "byoi", "service", "stop"))
+        await asyncio.to_thread(until, debian, told("stops: 1 request to end"), "it is waited for")
+        debian.run("pkill", "-CONT", "-f", ENGINE)
     assert answer.result().is_complete
     assert shown(debian, "SubState", "Result") == {"SubState": "dead", "Result": "success"}
 
 
-def is_asked(machine) -> bool:
-    """By the unit's status line: a command would take longer than the answer."""
-    return "; 1 request" in shown(machine, "StatusText")["StatusText"]
+def told(words: str) -> Callable[[Any], bool]:
+    """By the unit's status line."""
+    return lambda machine: words in shown(machine, "StatusText")["StatusText"]
 
 
 async def one_that_is_revoked_is_left_alone(debian, deployment) -> None:
