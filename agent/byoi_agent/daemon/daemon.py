@@ -13,7 +13,7 @@ import importlib.metadata
 import logging
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from byoi_agent.bench.kept import Kept
 from byoi_agent.clock import SystemClock
@@ -22,26 +22,19 @@ from byoi_agent.control.answers import Answers
 from byoi_agent.control.schema import ReloadReport
 from byoi_agent.control.status import engine_place
 from byoi_agent.control.word import Word
+from byoi_agent.daemon.accounts import Accounts
 from byoi_agent.daemon.control import control_of, shared_words
 from byoi_agent.daemon.ending import Ending
-from byoi_agent.daemon.engine_notes import tell_of_engines
+from byoi_agent.daemon.engines import Engines
 from byoi_agent.daemon.owners import Owners
-from byoi_agent.engine.entries import entries_of
-from byoi_agent.engine.gpus import visible_gpus
-from byoi_agent.engine.learning import Learning
 from byoi_agent.engine.leftovers import clear_leftovers
-from byoi_agent.engine.pool import EnginePool
-from byoi_agent.engine.supervisor import EngineSupervisor
 from byoi_agent.errors import ConfigError
 from byoi_agent.hardware.host import read_host
-from byoi_agent.hardware.probers import machine_probe
 from byoi_agent.hardware.watch import HardwareView, HardwareWatch
 from byoi_agent.identity.console_http import ConsoleHttp
 from byoi_agent.identity.rotation import KeyRotation
 from byoi_agent.identity.stores import stores_for
-from byoi_agent.lifecycle.costs import Costs
 from byoi_agent.lifecycle.log_file import usable_place
-from byoi_agent.lifecycle.progress import ProgressLog
 from byoi_agent.lifecycle.reload import Reload
 from byoi_agent.lifecycle.service import ServiceNotices
 from byoi_agent.lifecycle.signals import Stop, listen
@@ -57,30 +50,18 @@ from byoi_agent.telemetry.log_place import log_place
 from byoi_agent.telemetry.logs import configure
 from byoi_agent.telemetry.service_manager import ServiceManager
 from byoi_agent.update.place import told_here
-from byoi_agent.usage.books import Books
-from byoi_agent.usage.outbox import Outbox
-from byoi_agent.usage.reporter import Reporter
-from byoi_agent.usage.sampling import EnergySampler
-from byoi_agent.usage.storage import StorageUnavailable
-from byoi_agent.usage.tally import Tally, today
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from byoi_agent.config.paths import Paths
     from byoi_agent.config.settings import LoadedSettings, Settings
     from byoi_agent.control.schema import MeasuredOrder, NodePlace
-    from byoi_agent.engine.entries import Entry
-    from byoi_agent.engine.view import EngineView
     from byoi_agent.identity.keys import Identity
     from byoi_agent.lifecycle.change import Change
-    from byoi_wire.messages import UsageAck
 
 logger = logging.getLogger(__name__)
-
-_OF_THE_POOL: Final = frozenset({"slots", "memory_budget_gib", "idle_unload_minutes"})
-"""Settings that the pool takes over while its engines go on."""
 
 
 class Daemon:
@@ -121,19 +102,16 @@ class Daemon:
             take=self._take,
             health=self._health,
         )
-        self._learning = Learning(paths, self._clock, lambda: self._engine)
-        self._engine = EnginePool(
-            entries_of(settings, paths),
-            supervise=self._supervise,
-            publish=self._engine_changed,
-            idle=self._requests_ended,
+        self._engines = Engines(
+            settings,
+            paths,
+            board=self._board,
+            health=self._health,
             clock=self._clock,
-            budget_gib=settings.memory_budget_gib,
-            reckoned=self._learning.expected_bytes,
-            places="CUDA_VISIBLE_DEVICES" not in os.environ,
+            changed=self._engine_changed,
+            idle=self._requests_ended,
         )
-        self._board.subscribe(lambda view: self._learning.look(view.engines, view.devices))
-        self._board.update(engine=self._engine.view, engines=self._engine.views)
+        self._engine = self._engines.pool
         self._keys = NodeKeys(
             identity,
             KeyRotation(
@@ -144,26 +122,23 @@ class Daemon:
             ),
             self._health,
         )
-        self._books = Books(self._clock, self._health)
-        self._outbox = Outbox(
-            paths.outbox_file,
-            sign=self._keys.sign,
-            clock=self._clock,
+        self._accounts = Accounts(
+            settings,
+            paths,
+            keys=self._keys,
+            engine=self._engine,
+            board=self._board,
             health=self._health,
-            value=self._books.value,
+            clock=self._clock,
         )
-        self._energy = EnergySampler(machine_probe(), self._books, self._outbox, self._clock)
-        self._costs = Costs(settings, self._engine, self._books, self._energy, self._board)
-        self._tally = Tally(self._outbox, self._clock)
-        self._reporter = Reporter(self._outbox, self._clock)
         self._dispatcher = Dispatcher(
             Surroundings(
                 node_id=identity.node_id,
                 engine=self._engine,
-                outbox=self._tally,
+                outbox=self._accounts.tally,
                 clock=self._clock,
                 salt_secret=salt_secret(identity),
-                energy=self._energy,
+                energy=self._accounts.energy,
             ),
             self._board,
         )
@@ -172,8 +147,8 @@ class Daemon:
             console_url=self._console_url,
             accept=self._dispatcher.accept,
             on_online=self._link_online,
-            on_offline=self._reporter.link_offline,
-            on_usage_ack=self._usage_acknowledged,
+            on_offline=self._accounts.reporter.link_offline,
+            on_usage_ack=lambda ack: self._accounts.reporter.acked(ack.ids),
             publish=lambda view: self._board.update(link=view),
             clock=self._clock,
             agent=f"byoi/{self._board.view.agent_version}",
@@ -192,10 +167,10 @@ class Daemon:
             link=self._link,
             health=self._health,
             clock=self._clock,
-            energy=self._energy,
+            energy=self._accounts.energy,
         )
         self._hardware = HardwareWatch(
-            probe=self._energy,
+            probe=self._accounts.energy,
             storage=paths.cache,
             publish=self._hardware_read,
             health=self._health,
@@ -209,10 +184,10 @@ class Daemon:
             Answers(
                 board=self._board,
                 keys=self._keys,
-                outbox=self._outbox,
-                tally=self._tally,
-                books=self._books,
-                energy=self._energy,
+                outbox=self._accounts.outbox,
+                tally=self._accounts.tally,
+                books=self._accounts.books,
+                energy=self._accounts.energy,
                 door=self._dispatcher,
                 paths=paths,
                 console_url=self._console_url,
@@ -255,8 +230,8 @@ class Daemon:
         listen(self.stop, self.hung_up)
         await clear_leftovers(self._paths.engine_runs_folder)
         try:
-            async with self._outbox, self._control:
-                await self._begin_tally()
+            async with self._accounts.outbox, self._control:
+                await self._accounts.begin()
                 self._owners.local.listen()
                 self._word.leave()
                 async with asyncio.TaskGroup() as tasks:
@@ -266,45 +241,42 @@ class Daemon:
         if self._stopped_by is not None:
             raise self._stopped_by
 
-    async def _serve(self, tasks: asyncio.TaskGroup) -> None:
-        engine = tasks.create_task(self._engine.run(), name="engine")
-        outbox = tasks.create_task(self._outbox.run(), name="outbox")
-        reporter = tasks.create_task(self._reporter.run(), name="usage reporter")
-        hardware = tasks.create_task(self._hardware.run(), name="hardware")
-        energy = tasks.create_task(self._energy.run(), name="energy")
-        announcer = tasks.create_task(self._announcer.run(), name="announcer")
-        dispatcher = tasks.create_task(self._dispatcher.run(), name="dispatcher")
-        keys = tasks.create_task(self._keys.run(), name="keys")
-        link = tasks.create_task(self._hold_link(), name="link")
-        notices = tasks.create_task(self._notices.run(), name="service manager")
-        owners = tasks.create_task(self._owners.run(), name="the owner's rooms")
-        control = tasks.create_task(self._control.run(), name="control API")
-        word = tasks.create_task(self._word.run(), name="word of the node")
-        loads = tasks.create_task(self._learning.run(), name="memory of engines")
-        ready = tasks.create_task(self._tell_ready(), name="ready")
+    async def _serve(self, group: asyncio.TaskGroup) -> None:
+        brief = [
+            group.create_task(run(), name=name)
+            for name, run in (
+                ("word of the node", self._word.run),
+                ("memory of engines", self._engines.learning.run),
+                ("ready", self._tell_ready),
+            )
+        ]
+        rooms = [group.create_task(run(), name=name) for name, run in self._rooms()]
         await self.stop.is_wanted.wait()
-        ready.cancel()
-        word.cancel()
-        loads.cancel()
+        for task in brief:
+            task.cancel()
         ending = self._ending()
-        await ending.drain(tasks, self._reload.settings.drain_seconds)
+        await ending.drain(group, self._reload.settings.drain_seconds)
         await ending.flush()
-        for task in (
-            owners,
-            dispatcher,
-            keys,
-            link,
-            announcer,
-            reporter,
-            hardware,
-            engine,
-            energy,
-            outbox,
-            notices,
-            control,
-        ):
+        for task in reversed(rooms):
             task.cancel()
             await asyncio.wait({task})
+
+    def _rooms(self) -> tuple[tuple[str, Callable[[], Coroutine[None, None, None]]], ...]:
+        """Those that run by themselves, from within outwards; they end the other way round."""
+        return (
+            ("control API", self._control.run),
+            ("service manager", self._notices.run),
+            ("outbox", self._accounts.outbox.run),
+            ("energy", self._accounts.energy.run),
+            ("engine", self._engine.run),
+            ("hardware", self._hardware.run),
+            ("usage reporter", self._accounts.reporter.run),
+            ("announcer", self._announcer.run),
+            ("link", self._hold_link),
+            ("keys", self._keys.run),
+            ("dispatcher", self._dispatcher.run),
+            ("the owner's rooms", self._owners.run),
+        )
 
     # While it runs.
 
@@ -318,19 +290,11 @@ class Daemon:
     def _link_online(self) -> None:
         self._announcer.link_online()
         self._owners.pins.link_online()
-        self._reporter.link_online(self._link.send)
-
-    def _usage_acknowledged(self, ack: UsageAck) -> None:
-        self._reporter.acked(ack.ids)
-
-    def _engine_changed(self, view: EngineView) -> None:
-        self._board.update(engine=view, engines=self._engine.views)
-        self._costs.look()
-        tell_of_engines(self._health, self._board, self._engine.entries)
+        self._accounts.reporter.link_online(self._link.send)
 
     def _hardware_read(self, view: HardwareView) -> None:
         self._board.update(host=view.host, devices=view.devices)
-        self._costs.look()
+        self._accounts.costs.look()
         self._engine.resources(view.devices, view.host.memory_total_bytes)
         self._owners.hardware_read(view)
 
@@ -346,26 +310,10 @@ class Daemon:
         place = self._control.place(self._identity.node_id, self._paths.state)
         return place.model_copy(update={"local_url": self._owners.local.url})
 
-    async def _begin_tally(self) -> None:
-        with suppress(StorageUnavailable):  # its own warning tells; the counts begin at zero
-            report = await self._outbox.report(today(self._clock.wall()))
-            self._tally.begin(report)
-            await self._books.begin(self._outbox, report)
-
     # Changes.
 
-    def _supervise(
-        self, entry: Entry, publish: Callable[[EngineView], None], *, starts: bool
-    ) -> EngineSupervisor:
-        return EngineSupervisor(
-            entry.kind,
-            publish=publish,
-            clock=self._clock,
-            records=self._paths.engine_runs_folder,
-            report=ProgressLog(),
-            starts=starts,
-            environment=lambda: visible_gpus(self._engine.gpus_of(entry), self._board.view.devices),
-        )
+    def _engine_changed(self) -> None:
+        self._accounts.costs.look()
 
     async def _requests_ended(self, key: str) -> None:
         await self._dispatcher.idle(key)
@@ -389,12 +337,10 @@ class Daemon:
         return ReloadReport(now=found.now, at_restart=found.at_restart)
 
     def _take(self, settings: Settings, change: Change) -> None:
-        entries = None
-        if change.needs_engine or not _OF_THE_POOL.isdisjoint(change.now):
-            entries = entries_of(settings, self._paths, self._engine.entries)
+        entries = self._engines.entries_after(settings, change)
         self._log = usable_place(settings.log_file, self._paths.log_file, os.environ)
         self._board.update(slots=settings.slots, queue=settings.queue)
-        self._costs.take(settings)
+        self._accounts.costs.take(settings)
         self._hardware.every(settings.probe_seconds)
         self._owners.take(settings)
         configure(settings.log_format, settings.log_level, file=self._log.file)
@@ -409,7 +355,7 @@ class Daemon:
             board=self._board,
             link=self._link,
             dispatcher=self._dispatcher,
-            outbox=self._outbox,
+            outbox=self._accounts.outbox,
             notices=self._notices,
         )
 
