@@ -273,7 +273,7 @@ class Stream:
         await self._response.prepare(self._request)
         with contextlib.suppress(Sent):
             for event, tokens in steps:
-                if not await self._life.flow():
+                if not await self._life.flow(self._entry["tokens"]):
                     await self._die()
                 if self._entry["tokens"] == self._behaviour.after and tokens:
                     await self._strike()

@@ -11,6 +11,9 @@
 POST /sleep makes later requests hang, without a word, until POST /wake_up. A prompt with
 "[[fault=core_dies]]" ends all streams with an error event and [DONE]; /health says 503 from then on
 and the process ends two seconds later.
+
+POST /hold with a number of tokens makes every stream stand still once it has brought so many, until
+POST /let_go: so a test is in the middle of an answer for as long as it likes.
 """
 
 from __future__ import annotations
@@ -50,6 +53,8 @@ class Life:
         self.is_asleep = self.is_leaving = self.is_frozen = self.core_is_dead = False
         self.orders: list[str] = []
         self.over = asyncio.Event()
+        self._held_from: int | None = None
+        self._let_go = asyncio.Event()
         self.running: Callable[[], int] = lambda: 0
         self._socket: socket.socket | None = None
 
@@ -72,8 +77,10 @@ class Life:
             return error(500, DEAD if self.core_is_dead else SHUT, "InternalServerError")
         return None
 
-    async def flow(self) -> bool:
-        """Between two tokens of a stream: False when its core is dead."""
+    async def flow(self, tokens: int) -> bool:
+        """After so many tokens of a stream: False when its core is dead."""
+        while self._held_from is not None and tokens >= self._held_from:
+            await self._let_go.wait()
         if self.is_frozen:
             await asyncio.Event().wait()
         return not self.core_is_dead
@@ -89,7 +96,22 @@ class Life:
             asyncio.get_running_loop().call_later(CORE_DIES_SECONDS, os._exit, 1)
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.post("/sleep", self._sleep), web.post("/wake_up", self._wake)]
+        return [
+            web.post("/sleep", self._sleep),
+            web.post("/wake_up", self._wake),
+            web.post("/hold", self._hold),
+            web.post("/let_go", self._go_on),
+        ]
+
+    async def _hold(self, request: web.Request) -> web.Response:
+        self._held_from = await request.json()
+        self._let_go.clear()
+        return web.Response()
+
+    async def _go_on(self, _: web.Request) -> web.Response:
+        self._held_from = None
+        self._let_go.set()
+        return web.Response()
 
     async def _sleep(self, _: web.Request) -> web.Response:
         self.orders.append("sleep")

@@ -61,7 +61,7 @@ class Process:
     def kill(self) -> None:
         self.process.kill()
 
-    async def stop(self, seconds: float = 20.0) -> int:
+    async def stop(self, seconds: float = STARTING_SECONDS) -> int:
         """SIGTERM, and SIGKILL where that does not help."""
         if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -259,7 +259,15 @@ class Deployment:
             env=self.env,
         )
         self.processes.append(node)
-        return await node.start(ready_file if wait else None, seconds)
+        await node.start(ready_file if wait else None, seconds)
+        if wait:
+            await self.until(lambda: self._knows(node), seconds)
+        return node
+
+    async def _knows(self, node: Process) -> bool:
+        """Whether what the node says of itself has come to the console."""
+        (listed,) = [n for n in await self.nodes() if n["node_id"] == node.ready["node_id"]]
+        return listed["state"] == "online" and bool(listed["models"] or not listed["is_serving"])
 
     async def start_node(self, name: str, *flags: str, port: int | None = None) -> Process:
         """Enrol a node and start it."""
@@ -288,6 +296,18 @@ class Deployment:
         async with self.http.post(engine.ready["url"] + "/control", json=behaviour) as response:
             assert response.status == 200, await response.text()
 
+    async def hold(self, engine: Process, tokens: int = 0) -> None:
+        """Every stream of the stand-in stands still once it has so many tokens, until `let_go`.
+
+        What a test does meanwhile is then in the middle of an answer, however slow or fast it all is.
+        """
+        async with self.http.post(engine.ready["url"] + "/hold", json=tokens) as response:
+            assert response.status == 200
+
+    async def let_go(self, engine: Process) -> None:
+        async with self.http.post(engine.ready["url"] + "/let_go") as response:
+            assert response.status == 200
+
     async def engine_requests(self, engine: Process) -> list[dict[str, Any]]:
         async with self.http.get(engine.ready["url"] + "/requests") as response:
             return await response.json()
@@ -301,9 +321,10 @@ class Deployment:
         *,
         leave_after_bytes: int | None = None,
         headers: dict[str, str] | None = None,
+        into: Answer | None = None,
     ) -> Answer:
-        """One request; leaves in the middle where told to."""
-        answer = Answer()
+        """One request; leaves in the middle where told to. `into` shows what has come so far."""
+        answer = into or Answer()
         sent = {"Authorization": f"Bearer {self.api_key}", **(headers or {})}
         try:
             async with self.http.post(
@@ -324,14 +345,14 @@ class Deployment:
 
     async def chat(self, prompt: str, *, stream: bool = True, **fields: Any) -> Answer:
         """A chat request with the deployment's only model."""
-        left = fields.pop("leave_after_bytes", None)
+        left, into = fields.pop("leave_after_bytes", None), fields.pop("into", None)
         body = {
             "model": fields.pop("model", None) or await self.model(),
             "messages": [{"role": "user", "content": prompt}],
             "stream": stream,
             **fields,
         }
-        return await self.post("/v1/chat/completions", body, leave_after_bytes=left)
+        return await self.post("/v1/chat/completions", body, leave_after_bytes=left, into=into)
 
     async def model(self) -> str:
         """The deployment's only model, as it was first seen: its node may be away by now."""
@@ -355,7 +376,7 @@ class Deployment:
     async def totals(self) -> dict[str, Any]:
         return (await self.admin("GET", "/api/usage"))["totals"]
 
-    async def until(self, condition: Any, seconds: float = 20.0) -> Any:
+    async def until(self, condition: Any, seconds: float = STARTING_SECONDS) -> Any:
         """Poll another process until it is so; the last value where it is."""
         async with asyncio.timeout(seconds):
             while not (value := await condition()):

@@ -21,6 +21,8 @@ from byoi_agent.control.instances import read_place
 from byoi_agent.errors import ConfigError
 
 TOKENS = 40
+SLOW_SECONDS = 60.0
+"""Within which any machine has done what it is waited for."""
 BYOI = Path(sys.executable).parent / "byoi"
 
 
@@ -29,12 +31,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place(tmp_path_factory, helper):
-    """A console, an engine that writes thirty tokens a second, and a node that is enrolled."""
+    """A console, a stand-in engine, and a node that is enrolled."""
     with tempfile.TemporaryDirectory(prefix="byoi-", dir="/tmp") as runtime:
         folder = tmp_path_factory.mktemp("lifecycle")
         async with helper("deployment").Deployment(folder, Path(runtime)) as deployment:
             await deployment.start_console()
-            deployment.engine = await deployment.start_fake_engine("engine", "--rate", "30")
+            deployment.engine = await deployment.start_fake_engine()
             await deployment.enrol("node")
             yield deployment
 
@@ -42,9 +44,10 @@ async def place(tmp_path_factory, helper):
 @pytest_asyncio.fixture(loop_scope="module")
 async def deployment(place):
     """The place with settings as they were, and nothing of ours running at the end."""
-    settings(place.folder / "node", engine=place.engine.ready["url"], drain_seconds=20.0)
+    settings(place.folder / "node", engine=place.engine.ready["url"], drain_seconds=SLOW_SECONDS)
     environment, kept = dict(place.env), len(place.processes)
     yield place
+    await place.let_go(place.engine)
     place.env = environment
     while len(place.processes) > kept:
         await place.processes.pop().stop()
@@ -67,26 +70,26 @@ async def status(deployment):
     return await asyncio.to_thread(client_of(deployment).status)
 
 
-def running_streams(deployment, tasks, count):
+async def running_streams(deployment, tasks, count):
+    """So many in the middle of their answers, where they stay until the engine is let go."""
+    await deployment.hold(deployment.engine, TOKENS // 2)
     fields = {"max_tokens": TOKENS, "stream_options": {"include_usage": True}}
-    return [
+    streams = [
         tasks.create_task(deployment.chat(f"question {number}", model="stand-in", **fields))
         for number in range(count)
     ]
 
-
-async def under_way(deployment, count):
     async def all_run():
         return (await deployment.engine_stats(deployment.engine))["running"] == count
 
     await deployment.until(all_run)
+    return streams
 
 
 async def test_another_engine_takes_over_without_a_stream_being_cut(deployment, node):
     second = await deployment.start_fake_engine("second", "--models", "other")
     async with asyncio.TaskGroup() as tasks:
-        streams = running_streams(deployment, tasks, 6)
-        await under_way(deployment, 6)
+        streams = await running_streams(deployment, tasks, 6)
         settings(deployment.folder / "node", engine=second.ready["url"], log_level="debug")
         node.process.send_signal(signal.SIGHUP)
 
@@ -95,6 +98,7 @@ async def test_another_engine_takes_over_without_a_stream_being_cut(deployment, 
 
         await deployment.until(is_draining)
         assert not any(stream.done() for stream in streams)
+        await deployment.let_go(deployment.engine)
     answers = [stream.result() for stream in streams]
     assert all(answer.is_complete for answer in answers)
     assert {answer.usage["completion_tokens"] for answer in answers} == {TOKENS}
@@ -117,8 +121,7 @@ async def test_another_engine_takes_over_without_a_stream_being_cut(deployment, 
 async def test_reloads_under_load_drop_nothing(deployment, node):
     data = deployment.folder / "node"
     async with asyncio.TaskGroup() as tasks:
-        streams = running_streams(deployment, tasks, 4)
-        await under_way(deployment, 4)
+        streams = await running_streams(deployment, tasks, 4)
         for slots in (2, 8, 4):
             settings(data, engine=deployment.engine.ready["url"], slots=slots, queue=slots)
             node.process.send_signal(signal.SIGHUP)
@@ -127,6 +130,7 @@ async def test_reloads_under_load_drop_nothing(deployment, node):
                 return (await status(deployment)).slots == slots
 
             await deployment.until(holds)
+        await deployment.let_go(deployment.engine)
     assert all(stream.result().is_complete for stream in streams)
 
 
@@ -170,13 +174,13 @@ async def test_the_service_manager_hears_of_the_whole_life(deployment):
         await heard.until("READY=1", count=2)
         assert any(line.startswith("MONOTONIC_USEC=") for line in lines)
         async with asyncio.TaskGroup() as tasks:
-            (stream,) = running_streams(deployment, tasks, 1)
-            await under_way(deployment, 1)
+            (stream,) = await running_streams(deployment, tasks, 1)
             node.process.terminate()
             await heard.until("EXTEND_TIMEOUT_USEC=", count=2)
             await heard.until("STATUS=stops: 1 request")
+            await deployment.let_go(deployment.engine)
         assert stream.result().is_complete
-        assert await node.wait(10) == 0
+        assert await node.wait(SLOW_SECONDS) == 0
         assert lines.index("STOPPING=1") < len(lines)
 
 
@@ -184,8 +188,7 @@ async def test_a_node_that_stops_begins_nothing_new(deployment, node):
     data = deployment.folder / "node"
     client = client_of(deployment)
     async with asyncio.TaskGroup() as tasks:
-        stream = tasks.create_task(deployment.chat("long", model="stand-in", max_tokens=100))
-        await under_way(deployment, 1)
+        (stream,) = await running_streams(deployment, tasks, 1)
         node.process.terminate()
 
         async def is_draining():
@@ -196,8 +199,9 @@ async def test_a_node_that_stops_begins_nothing_new(deployment, node):
         node.process.send_signal(signal.SIGHUP)
         with pytest.raises(ConfigError, match="the node stops"):
             await asyncio.to_thread(client.reload)
+        await deployment.let_go(deployment.engine)
     assert stream.result().is_complete
-    assert await node.wait(10) == 0
+    assert await node.wait(SLOW_SECONDS) == 0
     assert "engine changes" not in node.log.read_text().rpartition("node starts")[2]
 
 
@@ -220,7 +224,7 @@ async def test_a_terminal_that_is_closed_ends_the_node_that_ran_in_it(deployment
     os.close(inner)
     await deployment.until(lambda: serves(deployment))
     os.close(outer)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SLOW_SECONDS):
         assert await process.wait() == 0
 
 
@@ -246,7 +250,7 @@ class Heard:
 
     async def until(self, start: str, count: int = 1) -> None:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SLOW_SECONDS):
             while sum(line.startswith(start) for line in self.lines) < count:
                 data = await loop.sock_recv(self._listener, 4096)
                 self.lines += data.decode().split("\n")
