@@ -166,13 +166,14 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def lose(self, cause: str) -> None:
-        """Close at once; the request on it has failed."""
+    def lose(self, cause: str, *, is_ours: bool = False) -> None:
+        """Close at once; the request on it has failed. What `is_ours` to end is not tried again."""
         exchange, parser = self._exchange, self._parser
         self.drop()
         if exchange is not None:
             fresh = parser is None or not parser.started
-            exchange.lost(EngineError(cause), can_retry=self._used and fresh)
+            can_retry = self._used and fresh and not is_ours
+            exchange.lost(EngineError(cause), can_retry=can_retry)
 
     def close(self) -> None:
         """Close an idle connection."""
@@ -326,7 +327,7 @@ class EngineClient:
         self._cuts += 1
         ending = list(self._open)
         for connection in ending:
-            connection.lose(_LEFT)
+            connection.lose(_LEFT, is_ours=True)
         return [connection.closed for connection in ending]
 
     async def close(self) -> None:

@@ -108,10 +108,11 @@ class LoadWatch:
 
     async def measure(self) -> None:
         """One look at every engine that has answered."""
-        known = {one.key: await asyncio.to_thread(self._predict, one) for one in self._engines}
+        engines = self._engines  # there may be others by the time these are reckoned
+        known = {one.key: await asyncio.to_thread(self._predict, one) for one in engines}
         is_news = known != self._predictions
         self._predictions = known
-        running = {one.pid: one for one in self._engines if one.pid is not None}
+        running = {one.pid: one for one in engines if one.pid is not None}
         self._loads = {pid: load for pid, load in self._loads.items() if pid in running}
         for pid, engine in running.items():
             if pid not in self._loads:

@@ -298,6 +298,8 @@ class EnginePool:
 
     async def _leave(self, key: str) -> None:
         await self._idle(key)
+        if key in self._wanted or key not in self._seats:
+            return  # its owner has thought again, or once more
         if (running := self._drop(key)) is not None:
             await asyncio.wait({running})
         self.reconsider()
@@ -305,7 +307,10 @@ class EnginePool:
 
     def _drop(self, key: str) -> asyncio.Task[None] | None:
         del self._seats[key]
-        self._since.pop(key, None)
+        for known in (self._since, self._known, self._used_at, self._demands):
+            known.pop(key, None)
+        self._asleep.discard(key)
+        self._following.discard(key)
         if (running := self._running.pop(key, None)) is not None:
             running.cancel()
         self._show()

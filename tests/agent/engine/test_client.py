@@ -383,6 +383,26 @@ async def test_a_cut_ends_what_runs_and_what_is_still_connecting(
     assert len(server.requests) == 1
 
 
+async def test_what_was_cut_on_a_kept_connection_is_not_asked_again(
+    serve, answer, clients, hearing, running, settled
+):
+    async def script(request, writer):
+        if request.nth == 0:
+            writer.write(answer())
+
+    server = await serve(script)
+    client = clients(server.url)
+    running(client.run())
+    await client.fetch("GET", "/", timeout_seconds=5)
+    handler = hearing()
+    await post(client, handler)
+    await settled()
+    client.cut()
+    assert "being left" in str(await handler.over)
+    await settled()
+    assert [request.connection for request in server.requests] == [0, 0]
+
+
 async def test_what_is_asked_on_our_own_account_is_no_sign_of_life(serve, answer, clients):
     async def script(_request, writer):
         writer.write(answer(b'{"count": 3}'))

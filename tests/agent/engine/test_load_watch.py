@@ -89,6 +89,22 @@ async def test_one_that_still_loads_is_not_measured(watched, kept):
     assert seen(kept) == []
 
 
+async def test_one_that_comes_while_others_are_reckoned_is_looked_at_next_time(kept):
+    coming = replace(READY, key="coming", pid=11)
+    sizes = {10: 120 * MIB, 11: 130 * MIB}
+
+    def predict(view):
+        watch.look([READY, coming], ())
+        return Prediction(KEY, 100 * MIB, is_on_devices=False)
+
+    watch = LoadWatch(kept, predict=predict, clock=Clock(), measure=sizes.get)
+    watch.look([READY], ())
+    await watch.measure()
+    assert seen(kept) == [120]
+    await watch.measure()
+    assert seen(kept) == [130]
+
+
 async def test_the_peak_is_one_load_and_grows(watched, kept):
     watch = watched()
     watch.look([READY], ())

@@ -348,6 +348,23 @@ async def test_one_that_stood_and_goes_takes_nothing_new_while_its_requests_end(
     assert node.states() == {"a": "ready"}
 
 
+async def test_one_that_stood_and_is_wanted_again_before_it_has_gone_stays(run):
+    node = await run(only("a"))
+    node.is_idle.clear()
+    for _ in range(2):
+        node.pool.change_to([entry("b")])
+        await turns()
+        node.pool.change_to([only("a")])
+        await turns()
+    node.is_idle.set()
+    await turns()
+    assert node.states() == {ONLY: "ready"}
+    assert (node.engine(ONLY).is_running, len(node.made[ONLY])) == (True, 1)
+    node.pool.change_to([entry("b")])
+    await turns()
+    assert node.states() == {"b": "stopped"}
+
+
 async def test_one_that_follows_others_can_be_asked_before_it_serves(run):
     node = await run(entry("b", loads_at_start=True))
     node.pool.demand("b", 1, 0)
@@ -413,6 +430,23 @@ async def test_what_its_owner_put_to_sleep_stays_asleep_when_he_has_gone(run):
     node.pool.come_back()
     assert "start" not in node.engine(ONLY).told
     assert loaded(node) == {}
+
+
+async def test_what_slept_when_it_left_the_settings_is_another_when_it_is_there_again(run):
+    node = await run(entry("a", loads_at_start=True))
+    node.pool.sleep(0.0, "a")
+    node.engine("a").show("asleep")
+    await turns()
+    node.pool.change_to([entry("b")])
+    await turns()
+    node.pool.change_to([entry("a", loads_at_start=True)])
+    await turns()
+    assert loaded(node) == {"a": True}
+    node.pool.release(0.25, by=1001.0)
+    await turns()
+    node.pool.come_back()
+    await turns()
+    assert loaded(node) == {"a": True}
 
 
 async def test_what_its_owner_wakes_meanwhile_waits_for_him_to_go(run):
