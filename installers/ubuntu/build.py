@@ -134,10 +134,6 @@ def _add_environment(
 
 def _add_units(tree: Path) -> None:
     """All of the folder `systemd`, each where Debian has its like."""
-    # In the other installations the file makes groups of cards where there are none; the package
-    # makes nothing that it would have to leave behind, so its script looks which there are.
-    account = re.findall(r"(?m)^(?:#.*|u .*)\n", (UNITS / "sysusers.conf").read_text())
-    _write(tree / "usr/lib/sysusers.d/byoi-agent.conf", "".join(account))
     for source in sorted(path for path in UNITS.rglob("*") if path.is_file()):
         name = source.relative_to(UNITS)
         match name.parts[0]:
@@ -146,7 +142,7 @@ def _add_units(tree: Path) -> None:
             case "examples":
                 target = f"usr/share/doc/byoi-agent/{name}"
             case "sysusers.conf":
-                continue
+                target = "usr/lib/sysusers.d/byoi-agent.conf"
             case "tmpfiles.conf":
                 target = "usr/lib/tmpfiles.d/byoi-agent.conf"
             case _:

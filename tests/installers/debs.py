@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 BUILDER = ROOT / "installers" / "ubuntu" / "build.py"
 OLD, NEW = "0.0.9", "0.1.0"
-BUILD_SECONDS = 300
+OF_DEBIAN_12 = ("3.11",)
+BUILD_SECONDS = 600
 CACHE = Path(os.environ.get("BYOI_CACHE_DIR") or Path.home() / ".cache" / "byoi")
 OF_THE_SYSTEM = (
     *("proc", "sys", "dev", "run", "tmp", "srv", "var/log", "var/tmp", "etc/machine-id"),
@@ -30,20 +31,24 @@ OF_THE_SYSTEM = (
 """What apt, dpkg, systemd and useradd keep for themselves whatever is installed."""
 
 
-def start_build(into: Path, version: str, *more: str) -> subprocess.Popen[str]:
+def start_build(
+    into: Path, version: str, *more: str, pythons: tuple[str, ...] = OF_DEBIAN_12
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
             *(sys.executable, BUILDER, "--out", into, "--version", version),
-            *("--pythons", "3.11", *more),
+            *("--pythons", *pythons, *more),
         ],
         stdout=subprocess.PIPE,
         text=True,
     )
 
 
-def build(into: Path, *versions: str) -> dict[str, Path]:
+def build(into: Path, *versions: str, pythons: tuple[str, ...] = OF_DEBIAN_12) -> dict[str, Path]:
     """All at once, each version's package by its version."""
-    running = {version: start_build(into / version, version) for version in versions}
+    running = {
+        version: start_build(into / version, version, pythons=pythons) for version in versions
+    }
     made = {}
     for version, program in running.items():
         said, _ = program.communicate(timeout=BUILD_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.config.installation import read_installation
 from byoi_agent.config.ports import claim
 from byoi_agent.doctor.finding import failed, ok, skipped, warned
 
@@ -25,7 +26,8 @@ async def check(patient: Patient) -> list[Finding]:
 
 
 def _none(patient: Patient) -> Iterator[Finding]:
-    yield skipped("node", "Node", "none runs here; start it: byoi run")
+    start = "byoi run" if read_installation().service is None else "sudo byoi service start"
+    yield skipped("node", "Node", f"none runs here; start it: {start}")
     for name in ("control_port", "metrics_port"):
         port = getattr(patient.settings, name)
         if port and not _is_free(port):

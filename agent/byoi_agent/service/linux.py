@@ -40,6 +40,9 @@ PLACES: Final = ServicePlaces(
 )
 """As the units name them, and the Debian package makes them."""
 
+OF_CARDS: Final = ("video", "render")
+"""The groups that own the devices of cards, by udev's rules."""
+
 _SHOWN: Final = (
     "LoadState",
     "UnitFileState",
@@ -78,7 +81,7 @@ class SystemService:
         version = version_of(output_of(("systemctl", "--version")))
         units = self.root / "etc/systemd/system"
         steps: list[Step] = [
-            WriteFile(self._sysusers, shipped("sysusers.conf")),
+            WriteFile(self._sysusers, shipped("sysusers.conf") + _memberships()),
             Run(("systemd-sysusers", str(self._sysusers)), _LOOK),
             WriteFile(self._tmpfiles, shipped("tmpfiles.conf")),
             Run(("systemd-tmpfiles", "--create", str(self._tmpfiles)), _LOOK),
@@ -231,6 +234,20 @@ class UserService:
     @property
     def _unit(self) -> Path:
         return self.units / AGENT
+
+
+def _memberships() -> str:
+    """Lines for sysusers.d(5): the account joins the groups that own the devices of cards.
+
+    Only those that are here: it would make the others, and no removal could tell whose they are.
+    Where there are none, there are no cards either.
+    """
+    if sys.platform == "win32":
+        return ""
+    import grp  # noqa: PLC0415 not on Windows
+
+    groups = {group.gr_name for group in grp.getgrall()}
+    return "".join(f"m {PLACES.account} {name}\n" for name in OF_CARDS if name in groups)
 
 
 def _as_user() -> tuple[str, ...]:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
+from byoi_agent.config.installation import Installation, ServicePlaces
 from byoi_agent.config.settings import Settings
 from byoi_agent.doctor import node
 from byoi_agent.doctor.patient import Complaint, RunningNode
+
+PLACES = ("state", "cache", "runtime", "config")
 
 
 async def test_where_none_runs_its_ports_must_be_free(well, told):
@@ -16,6 +20,12 @@ async def test_where_none_runs_its_ports_must_be_free(well, told):
         found = told(await node.check(well(settings=settings)))["ports"]
     assert found.state == "fail"
     assert "control_port" in found.text
+
+
+async def test_where_the_system_starts_it_the_mend_is_to_start_its_service(well, told, monkeypatch):
+    places = ServicePlaces(account="byoi", **dict.fromkeys(PLACES, Path("/srv/byoi")))
+    monkeypatch.setattr(node, "read_installation", lambda: Installation(service=places))
+    assert "sudo byoi service start" in told(await node.check(well()))["node"].text
 
 
 async def test_a_node_that_serves(well, told):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,22 @@ def test_the_machine_gets_account_folders_and_units_and_the_word_of_it(
     assert [call.split()[0] for call in programs.calls[1:3]] == [
         "systemd-sysusers",
         "systemd-tmpfiles",
+    ]
+
+
+def test_the_account_joins_the_groups_of_cards_that_are_here_and_makes_none(
+    machines, programs, monkeypatch, tmp_path
+):
+    service, _ = machines
+    for name in ("systemd-sysusers", "systemd-tmpfiles", "systemctl"):
+        programs.stand_in(name)
+    here = [grp.struct_group((name, "x", 1, [])) for name in ("root", "video")]
+    monkeypatch.setattr(grp, "getgrall", lambda: here)
+    carry_out(service.install(start=False))
+    told = (tmp_path / "root/etc/sysusers.d/byoi.conf").read_text().splitlines()
+    assert [line.split()[:3] for line in told if not line.startswith("#")] == [
+        ["u", "byoi", "-"],
+        ["m", "byoi", "video"],
     ]
 
 
