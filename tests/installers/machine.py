@@ -99,7 +99,6 @@ def what_is_lacking() -> str | None:
 def _make_base(folder: Path, suite: str, packages: tuple[str, ...]) -> None:
     if (mmdebstrap := shutil.which("mmdebstrap")) is None:
         raise MissingError("needs mmdebstrap: apt install mmdebstrap")
-    mirror, keys = DEBIAN, ()
     for attempt in range(1, MAKE_BASE_ATTEMPTS + 1):
         with tempfile.TemporaryDirectory(dir=STORE, prefix="making-") as made:
             Path(made).chmod(0o755)
@@ -108,26 +107,44 @@ def _make_base(folder: Path, suite: str, packages: tuple[str, ...]) -> None:
                 Path(made, "root").rename(folder)
                 return
         if attempt == MAKE_BASE_ATTEMPTS:
-            raise MissingError(f"needs {MIRROR}; mmdebstrap said: {done.stderr[-300:]}")
+            raise MissingError(f"needs a mirror; mmdebstrap said: {done.stderr[-300:]}")
 
 
 def _bootstrap(
     mmdebstrap: str, suite: str, packages: tuple[str, ...], root: str
 ) -> subprocess.CompletedProcess[str]:
     """In namespaces of its own: of one that is killed no process and no mount stays behind."""
+    keys = ()
+    if suite in OF_UBUNTU:
+        keys = (f"--keyring={_keys_of_ubuntu(Path(root).parent)}",)
     return subprocess.run(
         [
             *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
             *(mmdebstrap, "--quiet", "--variant=minbase"),
             f"--include={','.join(packages)}",
             "--customize-hook=rm -f $1/etc/hostname",
-            *(suite, root, MIRROR),
+            f"--customize-hook={WITHOUT_KERNEL.strip()}",
+            *keys,
+            *(suite, root, UBUNTU if suite in OF_UBUNTU else DEBIAN),
         ],
         capture_output=True,
         text=True,
         timeout=MAKE_BASE_SECONDS,
         check=False,
     )
+
+
+def _keys_of_ubuntu(scratch: Path) -> Path:
+    """Whose signatures its mirror bears, which Debian knows nothing of; the package is pinned."""
+    package = scratch / "keys.deb"
+    try:
+        with urllib.request.urlopen(f"{UBUNTU}/{KEYS_OF_UBUNTU}", timeout=60) as answer:
+            package.write_bytes(answer.read())
+    except OSError as error:
+        raise MissingError(f"needs {UBUNTU}: {error}") from error
+    assert hashlib.sha256(package.read_bytes()).hexdigest() == KEYS_OF_UBUNTU_SHA256
+    subprocess.run(["dpkg-deb", "--extract", package, scratch / "keys"], check=True)
+    return scratch / "keys/usr/share/keyrings/ubuntu-archive-keyring.gpg"
 
 
 class Machine:
