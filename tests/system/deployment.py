@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -93,7 +93,6 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     broken: str | None = None
-    first_content_at: float | None = None
 
     @property
     def json(self) -> dict[str, Any]:
@@ -108,6 +107,11 @@ class Answer:
     @property
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(d) for d in self.data if d != "[DONE]"]
+
+    @property
+    def has_text(self) -> bool:
+        """Also of a stream that has only begun."""
+        return re.search(rb'"content": ?"[^"]', self.body) is not None
 
     @property
     def text(self) -> str:
@@ -299,7 +303,7 @@ class Deployment:
     async def hold(self, engine: Process, tokens: int = 0) -> None:
         """Every stream of the stand-in stands still once it has so many tokens, until `let_go`.
 
-        What a test does meanwhile is then in the middle of an answer, however slow or fast it all is.
+        What a test does meanwhile is in the middle of an answer, however slow or fast it all is.
         """
         async with self.http.post(engine.ready["url"] + "/hold", json=tokens) as response:
             assert response.status == 200
@@ -334,8 +338,6 @@ class Deployment:
                 answer.headers = {k.lower(): v for k, v in response.headers.items()}
                 async for chunk in response.content.iter_any():
                     answer.body += chunk
-                    if answer.first_content_at is None and b'"content":"' in answer.body:
-                        answer.first_content_at = time.monotonic()
                     if leave_after_bytes is not None and len(answer.body) >= leave_after_bytes:
                         response.close()
                         break
