@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from byoi_agent.cli.config_engines import engine_in_environment, with_engines
 from byoi_agent.cli.config_set import edit, schema, set_, unset
 from byoi_agent.cli.elsewhere import node_elsewhere
 from byoi_agent.cli.main import EXIT_CONFIG
@@ -80,10 +81,14 @@ def check(file: Path | None, *, as_json: bool, **flags: object) -> int:
 
     Without FILE the BYOI_ variables are checked too. Exit code 78 where anything is wrong.
     """
-    environment = () if file is not None else problems_in_environment(os.environ)
+    environment: tuple[str, ...] = ()
+    if file is None:
+        environment = problems_in_environment(os.environ)
+        # A name that is none is told by the first; of a version that nobody has it knows nothing.
+        environment = environment or engine_in_environment(os.environ)
     place = file or place_of(flags)
     is_there = file is not None or place.exists() or bool(os.environ.get("BYOI_CONFIG"))
-    in_file = problems_of(place) if is_there else ()
+    in_file = with_engines(place, problems_of(place)) if is_there else ()
     if as_json:
         problems = [{"line": found.line, "text": found.text} for found in in_file]
         problems += [{"line": None, "text": text} for text in environment]

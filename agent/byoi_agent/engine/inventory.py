@@ -57,6 +57,20 @@ class UnknownEngine(ConfigError):
     """No engine has that name or version; the message names those that there are."""
 
 
+def unknown(setting: str) -> str | None:
+    """Why a setting means no engine of this byoi, whatever the machine; None where it means one.
+
+    The address of a server that runs already is nobody's version, and an empty text no choice.
+    """
+    if not setting or ":/" in setting:
+        return None
+    try:
+        _named(setting)
+    except UnknownEngine as error:
+        return str(error)
+    return None
+
+
 class Inventory:
     """What `byoi engines` works on. `in_settings` is the engine that the owner chose."""
 
@@ -85,13 +99,7 @@ class Inventory:
             ConfigError: it cannot run here.
             EngineError: the GPU's driver does not answer.
         """
-        name, at, version = setting.partition("@")
-        versions = _VERSIONS.get(name)
-        if versions is None:
-            raise _no_engine(setting)
-        if at and version not in versions:
-            named = version or "without a version"
-            raise UnknownEngine(f"this byoi has no {name} {named}; it has {', '.join(versions)}")
+        name, version = _named(setting)
         if name == "llamacpp":
             return _of_llamacpp()
         found = _of_vllm(release(version or None, build_here()))
@@ -152,6 +160,18 @@ class Inventory:
             if (one.version, one.build) == (offer.version, offer.build):
                 return one.runtime()
         raise ConfigError(f"this byoi has no {offer.title}")
+
+
+def _named(setting: str) -> tuple[str, str]:
+    """An engine's name and version, the latter empty where none was named."""
+    name, at, version = setting.partition("@")
+    versions = _VERSIONS.get(name)
+    if versions is None:
+        raise _no_engine(setting)
+    if at and version not in versions:
+        told = version or "without a version"
+        raise UnknownEngine(f"this byoi has no {name} {told}; it has {', '.join(versions)}")
+    return name, version
 
 
 def _no_engine(setting: str) -> UnknownEngine:

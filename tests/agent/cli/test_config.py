@@ -95,6 +95,29 @@ def test_mistakes_for_programs(byoi, file):
     assert told["problems"] == [{"line": 1, "text": "unknown key 'slotz'; did you mean 'slots'?"}]
 
 
+def test_a_version_of_an_engine_that_this_byoi_has_not_is_a_mistake(byoi, file, monkeypatch):
+    place = file('slots = 2\nengine = "vllm@9.9.9"\n')
+    code, out, err = byoi("config", "check")
+    assert (code, out) == (78, "")
+    assert err == f"{place}:2: engine: this byoi has no vllm 9.9.9; it has 0.32.0\n"
+    place.write_text('engine = "vllm@0.32.0"\n')
+    assert byoi("config", "check")[0] == 0
+    monkeypatch.setenv("BYOI_ENGINE", "vllm@9.9.9")
+    _, _, err = byoi("config", "check")
+    assert err == "byoi: the variable BYOI_ENGINE: this byoi has no vllm 9.9.9; it has 0.32.0\n"
+
+
+def test_so_is_one_of_a_model_alone_and_each_is_told_once(byoi, file):
+    place = file('engine = "vlm"\n[[models]]\nmodel = "tiny"\nengine = "vlm"\n')
+    _, _, err = byoi("config", "check")
+    first, second = err.splitlines()
+    assert first.startswith(f"{place}:1: engine: unknown engine 'vlm'")
+    there = "there is no engine 'vlm'; there are llamacpp and vllm"
+    assert second == f"{place}:2: models: engine of 'tiny': {there}"
+    place.write_text('engine = "unix:/run/x.sock"\n[[models]]\nmodel = "m"\nengine = "llamacpp"\n')
+    assert byoi("config", "check")[0] == 0
+
+
 def test_the_place_of_the_file_is_told_also_before_there_is_one(byoi, tmp_path):
     assert byoi("config", "path")[1].endswith("/config.toml\n")
     asked = byoi("config", "path", "--data-dir", tmp_path)
