@@ -10,6 +10,7 @@ from byoi_agent.config.paths import key_place
 from byoi_agent.control.metrics import Reading, exposition
 from byoi_agent.control.schema import KeyChange
 from byoi_agent.control.status import status_of
+from byoi_agent.errors import ConfigError
 from byoi_agent.identity.keys import fingerprint_of
 from byoi_wire.fingerprint import spoken
 from byoi_wire.version import PROTOCOL_VERSION
@@ -73,7 +74,7 @@ class Answers:
             tally=self.tally.view(),
             log=self.log(),
             money=self.books.today(),
-            update=self.updates(),
+            update=self._told_of_updates(),
         )
 
     async def usage(self, chosen: UsageFilter) -> UsageReport:
@@ -104,6 +105,12 @@ class Answers:
             key_store=changed.identity.key_store,
             is_in_use=changed.is_in_use,
         )
+
+    def _told_of_updates(self) -> Told | None:
+        try:
+            return self.updates()
+        except ConfigError:  # of the installation; `byoi doctor` says what is wrong with it
+            return None
 
     @property
     def _uptime_seconds(self) -> float:

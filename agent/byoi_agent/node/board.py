@@ -52,7 +52,8 @@ class Parts(TypedDict, total=False):
 class Board:
     """Sole owner of the node's view. Rooms `update` their part; subscribers hear of each change.
 
-    Subscribers are called in the same loop turn, must not block and must not raise.
+    Subscribers are called in the same loop turn, must not block and must not raise. One of them may
+    update the board itself: the others hear the newest view last.
     """
 
     def __init__(self, view: NodeView) -> None:
@@ -80,7 +81,7 @@ class Board:
             self._told = advertise.build(view)
         self._view = view
         for subscriber in tuple(self._subscribers):
-            subscriber(view)
+            subscriber(self._view)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber` upon every change from now on; the answer ends it."""

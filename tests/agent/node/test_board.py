@@ -21,6 +21,16 @@ def test_subscribers_hear_of_each_change_and_of_nothing_else(ready_view):
     assert board.view.load.running == 2
 
 
+def test_where_one_subscriber_brings_news_the_others_hear_the_newest_last(ready_view):
+    board = Board(ready_view)
+    seen = []
+    board.subscribe(lambda view: board.update(load=Load(2)))
+    board.subscribe(seen.append)
+    board.update(load=Load(1))
+    assert seen[-1] is board.view
+    assert board.view.load.running == 2
+
+
 def test_the_offers_version_grows_only_with_news(ready_view):
     board = Board(ready_view)
     first = board.offer

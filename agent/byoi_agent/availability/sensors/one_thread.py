@@ -21,7 +21,7 @@ class Silent(Exception):
 class OneThread(Generic[_Answer]):
     """Sole owner of one thread in which `call` is called, and of the call that is under way.
 
-    `at_end` is called in it too, as the last.
+    Who asks during a call waits for that one. `at_end` is called in it too, as the last.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class OneThread(Generic[_Answer]):
         self._jobs: queue.SimpleQueue[Future[_Answer] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._pending: Future[_Answer] | None = None
+        self._is_late = False
 
     async def ask(self) -> _Answer:
         """What the call answers, or the error that it raises.
@@ -45,13 +46,15 @@ class OneThread(Generic[_Answer]):
         Raises:
             Silent: it hangs, or hung before and still does.
         """
-        if self._pending is not None and not self._pending.done():
+        if self._pending is None or self._pending.done():
+            self._pending, self._is_late = self._begin(), False
+        elif self._is_late:
             raise Silent(f"no answer for {self._seconds:g} s")
-        self._pending = self._begin()
         try:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.shield(asyncio.wrap_future(self._pending))
         except TimeoutError as error:
+            self._is_late = True
             raise Silent(f"no answer for {self._seconds:g} s") from error
 
     def close(self) -> None:

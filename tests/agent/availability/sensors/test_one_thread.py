@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -49,6 +50,23 @@ async def test_a_call_that_hangs_costs_one_thread_however_often_it_is_asked(wait
     assert len(set(calls)) == 1
     thread.close()
     assert ended.wait(5)
+
+
+async def test_who_asks_during_a_call_waits_for_that_one():
+    may_answer, calls = threading.Event(), []
+
+    def call():
+        calls.append(1)
+        may_answer.wait(10)
+        return len(calls)
+
+    thread = OneThread("test", call, 10.0)
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(thread.ask()) for _ in range(2)]
+        await asyncio.wait(asked, timeout=0)
+        may_answer.set()
+    assert [one.result() for one in asked] == [1, 1]
+    thread.close()
 
 
 async def test_one_never_asked_has_no_thread_to_end():

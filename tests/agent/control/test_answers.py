@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from byoi_agent.clock import SystemClock
+from byoi_agent.config.paths import Paths
+from byoi_agent.control.answers import Answers
+from byoi_agent.errors import ConfigError
+from byoi_agent.node.board import Board
+from byoi_agent.node.view import NodeView
+from byoi_agent.update.told import Told
+from byoi_wire.ids import NodeId
+from byoi_wire.offers import Host
+
+VIEW = NodeView(NodeId("n1"), "0.1.0", Host(os="Debian", architecture="x86_64"))
+
+
+def unreadable():
+    raise ConfigError("installation.json cannot be used")
+
+
+def answers(updates):
+    return Answers(
+        board=Board(VIEW),
+        keys=SimpleNamespace(identity=SimpleNamespace(key_store="file")),
+        outbox=SimpleNamespace(unacknowledged_records=0),
+        tally=SimpleNamespace(view=lambda: None),
+        books=SimpleNamespace(today=lambda: None),
+        energy=None,
+        door=None,
+        paths=Paths(*[Path("/nowhere")] * 3),
+        console_url="https://console.example",
+        clock=SystemClock(),
+        started_at=0.0,
+        log=lambda: None,
+        updates=updates,
+    )
+
+
+async def test_an_installation_that_cannot_be_understood_costs_what_it_says_of_updates_alone():
+    report = await answers(unreadable).status()
+    assert (report.node_id, report.update) == ("n1", None)
+    report = await answers(lambda: Told(available="2")).status()
+    assert report.update.available == "2"
