@@ -75,9 +75,6 @@ _BACKLOG: Final = 1024
 _RETURNS_PER_SECOND: Final = 100
 """How many nodes come back within a second of each other after a restart."""
 
-_RECALLED_MS: Final = 24 * 3600 * 1000
-"""How long ago a node may have been here for its models to be awaited rather than unknown."""
-
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - shown, not bound
 _API_PATHS: Final = ("/api", "/agent", "/healthz", "/readyz", "/metrics")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -282,7 +279,7 @@ def _build(
             join_tokens=join_tokens,
             enrolment=enrolment,
             devices=devices,
-            node_requests=NodeRequests(database, audit, keys.origin, sessions.disconnect),
+            node_requests=NodeRequests(database, audit, keys.origin, administration.gone),
             records=records,
             administration=administration,
             registry=registry,
@@ -336,11 +333,9 @@ def _build(
     proxies = Proxies(settings.trusted_proxies)
     front = Front(gateway=gateway, app=_side_by_side(api, pages), agents_door=door, proxies=proxies)
 
-    async def recall() -> None:
-        await administration.load()
-        gateway.remember(await records.offered_since(wall_ms() - _RECALLED_MS))
-
-    return _Rooms(front, door, sessions, registry, ledger, links, viewers, recall)
+    return _Rooms(
+        front, door, sessions, registry, ledger, links, viewers, recall=administration.load
+    )
 
 
 def _side_by_side(api: ASGIApp, pages: ASGIApp) -> ASGIApp:

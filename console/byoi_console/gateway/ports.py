@@ -78,7 +78,7 @@ class Nodes(Protocol):
         """What nodes say that have a model, as far as is known, and take no requests now."""
 
     def is_known(self, model: ModelId, org_id: OrgId) -> bool:
-        """Whether a live node has a model, be it away or not."""
+        """Whether a node has a model, or had it when it was last here."""
 
     def is_away(self, node_id: NodeId) -> bool:
         """Whether a node that lives takes no requests now by its owner's or an admin's wish."""

@@ -36,7 +36,7 @@ from byoi_wire.requests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from byoi_console.accounts.principal import Principal
     from byoi_console.gateway.exchange import Exchange, Header
@@ -50,14 +50,13 @@ _EXTRA: Final = frozenset(EXTRA_FIELDS)
 _MODELS: Final = "/v1/models"
 _JSON: Final[Header] = (b"content-type", b"application/json")
 _VERSION: Final[Header] = (b"openai-version", b"2020-10-01")
-_KNOWN_LIMIT: Final = 10_000
 _WRONG: Final = 400
 _LEFT: Final = 499
 _BROKEN: Final = 500
 
 
 class Gateway:
-    """Answers `/v1/*`; sole owner of what may be replayed and of which models were ever seen."""
+    """Answers `/v1/*`; sole owner of what may be replayed."""
 
     def __init__(
         self,
@@ -84,7 +83,6 @@ class Gateway:
         self._monotonic = monotonic
         self._recordings = Recordings(monotonic)
         self._quarantine = Quarantine()
-        self._seen: dict[tuple[str, str], None] = {}
 
     @property
     def pending(self) -> int:
@@ -155,10 +153,12 @@ class Gateway:
         return described
 
     def _missing(self, model: ModelId, principal: Principal) -> ConsoleError:
-        """A model of a paused node is one that a request for it would be told to wait for."""
+        """A model of a node that is not here is one that its requests are told to wait for."""
         if principal.may_use(model) and self._nodes.is_known(model, principal.org_id):
-            wait = errors.until_back(self._nodes.away(model, principal.org_id), wall_ms())
-            return Unserved("nodes_away", errors.text_of("nodes_away"), wait)
+            if away := self._nodes.away(model, principal.org_id):
+                wait = errors.until_back(away, wall_ms())
+                return Unserved("nodes_away", errors.text_of("nodes_away"), wait)
+            return Unserved("no_node_available", errors.text_of("no_node_available"))
         return ModelUnknown(model, self._catalogue.near(principal, model))
 
     async def _pass_through(
@@ -189,7 +189,7 @@ class Gateway:
         await self._record(exchange, call, headers, name, wanted)
 
     def _check_model(self, model: str, principal: Principal) -> None:
-        """Refuse what this key may not use, and what nobody has offered lately.
+        """Refuse what this key may not use, and what no node has offered.
 
         A model whose nodes are all away is no news to the caller yet: they may come back. While no
         node at all is here, as for a moment after a restart, nobody can say what is offered.
@@ -200,23 +200,8 @@ class Gateway:
         org_id = principal.org_id
         if not principal.may_use(model):
             raise Forbidden(f"This API key may not use the model `{model[:200]}`.")
-        offers = self._nodes.models(org_id)
-        for offer in offers:
-            self._remember(org_id, offer.id)
-        if not offers or (org_id, model) in self._seen:
-            return
-        if not self._nodes.is_known(ModelId(model), org_id):
+        if self._nodes.models(org_id) and not self._nodes.is_known(ModelId(model), org_id):
             raise ModelUnknown(model, self._catalogue.near(principal, model))
-
-    def remember(self, offered: Iterable[tuple[OrgId, str]]) -> None:
-        """Models of organisations that an earlier run has seen: away, but not unknown."""
-        for org_id, model in offered:
-            self._remember(org_id, model)
-
-    def _remember(self, org_id: str, model: str) -> None:
-        self._seen[org_id, model] = None
-        if len(self._seen) > _KNOWN_LIMIT:
-            self._seen.pop(next(iter(self._seen)))
 
     def _call(
         self, route: RequestRoute, body: dict[str, Any], principal: Principal, request_id: str

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from byoi_console.clock import wall_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from byoi_console.nodes.pins import Pin, Pins
     from byoi_console.nodes.records import NodeChanges, NodeRecords
     from byoi_console.nodes.session import Sessions
     from byoi_console.routing.registry import Registry
     from byoi_wire.ids import NodeId
+
+_RECALLED_MS: Final = 24 * 3600 * 1000
+"""How long ago a node may have been here for its models to be awaited rather than unknown."""
 
 
 class NodeAdministration:
@@ -19,27 +26,41 @@ class NodeAdministration:
     """
 
     def __init__(
-        self, records: NodeRecords, sessions: Sessions, registry: Registry, pins: Pins
+        self,
+        records: NodeRecords,
+        sessions: Sessions,
+        registry: Registry,
+        pins: Pins,
+        *,
+        now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         self._records = records
         self._sessions = sessions
         self._registry = registry
         self._pins = pins
+        self._now_ms = now_ms
 
     async def load(self) -> None:
         """What earlier runs were told, before the first node comes."""
         for node_id in await self._records.drained():
             self._registry.set_drained(node_id, True)
+        for offer in await self._records.offered_since(self._now_ms() - _RECALLED_MS):
+            self._registry.recall(*offer)
         await self._pins.load()
 
     async def revoke(self, node_id: NodeId, actor: str) -> None:
         """Its keys prove nothing any more, and its session ends at once."""
         await self._records.revoke(node_id, actor)
-        self._sessions.disconnect(node_id)
+        self.gone(node_id)
 
     async def delete(self, node_id: NodeId, actor: str) -> None:
         """Revoked, and listed no more."""
         await self._records.delete(node_id, actor)
+        self.gone(node_id)
+
+    def gone(self, node_id: NodeId) -> None:
+        """It is no node any more: its session ends, and nobody waits for its models."""
+        self._registry.forget(node_id)
         self._sessions.disconnect(node_id)
 
     async def drain(self, node_id: NodeId, actor: str) -> None:

@@ -16,7 +16,7 @@ from byoi_console.errors import NotFound
 from byoi_console.nodes.membership import host_of
 from byoi_console.store.tables import node_keys, nodes
 from byoi_wire.fingerprint import fingerprint, spoken
-from byoi_wire.ids import KeyId, NodeId, OrgId
+from byoi_wire.ids import KeyId, ModelId, NodeId, OrgId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,6 +82,14 @@ class KeyFacts(NamedTuple):
     created_at_ms: int
     first_used_at_ms: int | None
     revoked_at_ms: int | None
+
+
+class LastOffer(NamedTuple):
+    """What a node offered when it was last here."""
+
+    node_id: NodeId
+    org_id: OrgId
+    models: tuple[ModelId, ...]
 
 
 @dataclass(frozen=True)
@@ -246,18 +254,22 @@ class NodeRecords:
                 query = update(nodes).where(nodes.c.id == node_id)
                 await connection.execute(query.values(last_models=json.dumps(models)))
 
-    async def offered_since(self, at_ms: int) -> set[tuple[OrgId, str]]:
-        """Organisation and model of what standing nodes offered when they were last here."""
-        query = select(nodes.c.org_id, nodes.c.last_models).where(
+    async def offered_since(self, at_ms: int) -> Sequence[LastOffer]:
+        """What standing nodes offered when they were last here."""
+        query = select(nodes.c.id, nodes.c.org_id, nodes.c.last_models).where(
             nodes.c.revoked_at_ms.is_(None),
             nodes.c.last_models.is_not(None),
             nodes.c.last_seen_at_ms >= at_ms,
         )
         async with self._database.read() as connection:
-            rows = await connection.execute(query)
-            return {
-                (OrgId(row.org_id), model) for row in rows for model in json.loads(row.last_models)
-            }
+            return [
+                LastOffer(
+                    NodeId(row.id),
+                    OrgId(row.org_id),
+                    tuple(ModelId(model) for model in json.loads(row.last_models)),
+                )
+                for row in await connection.execute(query)
+            ]
 
     async def _set(
         self,

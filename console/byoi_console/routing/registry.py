@@ -11,6 +11,8 @@ from byoi_console.routing.choose import Candidate, group_of
 from byoi_wire.messages import Availability
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from byoi_wire.aio.session import StreamHandler
     from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
     from byoi_wire.messages import Advertise, OpenHead, ResetCode, Status, Trailer
@@ -91,6 +93,9 @@ class _Entry:
     availability: Availability = SERVES
 
 
+_RECALLED: Final = 1_000
+"""Models that are remembered of one node; beyond that the one offered longest ago is forgotten."""
+
 DRAINED: Final = "drained by an administrator"
 """Why a node gets nothing new, whatever it says of itself."""
 
@@ -108,6 +113,8 @@ class Registry:
         # An administrator's wish stands whether or not the node is here, and so does a pin.
         self._drained: set[NodeId] = set()
         self._pinned: dict[NodeId, OrgId] = {}
+        # What a node has ever offered outlives its session too: it may come back with it.
+        self._recalled: dict[NodeId, tuple[OrgId, dict[ModelId, None]]] = {}
         self._changed = asyncio.Event()
 
     # What the agents' door tells
@@ -119,6 +126,7 @@ class Registry:
         offered = frozenset(offer.id for offer in advertise.models)
         entry = _Entry(node, advertise, offered, availability=availability)
         self._entries[node.node_id] = entry
+        self.recall(node.node_id, node.org_id, offered)
         self.changed()
 
     def update(self, node_id: NodeId, advertise: Advertise) -> None:
@@ -126,6 +134,8 @@ class Registry:
         offered = frozenset(offer.id for offer in advertise.models)
         kept = {"offered": offered} if offered else {}
         self._replace(node_id, advertise=advertise, **kept)
+        if entry := self._entries.get(node_id):
+            self.recall(node_id, entry.node.org_id, offered)
 
     def set_status(self, node_id: NodeId, status: Status) -> None:
         """The node's own load and temperatures; shown, not routed by."""
@@ -158,6 +168,20 @@ class Registry:
         if entry is not None and entry.node is node:
             del self._entries[node_id]
             self.changed()
+
+    def recall(self, node_id: NodeId, org_id: OrgId, models: Iterable[ModelId]) -> None:
+        """A node has these, or had them when it was last here; while it is away they are known."""
+        owner, known = self._recalled.get(node_id, (org_id, {}))
+        for model in models:
+            known.pop(model, None)
+            known[model] = None
+        for model in tuple(known)[: max(0, len(known) - _RECALLED)]:
+            del known[model]
+        self._recalled[node_id] = (owner, known)
+
+    def forget(self, node_id: NodeId) -> None:
+        """It was revoked or has left for good: nobody waits for its models any more."""
+        self._recalled.pop(node_id, None)
 
     def changed(self) -> None:
         """Wake whoever waits: something may be possible now that was not (a link is back)."""
@@ -195,10 +219,10 @@ class Registry:
         ]
 
     def is_known(self, model: ModelId, org_id: OrgId) -> bool:
-        """Whether a live node that the organisation may ask offered `model` last."""
+        """Whether a node that the organisation may ask has offered `model`, be it here or not."""
         return any(
-            model in entry.offered and self._is_for(node_id, entry, org_id)
-            for node_id, entry in self._entries.items()
+            model in models and owner == org_id and self._pinned.get(node_id, org_id) == org_id
+            for node_id, (owner, models) in self._recalled.items()
         )
 
     def is_away(self, node_id: NodeId) -> bool:

@@ -92,12 +92,18 @@ async def test_a_known_model_without_a_node_is_503(world):
 
 
 async def test_a_model_of_an_earlier_run_is_503_until_its_node_is_back(world):
-    node = world.node(models=("m",))
-    org_id = node.org_id
-    world.gateway.remember([(org_id, "of a node still away"), ("org_other", "theirs")])
-    status, error, _ = await refused(world, world.chat(model="of a node still away"))
+    org_id = world.node(models=("m",)).org_id
+    world.registry.recall("node_away", org_id, ["away"])
+    world.registry.recall("node_theirs", "org_other", ["theirs"])
+    status, error, _ = await refused(world, world.chat(model="away"))
     assert (status, error["code"]) == (503, "no_node_available")
+    status, error, headers = await refused(world, world.get(b"/v1/models/away"))
+    assert (status, error["code"]) == (503, "no_node_available")
+    assert int(headers["retry-after"]) > 0
     status, error, _ = await refused(world, world.chat(model="theirs"))
+    assert (status, error["code"]) == (404, "model_not_found")
+    world.registry.forget("node_away")
+    status, error, _ = await refused(world, world.chat(model="away"))
     assert (status, error["code"]) == (404, "model_not_found")
 
 

@@ -87,6 +87,34 @@ async def test_a_node_stays_drained_over_a_restart_of_the_console(
     assert not later.facts(enrolled.node_id).is_drained
 
 
+async def test_after_a_restart_the_models_of_nodes_on_their_way_back_are_known(
+    build, records, enrolled, org_id
+):
+    await records.offer({enrolled.node_id: ("m",)})
+    await records.seen([enrolled.node_id])
+    registry = Registry()
+    await build(registry).load()
+    assert registry.is_known("m", org_id)
+    assert not registry.is_known("m", "org_other")
+    assert registry.models(org_id) == ()
+
+
+@pytest.mark.parametrize("end", ["revoke", "delete"])
+async def test_nobody_waits_for_the_models_of_a_node_that_was_ended(
+    administration, build, registry, records, enrolled, org_id, end
+):
+    node = come(registry, enrolled.node_id, org_id)
+    registry.remove(enrolled.node_id, node)
+    await records.offer({enrolled.node_id: ("m",)})
+    await records.seen([enrolled.node_id])
+    assert registry.is_known("m", org_id)
+    await getattr(administration, end)(enrolled.node_id, "person_1")
+    assert not registry.is_known("m", org_id)
+    later = Registry()
+    await build(later).load()
+    assert not later.is_known("m", org_id)
+
+
 async def test_a_node_that_is_undrained_still_does_as_its_owner_wishes(
     administration, registry, enrolled, org_id
 ):

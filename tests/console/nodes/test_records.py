@@ -112,9 +112,9 @@ async def test_a_key_of_another_node_begins_no_session(records, enrolled):
 async def test_what_standing_nodes_offered_lately_is_known(records, enrolled, org_id, clock):
     since = clock.now_ms()
     await records.offer({enrolled.node_id: ("m1", "m2"), "node_none": ("m9",)})
-    assert await records.offered_since(since) == set(), "it was never here"
+    assert await records.offered_since(since) == [], "it was never here"
     await records.seen([enrolled.node_id])
-    assert await records.offered_since(since) == {(org_id, "m1"), (org_id, "m2")}
-    assert await records.offered_since(since + 1) == set()
+    assert await records.offered_since(since) == [(enrolled.node_id, org_id, ("m1", "m2"))]
+    assert await records.offered_since(since + 1) == []
     await records.revoke(enrolled.node_id, "person_1")
-    assert await records.offered_since(since) == set()
+    assert await records.offered_since(since) == []

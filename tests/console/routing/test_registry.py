@@ -220,3 +220,26 @@ async def test_a_pinned_node_serves_its_organisation_only(registry):
     registry.set_pinned("node_1", None)
     assert registry.candidates("a", "org_1")
     assert registry.facts("node_1").pinned_to is None
+
+
+async def test_what_a_node_had_is_known_until_it_is_no_node_any_more(registry):
+    node = live()
+    registry.add(node, offers("a"))
+    registry.update("node_1", offers("b"))
+    registry.update("node_unknown", offers("c"))
+    registry.remove("node_1", node)
+    for model in ("a", "b"):
+        assert registry.is_known(model, "org_1")
+        assert not registry.is_known(model, "org_2")
+    assert not registry.is_known("c", "org_1")
+    registry.forget("node_1")
+    assert not registry.is_known("a", "org_1")
+
+
+async def test_a_node_that_names_ever_more_models_is_remembered_by_the_latest(registry):
+    registry.recall("node_1", "org_1", ["first"])
+    registry.recall("node_1", "org_1", [f"m{number}" for number in range(999)])
+    assert registry.is_known("first", "org_1")
+    registry.recall("node_1", "org_1", ["one more"])
+    assert not registry.is_known("first", "org_1")
+    assert registry.is_known("m0", "org_1")
