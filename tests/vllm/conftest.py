@@ -25,7 +25,7 @@ SET_UP_SECONDS = 1500
 """The first time an environment of two gigabytes is fetched and compiled; on two cores, minutes."""
 
 START_SECONDS = 600
-END_SECONDS = 60
+END_SECONDS = 240
 
 
 def pytest_collection_modifyitems(items):
@@ -101,7 +101,7 @@ class Machine:
             time.sleep(0.1)
         return found
 
-    def nothing_runs(self, seconds: float = 15.0) -> None:
+    def nothing_runs(self, seconds: float = END_SECONDS) -> None:
         self.wait_until(
             lambda: not self.processes(),
             seconds,

@@ -19,18 +19,20 @@ CAPITAL = [{"role": "user", "content": "What is the capital of France?"}]
 STORY = {"role": "user", "content": "Tell me a long story about a lighthouse."}
 LONG = "The keeper of the lighthouse writes down every ship that passes in the night. " * 14
 """Longer than a block of the prefix cache, 128 tokens on a CPU."""
+SLOW_SECONDS = 600.0
+"""Within which any machine has done what it is waited for."""
 
 
 class Unix(http.client.HTTPConnection):
     """To the engine itself, past everything of ours."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("engine", timeout=60)
+        super().__init__("engine", timeout=SLOW_SECONDS)
         self._path = str(path)
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
+        self.sock.settimeout(SLOW_SECONDS)
         self.sock.connect(self._path)
 
 
@@ -60,7 +62,7 @@ def test_a_stream_has_usage_only_where_it_was_asked_for_and_only_at_its_end(demo
         )
 
     plain = stream()
-    assert len(plain) > 4
+    assert len(plain) > 2  # of several tokens it may make one piece
     assert all(chunk.usage is None for chunk in plain)
     asked = stream(stream_options={"include_usage": True})
     assert [chunk.usage is not None for chunk in asked] == [False] * (len(asked) - 1) + [True]

@@ -42,13 +42,13 @@ def test_several_nodes_share_one_engine_which_drains_and_leaves_nothing(machine,
 
     listener = threading.Thread(target=listen)
     listener.start()
-    assert begun.wait(60)
+    assert begun.wait(START_SECONDS)
     assert demo.end(signal.SIGTERM) == 0
-    listener.join(60)
+    listener.join(START_SECONDS)
     assert heard[-1].choices[0].finish_reason in {"length", "stop"}  # a stop lets answers end
     mine = {p.pid for p in machine.processes()} & ours
     machine.wait_until(
         lambda: not ({p.pid for p in machine.processes()} & ours),
-        15,
+        START_SECONDS,
         lambda: [p.cmdline() for p in machine.processes() if p.pid in mine],
     )

@@ -32,7 +32,7 @@ async def test_a_vllm_and_a_llamacpp_take_turns_and_no_request_is_lost(deploymen
         {"model": str(gguf), "engine": "llamacpp", **shared},
     ]
     (folder / "config.toml").write_text(tomlkit.dumps({"memory_budget_gib": 1.5, "models": models}))
-    await deployment.run_node("node", seconds=60)
+    await deployment.run_node("node")
     await deployment.until(lambda: offered(deployment))
     async with asyncio.TaskGroup() as tasks:
         asked = [
