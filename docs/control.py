@@ -22,7 +22,7 @@ def every_route() -> Routes:
     """The routes of a node that can be asked everything; nobody asks it."""
     given = dict.fromkeys(ControlServices.__dataclass_fields__, object())
     routes = routes_of(ControlServices(**given))  # type: ignore[arg-type]
-    dashboard.add(routes, lambda: "")
+    dashboard.add(routes, lambda: "", lambda: 0)
     return routes
 
 

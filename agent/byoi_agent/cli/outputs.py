@@ -21,6 +21,7 @@ from byoi_agent.control.schema import (
     EngineStatus,
     KeyChange,
     ReloadReport,
+    SignedOut,
     StatusReport,
     UsageTable,
 )
@@ -342,7 +343,7 @@ OUTPUTS: Final[dict[str, Any]] = {
     "config check": ConfigChecked,
     "config set": SettingChange,
     "config unset": SettingChange,
-    "dashboard": DashboardLink,
+    "dashboard": DashboardLink | SignedOut,
     "demo": DemoReady | Answered,
     "devices": list[DeviceReading],
     "doctor": DoctorTold,

@@ -122,6 +122,11 @@ class Paths:
         return self.state / "control.json"
 
     @property
+    def browsers_file(self) -> Path:
+        """Browsers that were let in, while the node is started anew."""
+        return self.state / "browsers.json"
+
+    @property
     def control_socket(self) -> Path:
         """The control API's unix socket."""
         return self.runtime / "control.sock"

@@ -31,6 +31,7 @@ from byoi_agent.control.schema import (
     DashboardLink,
     KeyChange,
     ReloadReport,
+    SignedOut,
     StatusReport,
     UsageTable,
     VersionReport,
@@ -189,6 +190,10 @@ class ControlClient:
     def open_dashboard(self) -> DashboardLink:
         """A link that opens the dashboard in a browser, once and soon. Raises as `status`."""
         return self._answer(self._exchange("/api/dashboard/open", "POST", b""), DashboardLink)
+
+    def sign_out_browsers(self) -> SignedOut:
+        """End every browser's session. Raises as `status`."""
+        return self._answer(self._exchange("/api/dashboard/sign-out", "POST", b""), SignedOut)
 
     def config(self) -> ConfigReport:
         """Each setting, who set it and what holds. Raises as `status`."""

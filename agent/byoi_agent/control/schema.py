@@ -286,6 +286,12 @@ class DashboardLink(_Answer):
     valid_seconds: float
 
 
+class SignedOut(_Answer):
+    """How many browsers were let in, and are no more."""
+
+    browsers: int
+
+
 class UsageLine(_Answer):
     """All requests of one day (UTC), model and outcome.
 

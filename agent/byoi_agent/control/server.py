@@ -23,9 +23,12 @@ from byoi_agent.control.routing import Routes
 from byoi_agent.control.schema import NodePlace
 from byoi_agent.control.services import ControlServices, routes_of
 from byoi_agent.control.sessions import Sessions
+from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from byoi_agent.control.kept_sessions import SessionKeeper
 
 _BODY_LIMIT_BYTES: Final = 64 * 1024
 _CLOSE_SECONDS: Final = 1.0
@@ -52,7 +55,8 @@ class ControlServer:
     """Sole owner of the listening sockets; an async context manager.
 
     `metrics_port` serves /metrics alone, to any program of this machine, without a token. `group`
-    is whose members may use the socket, where there is such a group.
+    is whose members may use the socket, where there is such a group. `keeper` has browsers let in
+    across a restart.
     """
 
     services: ControlServices
@@ -61,6 +65,7 @@ class ControlServer:
     metrics_port: int | None = None
     pages: Pages | None = None
     group: str | None = None
+    keeper: SessionKeeper | None = None
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     now: Callable[[], float] = time.monotonic
     idle_seconds: float = _IDLE_SECONDS
@@ -86,8 +91,10 @@ class ControlServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop listening and take the socket away."""
+        """Stop listening and take the socket away; who is let in may come back soon."""
         await self._close()
+        if self.keeper is not None:
+            self.keeper.keep(self.port, self._door.sessions.kept())
         if self.socket_path is not None:
             with suppress(OSError):
                 self.socket_path.unlink(missing_ok=True)
@@ -123,11 +130,10 @@ class ControlServer:
         return self.socket_path is not None and hasattr(socket, "AF_UNIX")
 
     async def _listen(self) -> None:
-        listener = bind_loopback("control_port", self.port, "0 takes any free one")
-        self.port = self._door.port = int(listener.getsockname()[1])
+        listener = self._bind()
         routes = routes_of(self.services)
         if self.pages is not None:
-            dashboard.add(routes, self._door.url_to_open)
+            dashboard.add(routes, self._door.url_to_open, self._door.sessions.end_all)
         await self._serve(listener, self._for_people(routes))
         if self.metrics_port is not None:
             listener = bind_loopback("metrics_port", self.metrics_port, "choose another")
@@ -136,6 +142,20 @@ class ControlServer:
             app = _application()
             routes.serve(app)
             await self._serve(bind_unix(self.socket_path, self.group), app)
+
+    def _bind(self) -> socket.socket:
+        """The port of before where any will do, as open pages ask there."""
+        taken = None if self.keeper is None else self.keeper.take()
+        listener = None
+        if taken is not None and self.port == 0:
+            with suppress(ConfigError):  # somebody else has it now: another, and another link
+                listener = bind_loopback("control_port", taken[0].port, "")
+        if listener is None:
+            listener = bind_loopback("control_port", self.port, "0 takes any free one")
+        self.port = self._door.port = int(listener.getsockname()[1])
+        if taken is not None and taken[0].port == self.port:
+            self._door.sessions.let_in_again(taken[0].sessions, taken[1])
+        return listener
 
     def _for_people(self, routes: Routes) -> web.Application:
         app = _application(self._door.guard, pages=self.pages)

@@ -1,4 +1,4 @@
-"""Browsers that the owner let in: a code that works once, then a cookie; kept in memory only."""
+"""Browsers that the owner let in: a code that works once, then a cookie that goes on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +33,19 @@ class Session:
         return now - self.used_at >= IDLE_SECONDS or now - self.began_at >= LIFE_SECONDS
 
 
+class KeptSession(BaseModel):
+    """One browser across a restart: its cookie's digest in hex, its word, and how old it was."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    digest: str = Field(pattern="^[0-9a-f]{64}$")
+    csrf: str = Field(min_length=32, repr=False)
+    age_seconds: float = Field(ge=0)
+    unused_seconds: float = Field(ge=0)
+
+
 class Sessions:
-    """Sole owner of codes and sessions; a restart of the node ends them all.
+    """Sole owner of codes and sessions.
 
     Both are kept by their digest, so that a look into memory finds nothing to show. Of too many,
     the oldest goes.
@@ -75,6 +88,35 @@ class Sessions:
     def end(self, cookie: str) -> None:
         """The owner signed out."""
         self._sessions.pop(_digest(cookie), None)
+
+    def end_all(self) -> int:
+        """The owner signed every browser out; how many there were. No code lets in any more."""
+        count = len(self._sessions)
+        self._sessions.clear()
+        self._codes.clear()
+        return count
+
+    def kept(self) -> tuple[KeptSession, ...]:
+        """Those that may go on in the node's next process, least used first."""
+        now = self._now()
+        return tuple(
+            KeptSession(
+                digest=digest.hex(),
+                csrf=session.csrf,
+                age_seconds=now - session.began_at,
+                unused_seconds=now - session.used_at,
+            )
+            for digest, session in self._sessions.items()
+            if not session.is_over(now)
+        )
+
+    def let_in_again(self, kept: tuple[KeptSession, ...], away_seconds: float) -> None:
+        """Those of the process before, which ended so long ago: the time between counts as well."""
+        now = self._now()
+        for each in kept[-_MOST_SESSIONS:]:
+            began_at = now - away_seconds - each.age_seconds
+            used_at = now - away_seconds - each.unused_seconds
+            self._sessions[bytes.fromhex(each.digest)] = Session(each.csrf, began_at, used_at)
 
 
 def _digest(secret: str) -> bytes:

@@ -13,6 +13,7 @@ from byoi_agent.config.settings import LoadedSettings, Settings
 from byoi_agent.control.dashboard.app import Dashboard
 from byoi_agent.control.events import Events
 from byoi_agent.control.feed import Event
+from byoi_agent.control.kept_sessions import SessionKeeper
 from byoi_agent.control.log_desk import LogDesk
 from byoi_agent.control.model_words import pull_of
 from byoi_agent.control.models import Models
@@ -110,6 +111,7 @@ def control_of(
         settings.metrics_port,
         pages=Dashboard(events),
         group=GROUP if answers.paths.control_socket == system_control_socket() else None,
+        keeper=SessionKeeper(answers.paths.browsers_file, answers.clock.wall),
     )
 
 

@@ -8,7 +8,7 @@ from byoi_agent.cli import dashboard as command
 from byoi_agent.cli import status as module
 from byoi_agent.control.client import ControlClient, NodeUnreachable
 from byoi_agent.control.instances import Instance, Instances
-from byoi_agent.control.schema import DashboardLink
+from byoi_agent.control.schema import DashboardLink, SignedOut
 
 LINK = DashboardLink(url="http://127.0.0.1:4711/open?code=abc", valid_seconds=60)
 
@@ -79,3 +79,20 @@ def test_a_node_that_is_away_is_told(byoi, answering):
     code, out, err = byoi("dashboard")
     assert (code, out) == (69, "")
     assert "no node answers" in err
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"), [((0,), "No browser"), ((1,), "One browser"), ((2, 1), "3 browsers")]
+)
+def test_all_browsers_are_signed_out(byoi, answering, monkeypatch, counts, told):
+    opened = answering(*(LINK for _ in counts), has_desktop=True)
+    answers = iter([*counts, *counts])
+    monkeypatch.setattr(
+        ControlClient, "sign_out_browsers", lambda _: SignedOut(browsers=next(answers))
+    )
+    code, out, _ = byoi("dashboard", "--sign-out")
+    assert (code, opened) == (0, [])
+    assert out.startswith(told)
+    assert "byoi dashboard" in out
+    shown = json.loads(byoi("dashboard", "--sign-out", "--json")[1])
+    assert shown.get("dashboards", [shown]) == [{"browsers": count} for count in counts]

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import random
+import socket
+import time
+from contextlib import suppress
 from http.cookies import SimpleCookie
 from urllib.parse import urlsplit
 
@@ -11,6 +15,7 @@ from byoi_agent.control.actor import actor_of
 from byoi_agent.control.client import ControlClient
 from byoi_agent.control.door import csrf_of
 from byoi_agent.control.guesses import MOST_WRONG
+from byoi_agent.control.kept_sessions import SessionKeeper
 from byoi_agent.control.server import ControlServer
 from byoi_agent.control.services import ControlServices
 
@@ -196,6 +201,73 @@ async def test_who_signs_out_is_out(browser):
     assert await browser.post("/sign-out", {"csrf_token": "wrong"}) == 403
     assert await browser.post("/sign-out", {"csrf_token": browser.csrf}) == 303
     assert (await browser.get("/api/status"))[0] == 401
+
+
+@pytest.fixture
+def keeper(tmp_path):
+    return SessionKeeper(tmp_path / "browsers.json", time.time)
+
+
+def server_with(node, keeper, pages, port=0):
+    services = ControlServices(status=node.status, offer=node.offer, usage=node.usage, engine=node)
+    return ControlServer(services, None, port, pages=pages, keeper=keeper)
+
+
+@pytest.fixture
+def port():
+    """A free one that the system gives nobody who asks for any: nobody takes it meanwhile."""
+    for number in random.sample(range(20_000, 30_000), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", number)):
+            return number
+    pytest.fail("no port is free")
+
+
+async def test_an_open_page_goes_on_when_the_node_is_started_anew(
+    node, keeper, pages, session, port
+):
+    async with server_with(node, keeper, pages, port) as before:
+        browser = Browser(session, before)
+        await browser.enter()
+    async with server_with(node, keeper, pages) as after:
+        assert after.port == before.port
+        assert after.token != before.token
+        browser.server = after
+        assert (await browser.get("/api/status"))[0] == 200
+        assert await browser.post("/api/engine/wake", **{"X-CSRF-Token": browser.csrf}) == 202
+        assert await browser.post("/api/engine/wake", **{"X-CSRF-Token": "wrong"}) == 403
+
+
+async def test_where_somebody_else_took_the_port_browsers_need_another_link(
+    node, keeper, pages, session, port
+):
+    async with server_with(node, keeper, pages, port) as before:
+        browser = Browser(session, before)
+        await browser.enter()
+    with socket.create_server(("127.0.0.1", before.port)):
+        async with server_with(node, keeper, pages) as after:
+            assert after.port != before.port
+            browser.server = after
+            browser.cookie = browser.cookie.replace(str(before.port), str(after.port))
+            assert (await browser.get("/api/status"))[0] == 401
+
+
+async def test_a_port_of_the_owners_choice_is_kept_to(node, keeper, pages, session, port):
+    async with server_with(node, keeper, pages) as before:
+        browser = Browser(session, before)
+        await browser.enter()
+    async with server_with(node, keeper, pages, port) as after:
+        assert after.port == port
+        browser.server = after
+        browser.cookie = browser.cookie.replace(str(before.port), str(port))
+        assert (await browser.get("/api/status"))[0] == 401
+
+
+async def test_all_browsers_are_signed_out_at_once(browser, session, server):
+    await browser.enter()
+    other = Browser(session, server)
+    await other.enter()
+    assert await browser.post("/api/dashboard/sign-out", **{"X-CSRF-Token": browser.csrf}) == 200
+    assert [(await each.get("/api/status"))[0] for each in (browser, other)] == [401, 401]
 
 
 async def test_a_session_makes_no_other(browser):

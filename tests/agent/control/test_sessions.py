@@ -90,6 +90,59 @@ def test_each_session_has_a_word_of_its_own_and_nothing_of_it_is_shown(sessions)
     assert "csrf" not in repr(one)
 
 
+def test_when_all_are_signed_out_no_code_lets_in_either(sessions):
+    cookies = [sessions.redeem(sessions.make_code()) for _ in range(2)]
+    code = sessions.make_code()
+    assert sessions.end_all() == 2
+    assert sessions.redeem(code) is None
+    assert not any(sessions.use(cookie) for cookie in cookies)
+
+
+@pytest.fixture
+def next_process():
+    """The node started anew; its clock begins somewhere else."""
+    hand = Hand()
+    hand.at = 7.0
+    return Sessions(hand), hand
+
+
+def test_a_session_goes_on_in_the_next_process_with_its_word(sessions, next_process):
+    cookie = sessions.redeem(sessions.make_code())
+    csrf = sessions.use(cookie).csrf
+    after, _ = next_process
+    after.let_in_again(sessions.kept(), 5.0)
+    assert after.use(cookie).csrf == csrf
+    assert after.use(after.redeem(after.make_code()))
+
+
+def test_a_restart_makes_no_session_younger(sessions, hand, next_process):
+    cookie = sessions.redeem(sessions.make_code())
+    hand.at += IDLE_SECONDS - 100
+    after, later = next_process
+    after.let_in_again(sessions.kept(), 60.0)
+    assert after.use(cookie).began_at == pytest.approx(later.at - IDLE_SECONDS + 40)
+    other, late = Sessions(Hand()), sessions.kept()
+    other.let_in_again(late, 100.0)
+    assert other.use(cookie) is None
+
+
+def test_neither_the_cookie_nor_what_is_over_is_kept(sessions, hand):
+    old = sessions.redeem(sessions.make_code())
+    hand.at += IDLE_SECONDS
+    cookie = sessions.redeem(sessions.make_code())
+    (kept,) = sessions.kept()
+    assert cookie not in kept.model_dump_json()
+    assert old not in kept.model_dump_json()
+    assert kept.csrf not in repr(kept)
+
+
+def test_who_signed_out_is_not_let_in_again(sessions, next_process):
+    cookie = sessions.redeem(sessions.make_code())
+    sessions.end(cookie)
+    next_process[0].let_in_again(sessions.kept(), 1.0)
+    assert next_process[0].use(cookie) is None
+
+
 @given(st.text(max_size=60))
 def test_no_text_is_a_code_or_a_cookie(text):
     sessions = Sessions(Hand())

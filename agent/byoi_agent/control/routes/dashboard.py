@@ -1,4 +1,4 @@
-"""A browser's way in: a link that works once."""
+"""A browser's way in: a link that works once; and the way out for all of them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 from byoi_agent.control.peer import DASHBOARD
 from byoi_agent.control.routing import Asked, Nothing, Refusal, Refuses, Route, Routes
-from byoi_agent.control.schema import DashboardLink
+from byoi_agent.control.schema import DashboardLink, SignedOut
 from byoi_agent.control.sessions import CODE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def add(routes: Routes, service: Callable[[], str]) -> None:
-    """One route: another link."""
+def add(routes: Routes, link: Callable[[], str], end_all: Callable[[], int]) -> None:
+    """Two routes: another link, and no browser let in any more."""
 
     async def open_it(asked: Asked[Nothing]) -> DashboardLink:
         if asked.actor == DASHBOARD:  # a session that was stolen must not outlive its end
             raise Refusal(403, "a browser lets no other in; use: byoi dashboard")
-        return DashboardLink(url=service(), valid_seconds=CODE_SECONDS)
+        return DashboardLink(url=link(), valid_seconds=CODE_SECONDS)
 
     routes.add(
         Route(
@@ -30,5 +30,19 @@ def add(routes: Routes, service: Callable[[], str]) -> None:
             Nothing,
             DashboardLink,
             refuses=(Refuses(403, "a browser's session asks"),),
+        )
+    )
+
+    async def sign_out(_asked: Asked[Nothing]) -> SignedOut:
+        return SignedOut(browsers=end_all())
+
+    routes.add(
+        Route(
+            "POST",
+            "/api/dashboard/sign-out",
+            sign_out,
+            "Sign every browser out of the dashboard; each needs another link.",
+            Nothing,
+            SignedOut,
         )
     )
