@@ -76,6 +76,9 @@ class FakeHub:
         self.bytes_sent = 0
         self.chunk_seconds = 0.0
         self.url = ""
+        self.tells = "list"
+        """Which answer has sizes and digests: list, tree (in pages), headers, or lengths alone."""
+        self.knows_only_revisions = False
         self._runner: web.AppRunner | None = None
 
     def add(self, repo: str, files: dict[str, bytes], commit: str = COMMIT, **how: Any) -> Repo:
@@ -87,6 +90,7 @@ class FakeHub:
         app = web.Application()
         app.router.add_get("/api/models/{owner}/{name}", self._list)
         app.router.add_get("/api/models/{owner}/{name}/revision/{revision:.*}", self._list)
+        app.router.add_get("/api/models/{owner}/{name}/tree/{commit}", self._tree)
         app.router.add_get("/{owner}/{name}/resolve/{commit}/{file:.*}", self._resolve)
         app.router.add_get("/cdn/{owner}/{name}/{commit}/{file:.*}", self._file)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -118,6 +122,8 @@ class FakeHub:
             return await self._misbehave(request, fault, b"")
         if isinstance(repo, web.Response):
             return repo
+        if self.knows_only_revisions and "revision" not in request.match_info:
+            return web.Response(status=404)
         commit = repo.commits.get(request.match_info.get("revision", "main"))
         if commit is None:
             return _error(404, "RevisionNotFound")
@@ -126,9 +132,30 @@ class FakeHub:
             **{n: b"" for n in repo.listed if n not in repo.files[commit]},
         }
         siblings = [self._sibling(n, raw, repo.listed.get(n)) for n, raw in files.items()]
+        if self.tells != "list":
+            siblings = [{"rfilename": one["rfilename"]} for one in siblings]
         return web.json_response(
             {"id": name, "sha": commit, "siblings": siblings, "private": False}
         )
+
+    async def _tree(self, request: web.Request) -> web.StreamResponse:
+        name, repo = self._repo(request)
+        self._note("tree", name, request)
+        if isinstance(repo, web.Response) or self.tells != "tree":
+            return web.Response(status=404)
+        files = sorted(repo.files[request.match_info["commit"]].items())
+        page = int(request.query.get("page", 0))
+        entries: list[dict[str, Any]] = [{"type": "directory", "path": "onnx", "oid": "0" * 40}]
+        for file, raw in files[page * 6 : page * 6 + 6]:
+            told = self._sibling(file, raw, None)
+            large = told.get("lfs")
+            entry = {"type": "file", "path": file, "size": told["size"], "oid": told["blobId"]}
+            entries.append(
+                entry if large is None else {**entry, "lfs": {**large, "oid": large["sha256"]}}
+            )
+        following = f'<{self.url}{request.path}?page={page + 1}>; rel="next"'
+        headers = {"link": following} if page * 6 + 6 < len(files) else {}
+        return web.json_response(entries, headers=headers)
 
     def _sibling(self, name: str, raw: bytes, instead: dict[str, Any] | None) -> dict[str, Any]:
         git = hashlib.sha1(b"blob %d\0" % len(raw) + raw).hexdigest()
@@ -147,7 +174,12 @@ class FakeHub:
         raw = repo.files.get(commit, {}).get(file)
         if raw is None or (self.faults[file] and self.faults[file][0] == "gone"):
             return _error(404, "EntryNotFound")
-        self._note("resolve", file, request)
+        self._note("resolve" if request.method == "GET" else "head", file, request)
+        if request.method == "HEAD" and self.tells == "lengths":
+            return web.Response(body=raw, headers={"etag": '"made-up"'})
+        if request.method == "HEAD" and not file.endswith((".safetensors", ".gguf")):
+            told = self._sibling(file, raw, None)["blobId"]
+            return web.Response(body=raw, headers={"etag": f'W/"{told}"', "x-repo-commit": commit})
         if file.endswith((".safetensors", ".gguf")):
             headers = {
                 "location": f"http://localhost:{self.port}/cdn/{name}/{commit}/{file}",
@@ -161,6 +193,8 @@ class FakeHub:
     async def _file(self, request: web.Request) -> web.StreamResponse:
         found = request.match_info
         repo = self.repos[f"{found['owner']}/{found['name']}"]
+        if request.method == "HEAD":
+            return web.Response(headers={"content-length": "7"})  # not what counts
         self._note("cdn", found["file"], request)
         return await self._answer(
             request, found["file"], repo.files[found["commit"]][found["file"]]

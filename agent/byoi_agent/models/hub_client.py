@@ -6,11 +6,11 @@ download begins anew after every interruption.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import ssl
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import quote, urlsplit
 
@@ -25,54 +25,36 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import get_async_session, hf_raise_for_status
 
-from byoi_agent.errors import AgentError, ConfigError
-from byoi_agent.models.names import is_commit
-from byoi_agent.models.selection import RemoteFile
+from byoi_agent.errors import ConfigError
+from byoi_agent.models.hub_errors import HubRefused, HubUnreachable
+from byoi_agent.models.listing import Listing, of_headers, of_list, of_tree, told
+from byoi_agent.models.selection import RemoteFile, is_of_use
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from byoi_agent.models.listing import Told
+
 TransportError: Final[type[Exception]] = HfHubHTTPError.__bases__[0]
 """What the client (httpx2) raises when the line breaks, stalls or talks nonsense."""
 
 _LISTING_BYTES: Final = 64_000_000
-_LISTED_FILES: Final = 100_000
-_LARGEST_FILE_BYTES: Final = 1 << 50
+_TREE_PAGES: Final = 100
+_ASKED_AT_ONCE: Final = 8
+_ASKED_ONE_BY_ONE: Final = 2000
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _UNAUTHORISED: Final = frozenset({401, 403})
-
-
-class HubRefused(ConfigError):
-    """The hub says no, and will say it again: wrong name, no access; the message has the mend."""
-
-
-class HubUnreachable(AgentError):
-    """The hub does not answer, or breaks off again and again; later it may work.
-
-    Attributes:
-        retry_after_seconds: the hub's own wish, where it has one.
-    """
-
-    exit_code = 69
-
-    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What a repository holds at one commit."""
-
-    repo: str
-    commit: str
-    files: tuple[RemoteFile, ...]
+_NOT_FOUND: Final = 404
 
 
 def is_offline() -> bool:
     """Whether the machine's owner has told huggingface_hub to stay off the network."""
     return constants.HF_HUB_OFFLINE
+
+
+class HubMissing(HubRefused):
+    """The hub has nothing of that name."""
 
 
 class Hub:
@@ -92,18 +74,81 @@ class Hub:
             HubRefused: there is none such, or it is not for us.
             HubUnreachable: no answer, or none that can be used.
         """
+        models = f"{self.endpoint}/api/models/{repo}"
         path = f"/revision/{quote(revision, safe='')}" if revision else ""
-        url = f"{self.endpoint}/api/models/{repo}{path}?blobs=true"
         try:
-            async with self.get(url, {}, seconds) as response:
-                await refuse_error(response, repo, revision)
-                content = await _bounded(response)
+            try:
+                content, _ = await self._json(f"{models}{path}?blobs=true", repo, revision, seconds)
+            except HubMissing:
+                if revision:
+                    raise
+                # A mirror may know revisions alone.
+                content, _ = await self._json(f"{models}/revision/main", repo, None, seconds)
+            commit, named = of_list(repo, content, self.endpoint)
+            found = [(name, told(repo, one, "rfilename", "blobId")) for name, one in named]
+            if any(file is None for _, file in found):
+                tree = await self._tree(f"{models}/tree/{commit}", repo, seconds)
+                found = [(name, file or tree.get(name)) for name, file in found]
+            files = await self._asked_one_by_one(repo, commit, found, seconds)
         except (TransportError, OSError) as error:
             raise HubUnreachable(
                 f"{self.endpoint} does not answer: {error or type(error).__name__}; check the "
                 "network and HTTPS_PROXY, or name another hub with HF_ENDPOINT"
             ) from error
-        return _listing(repo, content, self.endpoint)
+        return Listing(repo, commit, tuple(files))
+
+    async def _json(
+        self, url: str, repo: str, revision: str | None, seconds: float
+    ) -> tuple[Any, str | None]:
+        """What lies at an address, and where it goes on."""
+        async with self.get(url, {}, seconds) as response:
+            await refuse_error(response, repo, revision)
+            following = response.links.get("next", {}).get("url")
+            return await _bounded(response), following
+
+    async def _tree(self, url: str, repo: str, seconds: float) -> Told:
+        """Sizes and digests where the list has none; nothing where the hub has no tree."""
+        found: Told = {}
+        following: str | None = f"{url}?recursive=true"
+        for _ in range(_TREE_PAGES):
+            if following is None or not self.is_own(following):
+                break
+            try:
+                content, following = await self._json(following, repo, None, seconds)
+            except (HubRefused, HubUnreachable):
+                break
+            found |= of_tree(repo, content)
+        return found
+
+    async def _asked_one_by_one(
+        self, repo: str, commit: str, found: list[tuple[str, RemoteFile | None]], seconds: float
+    ) -> list[RemoteFile]:
+        """All of them, with what the hub tells of each where nothing else did."""
+        turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+        open_ones = [name for name, file in found if file is None and is_of_use(name)]
+        if len(open_ones) > _ASKED_ONE_BY_ONE:
+            raise HubRefused(f"the hub names no sizes for the {len(open_ones)} files of {repo}")
+
+        async def ask(name: str) -> RemoteFile:
+            async with turns:
+                url = self.file_url(repo, commit, name)
+                head = await self._client.head(url, headers=self._headers, timeout=seconds)
+                await refuse_error(head, repo)
+                return of_headers(repo, name, [one.headers for one in (*head.history, head)])
+
+        asked: dict[str, asyncio.Task[RemoteFile]] = {}
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for name in open_ones:
+                    asked[name] = tasks.create_task(ask(name), name=f"ask for {name}")
+        except* (HubRefused, HubUnreachable, TransportError, OSError) as group:
+            failed = group.exceptions[0]
+        else:
+            return [
+                file or (asked[name].result() if name in asked else RemoteFile.unwanted(name))
+                for name, file in found
+            ]
+        raise failed
 
     def file_url(self, repo: str, commit: str, name: str) -> str:
         """Where a file is to be had."""
@@ -164,7 +209,7 @@ async def refuse_error(response: Any, repo: str, revision: str | None = None) ->
     except DisabledRepoError as error:
         raise HubRefused(f"{repo} was taken off the hub") from error
     except RepositoryNotFoundError as error:
-        raise HubRefused(
+        raise HubMissing(
             f"the hub has no model {repo}, or it is private: check the name, or set HF_TOKEN to "
             "the token of an account that may see it"
         ) from error
@@ -180,6 +225,10 @@ def _refuse(response: Any, repo: str, error: Exception) -> NoReturn:  # noqa: AN
         raise HubRefused(
             f"the hub does not give {repo} to us ({status}): set HF_TOKEN to the token of an "
             "account that may have it"
+        ) from error
+    if status == _NOT_FOUND:  # a mirror's, which does not say what is missing
+        raise HubMissing(
+            f"the hub has no model {repo} of that revision: check both on {_page(response, repo)}"
         ) from error
     raise HubUnreachable(
         f"the hub answered {status} for {repo}", retry_after(response.headers)
@@ -207,33 +256,6 @@ async def _bounded(response: Any) -> Any:  # noqa: ANN401 JSON from outside
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise HubUnreachable("the hub's list of files is no JSON") from error
-
-
-def _listing(repo: str, content: Any, endpoint: str) -> Listing:  # noqa: ANN401 JSON from outside
-    commit = content.get("sha") if isinstance(content, dict) else None
-    siblings = content.get("siblings") if isinstance(content, dict) else None
-    if not is_commit(commit) or not isinstance(siblings, list):
-        raise HubUnreachable(f"{endpoint} does not list files as a hub does")
-    if len(siblings) > _LISTED_FILES:
-        raise HubRefused(f"{repo} lists {len(siblings)} files, so it is no model to serve")
-    return Listing(repo, str(commit), tuple(_file(repo, one) for one in siblings))
-
-
-def _file(repo: str, entry: Any) -> RemoteFile:  # noqa: ANN401 JSON from outside
-    """Large files have a SHA-256, others git's name of their content."""
-    entry = entry if isinstance(entry, dict) else {}
-    lfs = entry.get("lfs")
-    name, size = entry.get("rfilename"), entry.get("size")
-    if isinstance(lfs, dict):
-        size, digest = lfs.get("size", size), lfs.get("sha256", lfs.get("oid"))
-    else:
-        digest = entry.get("blobId")
-    is_known = isinstance(digest, str) and digest.isascii() and digest.isalnum()
-    if not isinstance(name, str) or not isinstance(size, int) or not is_known:
-        raise HubRefused(f"the hub names no size or no digest for a file of {repo} ({name!r:.80})")
-    if not 0 <= size <= _LARGEST_FILE_BYTES or len(str(digest)) != (64 if lfs else 40):
-        raise HubRefused(f"the hub's size or digest of {name!r:.80} in {repo} cannot be")
-    return RemoteFile(name, size, "sha256" if lfs else "git-sha1", str(digest).lower())
 
 
 def _may_have_token(endpoint: str) -> bool:

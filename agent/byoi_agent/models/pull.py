@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.models import eviction, gguf
+from byoi_agent.models.digests import digest_of
 from byoi_agent.models.folders import look_through, settings_in
-from byoi_agent.models.hub_client import HubUnreachable, is_offline, open_hub
+from byoi_agent.models.hub_client import is_offline, open_hub
+from byoi_agent.models.hub_errors import HubUnreachable
 from byoi_agent.models.names import folder_key
 from byoi_agent.models.selection import index_of, narrowed, select
 from byoi_agent.models.store import FILES, PARTIAL, Manifest, PulledFile, finish
@@ -26,10 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from byoi_agent.models.hub_client import Hub, Listing
+    from byoi_agent.models.hub_client import Hub
+    from byoi_agent.models.listing import Listing
     from byoi_agent.models.names import Reference
     from byoi_agent.models.selection import RemoteFile, Selection
     from byoi_agent.models.store import Pulled, Store
+
+logger = logging.getLogger(__name__)
 
 _MARGIN_BYTES: Final = 1 << 30
 """What a disk keeps free beyond the model: a node writes its usage and logs there as well."""
@@ -165,7 +171,7 @@ class _Pull:
         await self._bring_all(transfer, selection.weights, files)
         self._report(Progress(f"looking through {self._listing.repo}"))
         await asyncio.to_thread(self._look_through, selection, partial)
-        manifest = self._manifest(selection, is_pinned=is_pinned)
+        manifest = await asyncio.to_thread(self._manifest, selection, partial, is_pinned=is_pinned)
         pulled = await asyncio.to_thread(finish, partial, self._store.folder / key, manifest)
         return Outcome(pulled, was_here=False, removed=tuple(self._removed))
 
@@ -250,7 +256,7 @@ class _Pull:
                 for one in selection.weights:
                     gguf.read(files / one.name)
 
-    def _manifest(self, selection: Selection, *, is_pinned: bool) -> Manifest:
+    def _manifest(self, selection: Selection, partial: Path, *, is_pinned: bool) -> Manifest:
         return Manifest(
             repo=self._listing.repo,
             commit=self._listing.commit,
@@ -258,16 +264,7 @@ class _Pull:
             hub=self._hub.endpoint,
             kind=selection.kind,
             entry=selection.entry,
-            files=tuple(
-                PulledFile(
-                    name=one.name,
-                    size_bytes=one.size_bytes,
-                    algorithm=one.algorithm,
-                    digest=one.digest,
-                    modified_ns=0,
-                )
-                for one in selection.files
-            ),
+            files=tuple(_written_down(partial / FILES / one.name, one) for one in selection.files),
             pulled_at=int(time.time()),
             is_pinned=is_pinned,
         )
@@ -311,6 +308,23 @@ class _Tally:
         if now - self._told_at >= _REPORT_SECONDS or self._done == self._total:
             self._told_at = now
             self._report(Progress(self._phase, self._done, self._total))
+
+
+def _written_down(path: Path, file: RemoteFile) -> PulledFile:
+    """With a digest of our own where the hub told none: what changes later is seen by it."""
+    algorithm, digest = file.algorithm, file.digest
+    if algorithm == "length":
+        logger.warning("the hub tells no digest", extra={"file": file.name})
+        algorithm = "sha256"
+        with path.open("rb") as stream:
+            digest = digest_of(stream, algorithm, file.size_bytes)
+    return PulledFile(
+        name=file.name,
+        size_bytes=file.size_bytes,
+        algorithm=algorithm,
+        digest=digest,
+        modified_ns=0,
+    )
 
 
 def _clear(files: Path, selection: Selection) -> None:

@@ -40,6 +40,11 @@ class RemoteFile:
     algorithm: Algorithm
     digest: str
 
+    @classmethod
+    def unwanted(cls, name: str) -> RemoteFile:
+        """One that is only there, and never fetched."""
+        return cls(name, 0, "length", "")
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -102,6 +107,11 @@ def select(
     if len(ggufs) > 1:
         raise _which(repo, ggufs)
     return _gguf(repo, next(iter(ggufs.values())))
+
+
+def is_of_use(name: str) -> bool:
+    """Whether a file could be of those that are fetched."""
+    return name.lower().endswith((*_SIDE_FILES, ".py", ".safetensors", ".gguf"))
 
 
 def narrowed(selection: Selection, weight_map: object) -> Selection:

@@ -15,19 +15,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from byoi_agent.errors import AgentError
 from byoi_agent.models.digests import digest_of
-from byoi_agent.models.hub_client import (
-    HubRefused,
-    HubUnreachable,
-    TransportError,
-    refuse_error,
-    retry_after,
-)
+from byoi_agent.models.hub_client import TransportError, refuse_error, retry_after
+from byoi_agent.models.hub_errors import HubRefused, HubUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from byoi_agent.models.hub_client import Hub, Listing
+    from byoi_agent.models.hub_client import Hub
+    from byoi_agent.models.listing import Listing
     from byoi_agent.models.selection import RemoteFile
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import pytest
 
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.models import pull as module
-from byoi_agent.models.hub_client import HubRefused, HubUnreachable
+from byoi_agent.models.hub_errors import HubRefused, HubUnreachable
 from byoi_agent.models.names import reference_of
 from byoi_agent.models.pull import Terms, pull
 from byoi_agent.models.selection import NothingToServe, WhichFile
@@ -223,6 +223,44 @@ async def test_what_the_hub_does_not_have_or_give_is_said(hub, ask, model):
         await ask()
 
 
+@pytest.mark.parametrize("tells", ["tree", "headers", "lengths"])
+async def test_hubs_that_tell_sizes_and_digests_elsewhere_will_do(hub, ask, model, store, tells):
+    hub.tells, hub.knows_only_revisions = tells, True
+    hub.add(REPO, model)
+    found = (await ask()).pulled
+    wanted = sorted({*model} - {"README.md", ".gitattributes", "consolidated.safetensors"})
+    assert sorted(file.name for file in found.manifest.files) == [
+        name for name in wanted if name.endswith((".json", ".safetensors"))
+    ]
+    assert all(
+        (found.path / file.name).read_bytes() == model[file.name] and file.digest
+        for file in found.manifest.files
+    )
+    (found.path / "tokenizer.json").write_bytes(b"[]")
+    with pytest.raises(ConfigError, match="not what was pulled any more"):
+        store.prove(found)
+
+
+@pytest.mark.parametrize("tells", ["tree", "headers"])
+async def test_damage_is_found_wherever_the_digest_was_told(hub, ask, model, store, tells):
+    hub.tells = tells
+    hub.add(REPO, model)
+    hub.faults["model-00001-of-00002.safetensors"].extend(["corrupt"] * 2)
+    with pytest.raises(WrongContent, match="its sha256 differs"):
+        await ask()
+    assert_nothing_counts_as_here(store)
+
+
+async def test_a_mirrors_plain_404_is_no_reason_to_ask_again(hub, ask, model):
+    hub.add(REPO, model)
+    hub.faults[f"list:{REPO}"].extend(["404", "404"])
+    with pytest.raises(HubRefused, match=r"no model owner/Tiny-Model of that revision"):
+        await ask()
+    with pytest.raises(HubRefused, match=r"no revision 'v9'"):
+        await ask(f"{REPO}@v9")
+    assert [kind for kind, *_ in hub.asked] == ["list"] * 3
+
+
 async def test_code_is_refused_before_a_weight_comes_and_nothing_is_left(hub, ask, store, model):
     wants_code = json.dumps({**json.loads(CONFIG), "auto_map": {"AutoModel": "modeling_tiny.X"}})
     hub.add(REPO, {**model, "config.json": wants_code.encode()})
@@ -266,7 +304,7 @@ async def test_a_file_that_would_lie_elsewhere_is_refused(hub, ask, model, name,
 
 async def test_a_list_of_too_much_is_refused(hub, ask, model, monkeypatch):
     hub.add(REPO, model)
-    monkeypatch.setattr("byoi_agent.models.hub_client._LISTED_FILES", 5)
+    monkeypatch.setattr("byoi_agent.models.listing._LISTED_FILES", 5)
     with pytest.raises(HubRefused, match="lists 11 files"):
         await ask()
     monkeypatch.setattr("byoi_agent.models.hub_client._LISTING_BYTES", 100)
