@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
+import logging
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+
+from byoi_agent.errors import AgentError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from byoi_agent.control.events import Events
 
     Look = Callable[[web.Request], Awaitable["Parts"]]
+
+logger = logging.getLogger(__name__)
 
 WAIT_SECONDS: Final = 1.0
 QUIET_WAITS: Final = 15
@@ -46,6 +50,8 @@ class Parts(dict[str, str]):
 async def tell(request: web.Request, events: Events, look: Look) -> web.StreamResponse:
     """One page's stream, until it leaves or the node ends: a look upon each event.
 
+    Where a look is refused the stream ends as well: its page opens it anew after a while.
+
     Raises:
         Refusal: too many listen, or the node ends.
     """
@@ -53,7 +59,7 @@ async def tell(request: web.Request, events: Events, look: Look) -> web.StreamRe
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         before, quiet = Parts({}), QUIET_WAITS
-        with suppress(ConnectionError, TimeoutError):  # it left, or takes nothing any more
+        try:
             await _write(response, _COMMENT)
             while not feed.is_closed and not _has_left(request):
                 found = await look(request)
@@ -61,6 +67,10 @@ async def tell(request: web.Request, events: Events, look: Look) -> web.StreamRe
                 before = found
                 while not (await feed.take(WAIT_SECONDS) or feed.is_closed or _has_left(request)):
                     quiet = await _say(response, b"", quiet)
+        except (ConnectionError, TimeoutError):
+            pass  # it left, or takes nothing any more
+        except AgentError as error:
+            logger.info("page not kept up", extra={"path": request.path, "reason": str(error)})
         return response
 
 
