@@ -127,8 +127,8 @@ def records(database, audit, clock):
 def machine():
     """Makes the body of a join request as a machine with a key of its own would."""
 
-    def make(join_token, **changes):
-        key = Ed25519PrivateKey.generate()
+    def make(join_token, key=None, **changes):
+        key = key or Ed25519PrivateKey.generate()
         raw = key.public_key().public_bytes_raw()
         proof = key.sign(PROOF_TAG + join_token.encode() + b"\x00" + raw)
         body = {

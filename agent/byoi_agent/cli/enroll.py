@@ -138,7 +138,7 @@ async def _enrol(chosen: Chosen, base: str, token: str | None, screen: Screen) -
     ask = (
         DeviceFlow(http, host, sign_of(base), clock=clock, audience=screen)
         if token is None
-        else JoinToken(http, token, host, sign_of(base))
+        else JoinToken(http, token, host, sign_of(base), clock=clock)
     )
     async with asyncio.TaskGroup() as tasks:
         shown = tasks.create_task(screen.run(), name="screen")

@@ -29,8 +29,13 @@ NAME_PATTERN: Final = r"^[A-Za-z0-9_.:-]{1,128}$"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _RETRY_LIMIT_SECONDS: Final = 3600.0
 _WORDS_LIMIT: Final = 300
+_NOT_READY: Final = 503
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+class AnswerLost(LinkError):
+    """The console was reached, and its answer never came: it may have done what it was asked."""
 
 
 class _Error(BaseModel):
@@ -70,7 +75,7 @@ class ConsoleHttp:
         Raises:
             ConfigError: `ca_file` cannot be used.
             IdentityError: the console's certificate is not trusted.
-            LinkError: the console cannot be reached now.
+            LinkError: the console cannot be reached now; `AnswerLost` once it had the question.
         """
         return await self._ask("POST", path, ANSWER_LIMIT_BYTES, json=dict(body))
 
@@ -106,7 +111,8 @@ class ConsoleHttp:
         except (aiohttp.ClientError, OSError) as error:
             # It may quote what the other side said, over several lines.
             reason = printable(" ".join(str(error).split())) or type(error).__name__
-            raise LinkError(
+            was_asked = not isinstance(error, aiohttp.ClientConnectorError)
+            raise (AnswerLost if was_asked else LinkError)(
                 f"the console at {self.base} cannot be reached: {reason}", retry=True
             ) from error
 
@@ -137,7 +143,9 @@ class ConsoleHttp:
                     retry_after_seconds=hint,
                 )
             case 502 | 503 | 504:
-                raise LinkError(
+                # A proxy says 502 and 504 also where the console has done it and was not heard.
+                was_asked = reply.status != _NOT_READY
+                raise (AnswerLost if was_asked else LinkError)(
                     f"the console at {self.base} is not ready ({reply.status}); try again",
                     retry=True,
                     retry_after_seconds=hint,

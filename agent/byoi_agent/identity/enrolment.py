@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.errors import IdentityError
+from byoi_agent.errors import IdentityError, LinkError
 from byoi_agent.identity import stores as key_stores
-from byoi_agent.identity.console_http import ConsoleHttp, signed
+from byoi_agent.identity.console_http import AnswerLost, ConsoleHttp, signed
 from byoi_agent.identity.credential_store import CredentialStore
 from byoi_agent.identity.keys import public_key_text, raw_public_key
 from byoi_agent.identity.membership import Admission, identity_of
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from byoi_agent.clock import Clock
     from byoi_agent.identity.keys import Identity, KeyStore
     from byoi_agent.identity.record import EnrolmentRecord
 
@@ -25,6 +26,14 @@ TOKEN_PATH: Final = "/agent/v1/token"  # noqa: S105 (a path)
 DOING: Final = "enrol this machine"
 
 _TAG: Final = b"byoi-enrol-v1"
+
+_PAUSES_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
+"""Between the tries: a console that restarts is back within them."""
+
+_PERHAPS: Final = (
+    "it may have admitted this machine and the token be used up: look at its page Nodes, revoke "
+    "there what never connected, and enrol with another token"
+)
 
 
 class JoinToken:
@@ -34,15 +43,25 @@ class JoinToken:
     """
 
     def __init__(
-        self, http: ConsoleHttp, token: str, host: Mapping[str, object], sign: str | None = None
+        self,
+        http: ConsoleHttp,
+        token: str,
+        host: Mapping[str, object],
+        sign: str | None = None,
+        *,
+        clock: Clock,
     ) -> None:
         self._http = http
+        self._clock = clock
         self._token = token
         self._host = host
         self._sign = sign
 
     async def __call__(self, key: Ed25519PrivateKey) -> Admission:
         """Redeem the token for this key.
+
+        Where an answer is lost, the same question is asked again: the console knows it by token
+        and key, and takes no second use.
 
         Raises:
             IdentityError: the console refused.
@@ -56,7 +75,19 @@ class JoinToken:
         }
         if self._sign is not None:
             body["machine"] = self._sign
-        return self._http.understand(await self._http.post(TOKEN_PATH, body), Admission, DOING)
+        lost: AnswerLost | None = None
+        for pause_seconds in (*_PAUSES_SECONDS, None):
+            try:
+                reply = await self._http.post(TOKEN_PATH, body)
+                return self._http.understand(reply, Admission, DOING)
+            except LinkError as error:
+                lost = error if isinstance(error, AnswerLost) else lost
+                if lost is None:
+                    raise  # it was never asked, so nothing was lost
+                if pause_seconds is None:
+                    raise LinkError(f"{error}; {_PERHAPS}", retry=True) from error
+            await self._clock.sleep_until(self._clock.monotonic() + pause_seconds)
+        raise AssertionError("the last try returns or raises")
 
 
 def proof_of(code: str, key: Ed25519PrivateKey) -> str:

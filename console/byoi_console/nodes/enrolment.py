@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from byoi_console.accounts.attempts import WrongAttempts
@@ -22,14 +23,21 @@ from byoi_console.nodes.membership import (
     add_node,
     enrolled_as,
 )
+from byoi_console.store.tables import node_keys, nodes
+from byoi_wire.ids import NodeId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from byoi_console.accounts.audit import AuditLog
     from byoi_console.nodes.join_tokens import JoinTokens
     from byoi_console.nodes.keys import ConsoleKeys
     from byoi_console.store.database import Database
+
+_AGAIN_MS: Final = 10 * 60_000
+"""How long an answer that was lost can be asked for again."""
 
 
 class JoinRequest(BaseModel):
@@ -78,6 +86,8 @@ class Enrolment:
     async def join(self, request: JoinRequest, *, peer: str = "") -> Enrolled:
         """Admit the machine that sent `request`; the token's use and the node appear together.
 
+        Whoever did not hear the answer asks the same again, and gets it without a second use.
+
         Raises:
             EnrolmentRefused: the proof or the token is not good, or the key is known already.
             TooManyAttempts: this peer has sent too many of those.
@@ -92,6 +102,8 @@ class Enrolment:
     async def _admit(self, request: JoinRequest, public_key: str) -> Enrolled:
         try:
             async with self._database.write() as connection:
+                if (before := await self._admitted(connection, request, public_key)) is not None:
+                    return before
                 leave = await self._tokens.take(connection, request.join_token)
                 if leave is None:
                     raise EnrolmentRefused(
@@ -116,6 +128,27 @@ class Enrolment:
             raise EnrolmentRefused("key_known", KEY_KNOWN) from error
         assert enrolled is not None, "the row was written in this transaction"
         return enrolled
+
+    async def _admitted(
+        self, connection: AsyncConnection, request: JoinRequest, public_key: str
+    ) -> Enrolled | None:
+        """The node that this token has made of this key a moment ago, if no link was proven yet.
+
+        What came later is another machine's: clones of one image may hold the same sealed key.
+        """
+        token_id = await self._tokens.id_of(connection, request.join_token)
+        since_ms = self._now_ms() - _AGAIN_MS
+        query = (
+            select(nodes.c.id)
+            .join(node_keys, node_keys.c.node_id == nodes.c.id)
+            .where(nodes.c.join_token_id == token_id, nodes.c.revoked_at_ms.is_(None))
+            .where(node_keys.c.public_key == public_key, node_keys.c.first_used_at_ms.is_(None))
+            .where(node_keys.c.created_at_ms >= since_ms)
+        )
+        node_id = None if token_id is None else await connection.scalar(query)
+        if node_id is None:
+            return None
+        return await enrolled_as(connection, NodeId(node_id), public_key, self._keys)
 
 
 def _proven_key(request: JoinRequest) -> str:

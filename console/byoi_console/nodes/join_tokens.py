@@ -124,6 +124,11 @@ class JoinTokens:
             change = Change(actor, "join_token.revoked", token_id, org_id, {})
             await self._audit.record(connection, change)
 
+    async def id_of(self, connection: AsyncConnection, token: str) -> str | None:
+        """Which token has this text, whatever became of it; None: none has."""
+        query = select(join_tokens.c.id).where(join_tokens.c.token_hash == secret_hash(token))
+        return await connection.scalar(query)
+
     async def take(self, connection: AsyncConnection, token: str) -> Leave | None:
         """Take one use within the caller's transaction; None: unknown, used up or over.
 

@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from byoi_agent.errors import IdentityError, LinkError
-from byoi_agent.identity.console_http import ConsoleHttp
+from byoi_agent.identity.console_http import AnswerLost, ConsoleHttp, Reply
 from byoi_agent.identity.credential_store import CredentialStore
 from byoi_agent.identity.enrolment import JoinToken, load_identity
 from byoi_agent.identity.file_store import FileStore
@@ -26,11 +26,15 @@ class Console:
     def __init__(self):
         self.asked = []
         self.answer = None
+        self.lost = 0
         self.url = ""
 
     async def token(self, request):
         body = await request.json()
         self.asked.append(body)
+        if len(self.asked) <= self.lost:
+            request.transport.abort()
+            return web.Response()
         public = base64.b64decode(body["public_key"])
         signed = b"byoi-enrol-v1\0" + body["join_token"].encode() + b"\0" + public
         Ed25519PublicKey.from_public_bytes(public).verify(base64.b64decode(body["proof"]), signed)
@@ -50,6 +54,20 @@ class Console:
     headers = None
 
 
+class Telling(ConsoleHttp):
+    """A console that answers, or does not, in this order."""
+
+    def __init__(self, answers):
+        super().__init__("http://127.0.0.1:1")
+        object.__setattr__(self, "left", answers)
+
+    async def post(self, path, body):
+        answer = self.left.pop(0)
+        if isinstance(answer, Reply):
+            return answer
+        raise answer
+
+
 @pytest.fixture
 async def console():
     door = Console()
@@ -63,7 +81,7 @@ async def console():
 
 
 @pytest.fixture
-def enrol(console, tmp_path):
+def enrol(console, clock, tmp_path):
     async def run(sign=None, **changes):
         arguments = {
             "stores": [FileStore(tmp_path / "keys")],
@@ -71,7 +89,7 @@ def enrol(console, tmp_path):
             "now_ms": 1_700_000_000_000,
             **changes,
         }
-        ask = JoinToken(ConsoleHttp(console.url), TOKEN, {"os": "Debian"}, sign)
+        ask = JoinToken(ConsoleHttp(console.url), TOKEN, {"os": "Debian"}, sign, clock=clock)
         return (await admit(console.url, ask, **arguments)).identity
 
     return run
@@ -182,16 +200,47 @@ async def test_a_key_from_systemd_is_the_nodes_key(enrol, tmp_path, key):
     assert keys(tmp_path) == []
 
 
-async def test_a_console_that_is_not_there_is_told(tmp_path):
+async def test_a_console_that_is_not_there_is_told_at_once(clock, tmp_path):
+    began = clock.now
     with pytest.raises(LinkError, match="cannot be reached"):
         await admit(
             "http://127.0.0.1:1",
-            JoinToken(ConsoleHttp("http://127.0.0.1:1"), TOKEN, {}),
+            JoinToken(ConsoleHttp("http://127.0.0.1:1"), TOKEN, {}, clock=clock),
             stores=[FileStore(tmp_path / "keys")],
             record_file=tmp_path / "identity.json",
             now_ms=0,
         )
     assert keys(tmp_path) == []
+    assert clock.now == began
+
+
+async def test_a_lost_answer_is_asked_for_again_with_the_same_key(enrol, console):
+    console.lost = 3
+    identity = await enrol()
+    assert identity.node_id == "n4"
+    assert len({json.dumps(body) for body in console.asked}) == 1
+    assert raw_public_key(identity.key.public_key()) == base64.b64decode(
+        console.asked[0]["public_key"]
+    )
+
+
+@pytest.mark.parametrize("status", [502, 504])
+async def test_a_proxy_s_word_may_be_a_lost_answer_too(enrol, console, clock, tmp_path, status):
+    began = clock.now
+    console.answer = (status, b"")
+    with pytest.raises(LinkError, match="may have admitted this machine"):
+        await enrol()
+    assert len(console.asked) == 5
+    assert clock.now - began == 15
+    assert keys(tmp_path) == []
+
+
+async def test_a_console_that_is_gone_after_a_lost_answer_is_asked_until_it_is_back(clock, key):
+    lost, away = AnswerLost("cut", retry=True), LinkError("refused", retry=True)
+    console = Telling([lost, away, Reply(503, b""), Reply(401, b'{"error": {"message": "no"}}')])
+    with pytest.raises(IdentityError, match="no"):
+        await JoinToken(console, TOKEN, {}, clock=clock)(key)
+    assert console.left == []
 
 
 def test_without_enrolment_the_owner_is_told_what_to_type(tmp_path):

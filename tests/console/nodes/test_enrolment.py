@@ -4,6 +4,7 @@ import asyncio
 import base64
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import func, select
 
 from byoi_console.accounts.audit import AuditLog
@@ -65,21 +66,42 @@ async def test_of_fifty_at_once_with_a_single_use_token_exactly_one_is_admitted(
     assert await count(database, node_keys) == 1
 
 
-async def test_a_replayed_request_is_refused(enrolment, join_tokens, org_id, machine):
-    new = await join_tokens.create(org_id, "person_1", uses=5)
+async def test_an_answer_that_was_lost_is_given_again_and_costs_no_use(
+    database, enrolment, join_tokens, org_id, machine
+):
+    new = await join_tokens.create(org_id, "person_1")
     request = JoinRequest.model_validate(machine(new.token))
-    await enrolment.join(request)
+    first = await enrolment.join(request)
+    assert await enrolment.join(request) == first
+    await join_tokens.revoke(org_id, new.id, "person_1")
+    assert await enrolment.join(request) == first, "it was admitted before the token's end"
+    assert await count(database, nodes) == 1
+    assert (await join_tokens.list(org_id))[0].uses_left == 0
     with pytest.raises(EnrolmentRefused) as refusal:
-        await enrolment.join(request)
+        await enrolment.join(JoinRequest.model_validate(machine(new.token)))
+    assert refusal.value.code == "join_token_invalid"
+
+
+@pytest.mark.parametrize("what", ["connected", "revoked", "long ago", "by another token"])
+async def test_what_is_not_a_lost_answer_is_refused_and_costs_no_use(
+    enrolment, join_tokens, records, org_id, machine, clock, what
+):
+    new = await join_tokens.create(org_id, "person_1", uses=2, expires_in_seconds=86_400)
+    other = await join_tokens.create(org_id, "person_1")
+    key = Ed25519PrivateKey.generate()
+    body = machine(new.token, key=key)
+    enrolled = await enrolment.join(JoinRequest.model_validate(body))
+    if what == "connected":
+        await records.begin_session(enrolled.node_id, enrolled.key_id)
+    elif what == "revoked":
+        await records.revoke(enrolled.node_id, "person_1")
+    elif what == "long ago":
+        clock.seconds += 601
+    else:
+        body = machine(other.token, key=key)
+    with pytest.raises(EnrolmentRefused) as refusal:
+        await enrolment.join(JoinRequest.model_validate(body))
     assert refusal.value.code == "key_known"
-
-
-async def test_a_refused_replay_costs_no_use_of_the_token(enrolment, join_tokens, org_id, machine):
-    new = await join_tokens.create(org_id, "person_1", uses=2)
-    request = JoinRequest.model_validate(machine(new.token))
-    await enrolment.join(request)
-    with pytest.raises(EnrolmentRefused):
-        await enrolment.join(request)
     await enrolment.join(JoinRequest.model_validate(machine(new.token)))
 
 
