@@ -162,7 +162,7 @@ class _Pull:
         files = partial / FILES
         files.mkdir(parents=True, exist_ok=True, mode=0o700)
         _clear(files, selection)
-        self._make_room(key, selection, files)
+        await asyncio.to_thread(self._make_room, key, selection, files)
         tally = _Tally(selection.size_bytes, f"downloading {self._listing.repo}", self._report)
         transfer = Transfer(self._hub, self._listing, self._terms.patience, tally.landed)
         await self._bring_all(transfer, selection.side, files)

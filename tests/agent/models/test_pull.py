@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -362,6 +363,23 @@ async def test_a_disk_that_fills_up_meanwhile_keeps_what_came(hub, ask, store, m
     assert (await ask()).pulled
 
 
+async def test_room_is_made_in_a_thread_as_a_node_serves_meanwhile(
+    hub, hubs, ask, store, monkeypatch
+):
+    threads, remove = [], Store.remove_key
+
+    def remove_key(store, key):
+        threads.append(threading.current_thread())
+        remove(store, key)
+
+    monkeypatch.setattr(Store, "remove_key", remove_key)
+    for name in ("first", "other"):
+        hub.add(f"owner/{name}", {f"{name}-Q8_0.gguf": hubs.gguf(size=BIG)})
+        await ask(f"owner/{name}", budget_bytes=int(1.5 * BIG))
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads
+
+
 async def test_the_longest_unused_model_makes_room_within_the_owners_budget(hub, hubs, ask, store):
     def repo(name):
         hub.add(f"owner/{name}", {f"{name}-Q8_0.gguf": hubs.gguf(size=BIG)})
@@ -405,7 +423,7 @@ async def test_two_pulls_of_one_model_bring_it_once(hub, ask, model, heard):
 async def test_a_cancelled_pull_leaves_what_came_for_the_next(hub, ask, store, model):
     hub.add(REPO, model)
     hub.faults["model-00001-of-00002.safetensors"].append("stall:500000")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         task = asyncio.ensure_future(ask())
         while hub.bytes_sent < 500_000:
             await asyncio.sleep(0.01)
