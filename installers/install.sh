@@ -524,11 +524,25 @@ write_proxy() {
     fi
     [ "$os" = Linux ] || { say "On macOS the service takes no proxy from here: see the documentation."; return 0; }
     escaped=$(printf '%s' "$proxy" | sed 's/%/%%/g')
+    changed_before=$changed changed=no
     for name in $names; do
         must mkdir -p "$units/$name.service.d"
         put "$units/$name.service.d/proxy.conf" 600 "[Service]
 Environment=\"HTTPS_PROXY=$escaped\" \"HTTP_PROXY=$escaped\""
     done
+    if [ $changed = yes ] && has_systemd; then
+        # It has read its units before; a node that runs takes the new way out by a new start.
+        must_ask_systemd daemon-reload
+        must_ask_systemd try-restart byoi-agent.service
+    fi
+    [ $changed_before = no ] || changed=yes
+}
+must_ask_systemd() {
+    if [ "$scope" = user ]; then
+        must env "XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}" systemctl --user "$@"
+    else
+        must systemctl "$@"
+    fi
 }
 
 set_to() { tell "Setting $1 to $2" config set "$1" "$2"; }

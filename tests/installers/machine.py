@@ -7,17 +7,20 @@ outside, and so are ports. Nothing of it outlives the process that made it (see 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import functools
 import hashlib
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -41,6 +44,7 @@ PACKAGES = (
 WITHOUT_KERNEL = """
 cd "$1/etc/systemd/system" 2>/dev/null && ln -s /dev/null systemd-modules-load.service || :
 """  # which newer ones call a failure
+CLONE_NEWNET = 0x40000000
 SYSTEMD = "/lib/systemd/systemd"
 BOOT_SECONDS = 300.0
 STOP_SECONDS = 300.0
@@ -151,12 +155,14 @@ class Machine:
     """Sole owner of one machine, which lives from `start` to `close`; a context does both.
 
     `boot=False` leaves systemd out: a bare root to run programs in. What lies in `layers`, made by
-    `freeze`, was done to the untouched `base` before.
+    `freeze`, was done to the untouched `base` before. `network=False` leaves it a loopback of its
+    own and no way out.
     """
 
-    def __init__(self, base: Path, *layers: Path, boot: bool = True) -> None:
+    def __init__(self, base: Path, *layers: Path, boot: bool = True, network: bool = True) -> None:
         self._below = ":".join(map(str, [*reversed(layers), base]))
         self._boots = boot
+        self._own_network = () if network else ("--net",)
         self._folder = Path()
         self._keeper: subprocess.Popen[bytes] | None = None
         self._inner: subprocess.Popen[bytes] | None = None
@@ -221,7 +227,8 @@ class Machine:
                 [
                     *("nsenter", "--target", str(self._keeper_pid), "--mount", "--pid", "--"),
                     *("sh", "-c", enter, "sh", self._folder),
-                    *("unshare", "--cgroup", "--mount", "--pid", "--fork", "--uts", "--ipc", "--"),
+                    *("unshare", "--cgroup", "--mount", "--pid", "--fork", "--uts", "--ipc"),
+                    *(*self._own_network, "--"),
                     *(HERE / "enter.sh", self._folder, *program),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -308,7 +315,8 @@ class Machine:
         assert self.is_running
         return [
             *("nsenter", "--target", str(self._first_process)),
-            *("--mount", "--pid", "--uts", "--ipc", "--cgroup", "--root", "--wd", "--"),
+            *("--mount", "--pid", "--uts", "--ipc", "--cgroup", "--root", "--wd"),
+            *(*self._own_network, "--"),
             *("env", "-i", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb", "container=byoi-test"),
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "DEBIAN_FRONTEND=noninteractive",
@@ -338,6 +346,19 @@ class Machine:
             timeout=seconds,
             check=False,
         )
+
+    def listen(self, port: int) -> socket.socket:
+        """A socket of ours that listens on its own loopback, where it has no other network."""
+
+        def made() -> socket.socket:
+            # The thread goes over, and ends there; a socket stays where it was made.
+            with Path(f"/proc/{self._first_process}/ns/net").open() as network:
+                if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), "setns")
+            return socket.create_server(("127.0.0.1", port))
+
+        with ThreadPoolExecutor(1) as other:
+            return other.submit(made).result()
 
     def systemctl(self, *argv: str, check: bool = True) -> str:
         return self.run("systemctl", *argv, check=check)
