@@ -22,6 +22,7 @@ def release() -> dict[str, Any]:
         "version": wheels.version(),
         "protocol": protocol(),
         "state_schema": state_schema(),
+        "settings_schema": settings_schema(),
         "source": commit(),
     }
 
@@ -38,6 +39,13 @@ def state_schema() -> dict[str, int]:
     from byoi_agent.lifecycle.state_schema import OLDEST, STATE_SCHEMA  # noqa: PLC0415
 
     return {"min": OLDEST, "max": STATE_SCHEMA}
+
+
+def settings_schema() -> int:
+    """The newest form of the settings that it knows."""
+    from byoi_agent.config.migrations import SETTINGS_SCHEMA  # noqa: PLC0415
+
+    return SETTINGS_SCHEMA
 
 
 def _range(numbers: Iterable[int]) -> dict[str, int]:

@@ -126,7 +126,7 @@ class Repository:
                 if file.name.endswith(suffix):
                     offered[kind] = f"releases/{version}/{file.name}"
                     entries[offered[kind]] = file
-        wanted = ("schema", "version", "protocol", "state_schema")
+        wanted = ("schema", "version", "protocol", "state_schema", "settings_schema")
         release = {**{key: about[key] for key in wanted}, "files": offered}
         place = f"releases/{version}/release.json"
         targets = self._load("targets", Targets)

@@ -21,6 +21,7 @@ ABOUT = {
     "version": "0.2.0",
     "protocol": {"min": 1, "max": 1},
     "state_schema": {"min": 1, "max": 2},
+    "settings_schema": 3,
     "source": "c0ffee",
 }
 
@@ -110,7 +111,7 @@ def test_a_release_is_offered_to_nobody_until_it_is_promoted(begun, served, file
     assert node.ring("beta") is None
     release = json.loads(node.read("releases/0.2.0/release.json"))
     assert release == {
-        **{key: ABOUT[key] for key in ("schema", "version", "protocol", "state_schema")},
+        **{key: ABOUT[key] for key in ABOUT if key != "source"},
         "files": {
             "deb-amd64": "releases/0.2.0/byoi-agent_0.2.0_amd64.deb",
             "macos-arm64": "releases/0.2.0/byoi-agent-0.2.0-macos-arm64.tar.gz",

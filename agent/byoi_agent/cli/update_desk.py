@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from byoi_agent.cli.update_node import UpdatedNode
+from byoi_agent.config.migrations import SETTINGS_SCHEMA
 from byoi_agent.config.paths import default_config_file, resolve
 from byoi_agent.config.settings import Settings, load
 from byoi_agent.errors import AgentError, ConfigError
@@ -25,6 +26,7 @@ from byoi_agent.update.fetching import Fetcher
 from byoi_agent.update.index import IndexTrouble
 from byoi_agent.update.installers import Debian, Versions
 from byoi_agent.update.policy import protocol_number
+from byoi_agent.update.programs import rights_of
 from byoi_agent.update.staging import ROOT_FILE
 from byoi_wire.version import PROTOCOL_VERSION
 
@@ -54,9 +56,9 @@ def desk_of(
         ConfigError: a setting is wrong, or the installation lacks the keys of the index.
     """
     environment = {**os.environ, **_places(installation)}
-    settings = _settings(environment)
-    terms, paths = settings.update, resolve(settings, environment)
     account = None if installation.service is None else installation.service.account
+    settings = _settings(environment, account)
+    terms, paths = settings.update, resolve(settings, environment)
     may_steer = account is None or _is_roots(environment)
     if not may_steer and (terms.ring, terms.index) != ("stable", None):
         click.echo(
@@ -78,6 +80,8 @@ def desk_of(
         account=account,
         drain_seconds=0.0 if is_now else terms.drain_minutes * 60,
         proof_seconds=terms.proof_seconds,
+        settings_file=default_config_file(None, environment),
+        settings_account=None if may_steer else account,
     )
     (folder / "downloads").mkdir(mode=0o700, exist_ok=True)
     desk = Desk(
@@ -85,10 +89,11 @@ def desk_of(
         folder=folder,
         present=Present(
             version=importlib.metadata.version("byoi-agent"),
-            node_id=_node_id(paths),
+            node_id=_node_id(paths, account),
             protocol=protocol_number(PROTOCOL_VERSION),
             state_schema=STATE_SCHEMA,
             oldest_state_schema=OLDEST,
+            settings_schema=SETTINGS_SCHEMA,
         ),
         terms=Terms(ring or own[0], place, root),
         installer=installer,
@@ -109,11 +114,12 @@ def _places(installation: Installation) -> Mapping[str, str]:
     return {} if installation.service is None else installation.service.environment
 
 
-def _settings(environment: Mapping[str, str]) -> Settings:
+def _settings(environment: Mapping[str, str], account: str | None) -> Settings:
     """The owner's; a file that is wrong must not keep a mend from being installed."""
     try:
-        return load({}, environment, default_config_file(None, environment)).values
-    except (ConfigError, OSError) as error:
+        with rights_of(account):  # it may name by a link what only root may read
+            return load({}, environment, default_config_file(None, environment)).values
+    except (AgentError, OSError) as error:
         click.echo(f"byoi: {error}; updating as if nothing was set", err=True)
         return Settings()
 
@@ -141,9 +147,10 @@ def _root() -> bytes:
         ) from error
 
 
-def _node_id(paths: Paths) -> str:
+def _node_id(paths: Paths, account: str | None) -> str:
     try:
-        record = read_record(paths.identity_file)
+        with rights_of(account):
+            record = read_record(paths.identity_file)
     except (AgentError, OSError):
         record = None
     return platform.node() if record is None else str(record.node_id)

@@ -35,7 +35,11 @@ _STARTS: Final = 4
 
 @dataclass(frozen=True)
 class UpdatedNode:
-    """`account` is the service's where root updates; `drain_seconds` 0 cuts what runs."""
+    """`account` is the service's where root updates; `drain_seconds` 0 cuts what runs.
+
+    `settings_file` is written with the rights of `settings_account`, None for those of whoever
+    updates.
+    """
 
     paths: Paths
     environment: Mapping[str, str]
@@ -44,6 +48,8 @@ class UpdatedNode:
     account: str | None
     drain_seconds: float
     proof_seconds: float
+    settings_file: Path | None = None
+    settings_account: str | None = None
 
     def drain(self, version: str) -> Before:
         """Have it take nothing new, and wait for what runs; see `Node`."""
@@ -102,6 +108,14 @@ class UpdatedNode:
                 return
         module = [str(python_of(code)), "-m", "byoi_agent.lifecycle.step_down"]
         run([*module, str(state), str(schema)], account=self.account)
+
+    def fit_settings(self, code: Path, schema: int | None) -> None:
+        """Have that code write the settings as that number, or itself, knows them; see `Node`."""
+        if self.settings_file is None:
+            return
+        words = [str(self.settings_file), *([] if schema is None else [str(schema)])]
+        module = [str(python_of(code)), "-m", "byoi_agent.lifecycle.fit_settings"]
+        run([*module, *words], account=self.settings_account)
 
     def _wait_for_what_runs(self, version: str) -> None:
         until = time.monotonic() + self.drain_seconds

@@ -11,6 +11,7 @@ from tomlkit.items import AoT
 from byoi_agent.config.check import problems_in
 from byoi_agent.config.edit_schedule import put_schedule
 from byoi_agent.config.files import make_private_folder, rewrite
+from byoi_agent.config.migrations import understood
 from byoi_agent.config.settings import Settings, nearest
 from byoi_agent.config.toml_file import BYTE_ORDER_MARK, UnfitFile, table_of, text_of
 from byoi_agent.errors import ConfigError
@@ -134,6 +135,7 @@ def _changed(text: str, edit: Callable[[TOMLDocument], None], file: Path) -> str
     try:
         table_of(text)
         document = tomlkit.parse(text.removeprefix(mark))
+        understood(document)  # what is set now must not stand beside its name of before
         edit(document)
     except UnfitFile as unfit:
         raise ConfigError(f"{file} {unfit}") from unfit

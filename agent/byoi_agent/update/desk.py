@@ -35,13 +35,17 @@ LOCK: Final = "lock"
 
 @dataclass(frozen=True)
 class Present:
-    """The version that asks: what it speaks, which state it writes, and how far back it can go."""
+    """The version that asks: what it speaks, which state it writes, and how far back it can go.
+
+    `settings_schema` is the newest form of the settings that it knows.
+    """
 
     version: str
     node_id: str
     protocol: int
     state_schema: int
     oldest_state_schema: int
+    settings_schema: int = 1
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class Desk:
         except IndexTrouble as trouble:
             self._tell(checked_at=self.wall(), trouble=str(trouble))
             raise
-        self.journal.learn(offered.version, offered.state_schema.most)
+        self.journal.learn(offered.version, offered.state_schema.most, offered.settings_schema)
         if version is None:
             newer = no is None or no.is_newer
             self._tell(
@@ -158,7 +162,7 @@ class Desk:
 
     def _become(self, version: str) -> Entry:
         present = self.present
-        self.journal.learn(present.version, present.state_schema)
+        self.journal.learn(present.version, present.state_schema, present.settings_schema)
         entry = self._updater.become(present.version, version)
         available = told.read(self.folder) or told.Told()
         is_done = entry.outcome == machine.DONE and available.available == version

@@ -72,6 +72,7 @@ class ReleaseFile(_Part):
     version: str = Field(max_length=40)
     protocol: _Span
     state_schema: _Span
+    settings_schema: _Number = 1
     files: dict[str, str] = Field(default_factory=dict, max_length=64)
 
 
@@ -120,6 +121,7 @@ class Index:
             protocol=Range(release.protocol.min, release.protocol.max),
             state_schema=Range(release.state_schema.min, release.state_schema.max),
             rollout=found.rollout,
+            settings_schema=release.settings_schema,
         )
 
     def named(self, version: str) -> Offered:
@@ -129,6 +131,7 @@ class Index:
             version=version,
             protocol=Range(release.protocol.min, release.protocol.max),
             state_schema=Range(release.state_schema.min, release.state_schema.max),
+            settings_schema=release.settings_schema,
         )
 
     def release(self, version: str) -> ReleaseFile:

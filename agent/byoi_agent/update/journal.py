@@ -44,7 +44,8 @@ _STATES: Final = {
 class Record(BaseModel):
     """Where the machine stands, what failed here and why, and what came of each update.
 
-    `schemas` says which state a version keeps: one that does not run cannot be asked.
+    `schemas` says which state a version keeps, `settings` which form of the settings it knows: one
+    that does not run cannot be asked.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -53,6 +54,7 @@ class Record(BaseModel):
     state: dict[str, Any] = Field(default_factory=lambda: {"state": Idle.__name__})
     failed: dict[str, str] = Field(default_factory=dict)
     schemas: dict[str, int] = Field(default_factory=dict)
+    settings: dict[str, int] = Field(default_factory=dict)
     history: tuple[Entry, ...] = ()
 
 
@@ -84,11 +86,21 @@ class Journal:
         """Which state each version keeps, of those that were looked at."""
         return dict(self._record.schemas)
 
-    def learn(self, version: str, schema: int) -> None:
-        """Keep which state a version keeps. Raises as `write`."""
-        if self._record.schemas.get(version) != schema:
-            schemas = {**self._record.schemas, version: schema}
-            self._put(self._record.model_copy(update={"schemas": schemas}))
+    @property
+    def settings(self) -> dict[str, int]:
+        """Which form of the settings each version knows, of those that were looked at."""
+        return dict(self._record.settings)
+
+    def learn(self, version: str, schema: int, settings: int) -> None:
+        """Keep which state a version keeps, and which settings it knows. Raises as `write`."""
+        record = self._record
+        known = {
+            "schemas": {**record.schemas, version: schema},
+            "settings": {**record.settings, version: settings},
+        }
+        learnt = record.model_copy(update=known)
+        if learnt != record:
+            self._put(learnt)
 
     def write(self, state: State, commands: Iterable[Command] = ()) -> None:
         """Put a state on the disk, with what its commands say is to be kept; durable on return.

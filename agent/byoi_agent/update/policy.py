@@ -34,12 +34,14 @@ class Offered:
 
     `rollout` is the share of nodes that it is meant for by now. `state_schema` runs from the
     oldest state that it can bring up and step back to, up to the one that it writes.
+    `settings_schema` is the newest form of the settings that it knows.
     """
 
     version: str
     protocol: Range
     state_schema: Range
     rollout: float = 1.0
+    settings_schema: int = 1
 
 
 @dataclass(frozen=True)

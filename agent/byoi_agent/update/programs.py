@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.errors import AgentError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 LONGEST_SECONDS: Final = 1800.0
 _TOLD_CHARACTERS: Final = 400
@@ -58,3 +59,39 @@ def run(
         said = " ".join((done.stderr or done.stdout).split())[-_TOLD_CHARACTERS:]
         raise UpdateFailed(f"{' '.join(argv[:3])} ended with {done.returncode}: {said}")
     return done.stdout
+
+
+if sys.platform == "win32":
+
+    @contextmanager
+    def rights_of(account: str | None) -> Iterator[None]:  # noqa: ARG001 a service has no files there
+        """There is nobody to become."""
+        yield
+
+else:
+    import pwd
+
+    @contextmanager
+    def rights_of(account: str | None) -> Iterator[None]:
+        """Look at files with the rights of that account meanwhile, where this process is root's.
+
+        Raises:
+            UpdateFailed: there is no such account.
+        """
+        if account is None or os.geteuid() != 0:
+            yield
+            return
+        try:
+            facts = pwd.getpwnam(account)
+        except KeyError as error:
+            raise UpdateFailed(f"there is no account {account}; install byoi again") from error
+        own = os.getegid(), os.getgroups()
+        os.setgroups([facts.pw_gid])
+        os.setegid(facts.pw_gid)
+        os.seteuid(facts.pw_uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(own[0])
+            os.setgroups(own[1])

@@ -88,6 +88,13 @@ class Node(Protocol):
     def step_down(self, code: Path, schema: int) -> None:
         """Have `code` take its state back to an older schema. Raises AgentError."""
 
+    def fit_settings(self, code: Path, schema: int | None) -> None:
+        """Have `code` set aside what settings of that number do not know, or with None all count.
+
+        Raises:
+            AgentError: it could not; the file is as it was.
+        """
+
 
 @dataclass(frozen=True)
 class Updater:
@@ -162,6 +169,7 @@ class Updater:
                 self.node.prove(change)
                 outcome = Proved()
             case Commit(change):
+                self._fit_settings(change.new, None)
                 self.installer.clear({change.old, change.new})
                 outcome = Committed()
             case GoBack(change):
@@ -186,9 +194,18 @@ class Updater:
             if schema is None:
                 raise UpdateFailed(f"which state {to} keeps is not known")
             self.node.step_down(self.installer.environment(away), schema)
+            self._fit_settings(away, self.journal.settings.get(to))
         self.installer.point_at(to)
         if change.was_running:
             self.node.start()
+
+    def _fit_settings(self, version: str, schema: int | None) -> None:
+        """No reason to stop half-way: what cannot start with them does not prove itself."""
+        try:
+            self.node.fit_settings(self.installer.environment(version), schema)
+        except AgentError as error:
+            logger.warning("settings left as they are", extra={"reason": str(error)})
+            self.tell(f"The settings stay as they are: {error}")
 
     def _clear_up(self, command: Command) -> None:
         match command:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import pwd
 import sys
 
 import pytest
@@ -10,6 +12,7 @@ from byoi_agent.errors import ConfigError
 from byoi_agent.update.index import IndexTrouble
 from byoi_agent.update.installers import Debian, Versions
 
+ACCOUNT = pwd.getpwuid(os.geteuid()).pw_name
 OTHER = '[update]\nring = "beta"\nindex = "https://other.example"\n'
 
 
@@ -25,7 +28,7 @@ def installed(tmp_path, monkeypatch):
     config.touch(mode=0o600)
     config.parent.chmod(0o700)
     places = ServicePlaces(
-        account="byoi", state=tmp_path, cache=tmp_path, runtime=tmp_path, config=config
+        account=ACCOUNT, state=tmp_path, cache=tmp_path, runtime=tmp_path, config=config
     )
 
     def make(kind="deb", index="https://index.example", source=None, ring=None, **facts):
@@ -103,3 +106,21 @@ def test_a_terminal_that_is_gone_stops_nothing(installed, monkeypatch):
     desk = installed()
     monkeypatch.setattr(module.click, "echo", gone)
     desk.tell("Fetching …")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root could read what the account may not")
+def test_what_the_services_account_may_not_read_root_does_not_read_for_it(installed, capsys):
+    secret = installed.config.with_name("secret")
+    secret.write_text("token-of-root = 1\n")
+    secret.chmod(0o600)
+    installed.config.unlink()
+    installed.config.symlink_to(secret)
+    installed.config.parent.chmod(0o777)
+    places = installed.places.model_copy(update={"account": "nobody"})
+    installed(service=places)
+    told = capsys.readouterr().err
+    assert "updating as if nothing was set" in told
+    assert "token-of-root" not in told
+    assert (os.geteuid(), os.getegid()) == (0, 0)
+    installed(service=places.model_copy(update={"account": "nobody-of-that-name"}))
+    assert "there is no account nobody-of-that-name" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -172,3 +173,21 @@ def test_the_newer_code_takes_the_state_back_as_the_account(updated, tmp_path, m
     assert asked == []
     updated().step_down(Path("/opt/1.1.0"), 1)
     assert asked == [([str(tmp_path), "1"], "byoi")]
+
+
+def test_the_settings_are_written_by_the_versions_code_with_the_rights_of_their_owner(
+    updated, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(module, "run", lambda words, **how: asked.append((words[1:], how)))
+    updated().fit_settings(Path("/opt/1.1.0"), 1)
+    assert asked == []
+    file = Path("/etc/byoi/config.toml")
+    node = replace(updated(), settings_file=file, settings_account="byoi")
+    node.fit_settings(Path("/opt/1.1.0"), 1)
+    node.fit_settings(Path("/opt/1.1.0"), None)
+    module_name = ["-m", "byoi_agent.lifecycle.fit_settings", str(file)]
+    assert asked == [
+        ([*module_name, "1"], {"account": "byoi"}),
+        (module_name, {"account": "byoi"}),
+    ]

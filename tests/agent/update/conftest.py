@@ -12,7 +12,12 @@ from byoi_agent.errors import AgentError
 from byoi_agent.update.supervisor import Before
 
 INSTALLERS = Path(__file__).parents[3] / "installers"
-RELEASE = {"schema": 1, "protocol": {"min": 1, "max": 1}, "state_schema": {"min": 1, "max": 2}}
+RELEASE = {
+    "schema": 1,
+    "protocol": {"min": 1, "max": 1},
+    "state_schema": {"min": 1, "max": 2},
+    "settings_schema": 1,
+}
 
 
 class LocalIndex:
@@ -127,6 +132,7 @@ class StandInNode:
     before: Before = field(default_factory=lambda: Before(is_running=True, is_serving=True))
     told: list = field(default_factory=list)
     refuses: str | None = None
+    settings_fail: bool = False
 
     def drain(self, version):
         self.told.append(f"drain for {version}")
@@ -150,6 +156,11 @@ class StandInNode:
 
     def step_down(self, code, schema):
         self.told.append(f"step down by {code.name} to {schema}")
+
+    def fit_settings(self, code, schema):
+        self.told.append(f"settings by {code.name} for {schema or 'itself'}")
+        if self.settings_fail:
+            raise AgentError("no room")
 
 
 @pytest.fixture

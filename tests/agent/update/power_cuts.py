@@ -62,7 +62,9 @@ def update(folder, works, goes_at):
     installer = guarded(STAND_INS.StandInInstaller, ("stage", "keep", "point_at", "clear"), power)(
         folder / "app"
     )
-    node_kind = guarded(STAND_INS.StandInNode, ("drain", "stop", "prove", "step_down"), power)
+    node_kind = guarded(
+        STAND_INS.StandInNode, ("drain", "stop", "prove", "step_down", "fit_settings"), power
+    )
 
     class Node(node_kind):
         def start(self):
@@ -72,7 +74,7 @@ def update(folder, works, goes_at):
 
     node = Node(installer, {"1.0.0", "1.1.0"} if works else {"1.0.0"})
     journal = guarded(Journal, ("write",), power)(folder / "journal.json", lambda: 1.0)
-    journal.learn("1.0.0", 2)
+    journal.learn("1.0.0", 2, 1)
     updater = Updater(journal, installer, node, lambda _: folder / "bundle", lambda _: None)
     if not updater.resume() and not journal.history:
         updater.become("1.0.0", "1.1.0")

@@ -28,10 +28,11 @@ def look(tmp_path, local_index):
 
 
 def test_a_ring_says_its_version_and_what_that_one_can(local_index, look):
-    local_index.add("1.1.0", rollout=0.25, state_schema={"min": 1, "max": 7})
+    local_index.add("1.1.0", rollout=0.25, state_schema={"min": 1, "max": 7}, settings_schema=3)
     offered = look().offered("stable")
     assert (offered.version, offered.rollout) == ("1.1.0", 0.25)
     assert (offered.protocol, offered.state_schema) == (Range(1, 1), Range(1, 7))
+    assert offered.settings_schema == look().named("1.1.0").settings_schema == 3
     assert look().named("1.1.0").rollout == 1.0
 
 

@@ -82,8 +82,8 @@ def test_it_does_not_grow_for_ever(journal):
 
 
 def test_it_learns_which_state_a_version_keeps(journal):
-    journal().learn("1.0.0", 2)
-    journal().learn("1.0.0", 2)
+    journal().learn("1.0.0", 2, 1)
+    journal().learn("1.0.0", 2, 1)
     journal().write(Idle())
     assert journal().schemas == {"1.0.0": 2}
 

@@ -24,7 +24,7 @@ def updater(tmp_path, installer, node):
 
     def new(fetch=lambda _: bundle):
         journal = Journal(tmp_path / "journal.json", lambda: 1.0)
-        journal.learn("1.0.0", 2)
+        journal.learn("1.0.0", 2, 1)
         return Updater(journal, installer, node, fetch, tell=lambda _: None)
 
     return new
@@ -33,7 +33,8 @@ def updater(tmp_path, installer, node):
 def test_a_good_version_takes_over_and_the_one_before_is_kept(updater, installer, node):
     entry = updater().become("1.0.0", "1.1.0")
     assert (entry.outcome, installer.current) == (machine.DONE, "1.1.0")
-    assert node.told == ["drain for 1.1.0", "stop", "start 1.1.0"]
+    settled = "settings by 1.1.0 for itself"
+    assert node.told == ["drain for 1.1.0", "stop", "start 1.1.0", settled]
     assert installer.has("1.0.0")
 
 
@@ -43,7 +44,8 @@ def test_a_version_that_never_serves_is_taken_back_and_remembered(updater, insta
     assert (entry.outcome, entry.reason) == (machine.TAKEN_BACK, "1.1.0 did not serve")
     assert installer.current == "1.0.0"
     assert not installer.has("1.1.0")
-    back = ["stop", "step down by 1.1.0 to 2", "start 1.0.0"]
+    steps = ["step down by 1.1.0 to 2", "settings by 1.1.0 for 1"]
+    back = ["stop", *steps, "start 1.0.0"]
     assert node.told == ["drain for 1.1.0", "stop", "start 1.1.0", *back]
     assert updater().journal.failed == {"1.1.0": "1.1.0 did not serve"}
 
@@ -51,7 +53,16 @@ def test_a_version_that_never_serves_is_taken_back_and_remembered(updater, insta
 def test_a_node_that_does_not_run_is_neither_stopped_nor_started(updater, installer, node):
     node.before = Before()
     assert updater().become("1.0.0", "1.1.0").outcome == machine.DONE
-    assert node.told == ["drain for 1.1.0"]
+    assert node.told == ["drain for 1.1.0", "settings by 1.1.0 for itself"]
+
+
+def test_settings_that_cannot_be_made_fit_do_not_keep_the_way_back_from_being_gone(
+    updater, installer, node
+):
+    node.works.remove("1.1.0")
+    node.settings_fail = True
+    assert updater().become("1.0.0", "1.1.0").outcome == machine.TAKEN_BACK
+    assert node.told[-1] == "start 1.0.0"
 
 
 def test_requests_that_do_not_end_put_it_off_and_the_node_serves_again(updater, installer, node):
