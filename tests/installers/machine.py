@@ -125,7 +125,7 @@ def _bootstrap(
         [
             *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
             *(mmdebstrap, "--quiet", "--variant=minbase"),
-            f"--include={','.join(packages)}",
+            f"--include={','.join(('apt', *packages))}",  # which Ubuntu counts less than Debian
             "--customize-hook=rm -f $1/etc/hostname",
             f"--customize-hook={WITHOUT_KERNEL.strip()}",
             *keys,
