@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import func, insert, select, update
 
-from byoi_console.accounts.attempts import WrongAttempts
+from byoi_console.accounts.attempts import WrongAttempts, place_of
 from byoi_console.accounts.audit import Change
 from byoi_console.accounts.organisations import first_organisation
 from byoi_console.accounts.passwords import Passwords, check_password
 from byoi_console.accounts.principal import Principal
-from byoi_console.accounts.sign_ins import end_sign_ins
+from byoi_console.accounts.sign_ins import end_sign_ins, places_of
 from byoi_console.clock import wall_ms
 from byoi_console.errors import InputInvalid, NotFound, Unauthenticated
 from byoi_console.store.identifiers import new_id
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _CREDENTIALS_LIMIT: Final = 2048
 _EMAIL_LIMIT: Final = 320
+_USUAL_MS: Final = 30 * 24 * 3600 * 1000
+"""How long an address counts as one that a person comes from."""
 
 
 class NewAdmin(NamedTuple):
@@ -147,21 +149,26 @@ class People:
     async def sign_in(self, email: str, password: str, *, peer: str = "") -> Person:
         """The administrator who has this email and password.
 
+        Where the person has signed in from lately, wrong ones from elsewhere hold nobody up: else
+        whoever knows an email could keep its owner out.
+
         Raises:
             Unauthenticated: nobody has them both.
             TooManyAttempts: too many wrong ones from this peer or for this email.
         """
         email = email.strip().lower()[:_EMAIL_LIMIT]
-
-        # An email may be any text, an address as well: failures of the one are not the other's.
-        places = (peer, f"email {email}")
+        self._wrong.check(peer)
+        person, hashed = await self._find(email)
+        places = [peer]
+        if not await self._is_usual(person, peer):
+            # An email may be any text, an address as well: failures of the one are not the other's.
+            places.append(f"email {email}")
 
         def check() -> None:
             for place in places:
                 self._wrong.check(place)
 
         check()
-        person, hashed = await self._find(email)
         if not await self._passwords.fits(hashed, password, check=check) or person is None:
             self._wrong.failed(*places)  # before the next one's turn begins
             raise Unauthenticated("Wrong email or password.")
@@ -221,6 +228,13 @@ class People:
         await _end_links(connection, person.person_id, self._now_ms())
         change = Change(actor, "person.password_set", person.person_id, person.org_id, {})
         await self._audit.record(connection, change)
+
+    async def _is_usual(self, person: Person | None, peer: str) -> bool:
+        if person is None or not peer:
+            return False
+        since_ms = self._now_ms() - _USUAL_MS
+        async with self._database.read() as connection:
+            return place_of(peer) in await places_of(connection, person.person_id, since_ms)
 
     async def _find(self, email: str) -> tuple[Person | None, str | None]:
         query = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import insert, select, update
 
+from byoi_console.accounts.attempts import place_of
 from byoi_console.accounts.audit import Change
 from byoi_console.accounts.organisations import Organisation
 from byoi_console.accounts.principal import Principal
@@ -208,6 +209,13 @@ async def end_sign_ins(
     """End every sign-in of a person within the caller's transaction, save the one named."""
     query = _ended(now_ms).where(sign_ins.c.person_id == person_id)
     await connection.execute(query if but is None else query.where(sign_ins.c.id != but))
+
+
+async def places_of(connection: AsyncConnection, person_id: str, since_ms: int) -> frozenset[str]:
+    """Where a person has signed in from since then; an IPv6 address stands for its network."""
+    query = select(sign_ins.c.peer).distinct().where(sign_ins.c.person_id == person_id)
+    peers = await connection.scalars(query.where(sign_ins.c.created_at_ms >= since_ms))
+    return frozenset(place_of(peer) for peer in peers if peer)
 
 
 async def _refuse_former(connection: AsyncConnection, person_id: str, password_hash: str) -> None:

@@ -6,9 +6,15 @@ import base64
 import pytest
 from sqlalchemy import select
 
+from byoi_console.accounts.sign_ins import SignIns
 from byoi_console.errors import InputInvalid, TooManyAttempts, Unauthenticated
 from byoi_console.store.tables import members, organisations
 from byoi_console.store.tables import people as people_table
+
+
+@pytest.fixture
+def sign_ins(database, audit, clock):
+    return SignIns(database, audit, now_ms=clock.now_ms)
 
 
 def basic(email, password):
@@ -83,6 +89,40 @@ async def test_guessing_at_one_email_is_slowed_from_wherever_it_comes(people, cl
         await people.authenticate(basic("a@example.org", made.password), peer="10.0.0.9")
     clock.seconds += 21
     await people.authenticate(basic("a@example.org", made.password), peer="10.0.0.9")
+
+
+async def test_strangers_cannot_keep_a_person_out_where_they_have_signed_in_from(
+    people, sign_ins, clock
+):
+    made = await people.create_admin("a@example.org")
+    await sign_ins.begin(made.person_id, made.org_id, peer="2001:db8:0:1::7")
+    usual, other = "2001:db8:0:1::8", "2001:db8:0:2::7"
+    for number in range(5):
+        with pytest.raises(Unauthenticated):
+            await people.sign_in(made.email, "x", peer=f"10.0.0.{number}")
+    with pytest.raises(TooManyAttempts):
+        await people.sign_in(made.email, made.password, peer=other)
+    await people.sign_in(made.email, made.password, peer=usual)
+    for _ in range(5):
+        with pytest.raises(Unauthenticated):
+            await people.sign_in(made.email, "x", peer=usual)
+    with pytest.raises(TooManyAttempts):
+        await people.sign_in(made.email, made.password, peer=usual)
+    clock.seconds += 31 * 24 * 3600
+    for number in range(5):
+        with pytest.raises(Unauthenticated):
+            await people.sign_in(made.email, "x", peer=f"10.0.0.{number}")
+    with pytest.raises(TooManyAttempts):
+        await people.sign_in(made.email, made.password, peer=usual)
+
+
+async def test_what_a_person_mistypes_at_home_holds_up_nobody_elsewhere(people, sign_ins):
+    made = await people.create_admin("a@example.org")
+    await sign_ins.begin(made.person_id, made.org_id, peer="10.0.0.1")
+    for _ in range(5):
+        with pytest.raises(Unauthenticated):
+            await people.sign_in(made.email, "x", peer="10.0.0.1")
+    await people.sign_in(made.email, made.password, peer="10.0.0.2")
 
 
 async def test_guesses_sent_all_at_once_are_no_more_than_those_sent_one_by_one(people):
