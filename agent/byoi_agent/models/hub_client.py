@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 TransportError: Final[type[Exception]] = HfHubHTTPError.__bases__[0]
 """What the client (httpx2) raises when the line breaks, stalls or talks nonsense."""
 
+_DEFAULT_HUB: Final = "https://huggingface.co"
 _LISTING_BYTES: Final = 64_000_000
 _TREE_PAGES: Final = 100
 _ASKED_AT_ONCE: Final = 8
@@ -176,8 +177,14 @@ async def open_hub(endpoint: str | None, ca_file: Path | None) -> AsyncIterator[
     Proxies are those of the usual variables (HTTPS_PROXY, NO_PROXY, …).
 
     Raises:
-        ConfigError: the file of certificates is none.
+        ConfigError: the file of certificates is none, or the hub's address.
     """
+    address = (endpoint or constants.ENDPOINT or _DEFAULT_HUB).rstrip("/")
+    if not address.lower().startswith(("http://", "https://")) or not urlsplit(address).hostname:
+        raise ConfigError(
+            f"HF_ENDPOINT (or the setting hub) is {address!r}, which is no address; "
+            f"it looks like {_DEFAULT_HUB}"
+        )
     client: Any = get_async_session()
     if ca_file is not None:
         # The library's own client has no place for it: another of the same kind, with its hooks.
@@ -187,7 +194,7 @@ async def open_hub(endpoint: str | None, ca_file: Path | None) -> AsyncIterator[
             event_hooks=hooks, follow_redirects=True, timeout=None, verify=_trust(ca_file)
         )
     async with client:
-        yield Hub(client, (endpoint or constants.ENDPOINT).rstrip("/"))
+        yield Hub(client, address)
 
 
 async def refuse_error(response: Any, repo: str, revision: str | None = None) -> None:  # noqa: ANN401 httpx2's

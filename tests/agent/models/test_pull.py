@@ -13,6 +13,7 @@ import pytest
 
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.models import pull as module
+from byoi_agent.models.hub_client import open_hub
 from byoi_agent.models.hub_errors import HubRefused, HubUnreachable
 from byoi_agent.models.names import reference_of
 from byoi_agent.models.pull import Terms, pull
@@ -250,6 +251,18 @@ async def test_damage_is_found_wherever_the_digest_was_told(hub, ask, model, sto
     with pytest.raises(WrongContent, match="its sha256 differs"):
         await ask()
     assert_nothing_counts_as_here(store)
+
+
+@pytest.mark.parametrize("address", ["localhost:8080", "ftp://hub", "https://", "http:///x"])
+async def test_an_address_that_is_none_is_said_at_once(ask, address):
+    with pytest.raises(ConfigError, match=r"no address; it looks like https://huggingface.co"):
+        await ask(endpoint=address)
+
+
+async def test_an_empty_variable_means_the_usual_hub(monkeypatch):
+    monkeypatch.setattr("byoi_agent.models.hub_client.constants.ENDPOINT", "")
+    async with open_hub(None, None) as hub:
+        assert hub.endpoint == "https://huggingface.co"
 
 
 async def test_a_mirrors_plain_404_is_no_reason_to_ask_again(hub, ask, model):
