@@ -466,10 +466,10 @@ find_python() {
     for python in python3.13 python3.12 python3.11 python3.14 python3; do
         have "$python" && is_fit "$python" && python=$(command -v "$python") && return 0
     done
-    say "This system's Python is older than 3.11; one of its own comes below $root/python."
-    must "$uv" python install --quiet --no-config --no-cache --no-bin --install-dir "$root/python" 3.13
+    say "This system has no Python of 3.11 to 3.14; one of its own comes below $root/python."
+    change "$uv" python install --quiet --no-config --no-cache --no-bin --install-dir "$root/python" 3.13 || told
     for python in "$root"/python/*/bin/python3.13; do is_fit "$python" && return 0; done
-    die $FAILED "no Python 3.11 or newer is here and none could be fetched: install one (Fedora: dnf install python3.12; openSUSE: zypper install python312)"
+    die $UNAVAILABLE "no Python of 3.11 to 3.14 is here, and none could be fetched (from github.com): install your system's (Debian, Ubuntu: apt install python3; Fedora: dnf install python3.12; openSUSE: zypper install python312), and try again"
 }
 is_fit() {
     "$1" -c 'import json, sys

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -22,7 +23,7 @@ GUIDE = SCRIPT.parents[1] / "docs" / "install.md"
 VERSION = "0.3.0"
 BUNDLE = f"byoi-agent-{VERSION}-linux-x86_64.tar.gz"
 DEB = f"byoi-agent_{VERSION}_amd64.deb"
-SECONDS = 20
+SECONDS = 100
 
 STAND_INS = {
     "uname": "case $1 in -s) echo Linux ;; -m) echo x86_64 ;; *) echo 6.1.0 ;; esac",
@@ -51,6 +52,9 @@ venv) for home; do :; done
     mkdir -p "$home/bin"; ln -s "$(command -v python3)" "$home/bin/python" ;;
 pip) while [ "$1" != --python ]; do shift; done
     cp "$BYOI_STAND_IN" "$(dirname "$2")/byoi" ;;
+python) [ -z "${OFFLINE:-}" ] || { echo "error: no way to github.com" >&2; exit 2; }
+    while [ "$1" != --install-dir ]; do shift; done
+    mkdir -p "$2/cpython-3.13.1/bin"; ln -s "$NEWER" "$2/cpython-3.13.1/bin/python3.13" ;;
 esac
 """
 BYOI = """#!/bin/sh
@@ -269,6 +273,23 @@ def test_a_wrong_token_leaves_the_program_and_says_how_to_go_on(newcomer):
     assert "this token is not known" in done.stderr
     assert "byoi is installed, but this machine is not enrolled" in done.stderr
     assert (newcomer.home / ".local/share/byoi/app/current/bin/byoi").exists()
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_where_the_systems_python_is_too_old_one_is_fetched_or_asked_for(newcomer, offline):
+    newer = Path(sys.executable).resolve()
+    newcomer.stand_in("python3", f'case "$*" in *version_info*) exit 1 ;; esac; exec {newer} "$@"')
+    away = {"OFFLINE": "yes"} if offline else {}
+    done = newcomer.install("--user", "--yes", "--no-start", NEWER=str(newer), **away)
+    program = newcomer.home / ".local/share/byoi/app"
+    if not offline:
+        assert done.returncode == 0, done.stderr
+        assert list(program.glob("python/*/bin/python3.13"))
+        return
+    assert done.returncode == 69
+    assert "error: no way to github.com" in done.stderr
+    assert "none could be fetched (from github.com): install your system's" in done.stderr
+    assert not (program / "current").exists()
 
 
 def test_what_cannot_answer_is_not_called_done(newcomer):
