@@ -26,7 +26,12 @@ _REFUSED: Final = frozenset(
     | {".pt", ".pth", ".py", ".pyc", ".so", ".sh", ".tar", ".zip"}
 )
 _JSON_LIMIT_BYTES: Final = 64_000_000
-_CONTEXT_FIELDS: Final = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+_CONTEXT_FIELDS: Final = (
+    *("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length"),
+    *("max_sequence_length", "max_seq_length", "seq_len"),
+)
+_UNTOLD_CONTEXT_TOKENS: Final = 2048
+"""What vLLM takes, as the fields above, where config.json tells nothing (vllm/config/model.py)."""
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,90}")
 _SNAPSHOT: Final = re.compile(r"models--(?P<owner>[^/]+)--(?P<name>[^/]+)")
 
@@ -77,7 +82,7 @@ def _look_through(folder: Path, *, allows_code: bool) -> ModelFolder:
         raise ConfigError(f"--model {folder}: there is no such user's home folder") from error
     if not path.is_dir():
         raise ConfigError(f"--model {folder}: there is no such folder")
-    config: dict[str, Any] = {}
+    config: dict[str, Any] | None = None
     weight_bytes = 0
     for file in _files(path):
         if file.suffix.lower() in _REFUSED and not (allows_code and file.suffix == ".py"):
@@ -91,7 +96,7 @@ def _look_through(folder: Path, *, allows_code: bool) -> ModelFolder:
         elif file.suffix == ".json":
             content = settings_in(file, allows_code=allows_code)
             config = content if file == path / "config.json" else config
-    if not config:
+    if config is None:
         raise ConfigError(f"{path} holds no config.json, so it is no model that vLLM can load")
     if not weight_bytes:
         raise ConfigError(f"{path} holds no .safetensors file; other forms of weights are refused")
@@ -148,6 +153,8 @@ def _json_of(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file} is no JSON; download the model again") from error
+    if not isinstance(content, dict) and file.name == "config.json":
+        raise ConfigError(f"{file} is no object, so it describes no model; download it again")
     return content if isinstance(content, dict) else {}
 
 
@@ -192,6 +199,6 @@ def _context_of(config: Mapping[str, Any]) -> int:
     for place in (config, text if isinstance(text, dict) else {}):
         for name in _CONTEXT_FIELDS:
             value = place.get(name)
-            if isinstance(value, int) and value > 0:
+            if type(value) is int and value > 0:
                 return value
-    raise ConfigError("config.json does not say how long a context may be: --context-tokens N")
+    return _UNTOLD_CONTEXT_TOKENS
