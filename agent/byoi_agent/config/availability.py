@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import time
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
+from pydantic import Field, field_validator
 
-from byoi_agent.config.windows import WEEKDAYS, Weekday
+from byoi_agent.config.hours import HoursTable, Table
 
 OnOff = Literal["off", "on"]
 
@@ -20,11 +19,7 @@ ProgramName = Annotated[str, Field(min_length=1, max_length=200)]
 _DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Idle(_Table):
+class Idle(Table):
     """`[idle]`: what makes the machine the owner's; holds in the modes idle and scheduled."""
 
     after_minutes: float = Field(
@@ -50,29 +45,11 @@ class Idle(_Table):
     metered: OnOff = Field(default="on", description="a metered network counts")
 
 
-class Window(_Table):
+class Window(HoursTable):
     """Hours of the owner's clock; `until` before `since` goes over midnight."""
 
-    days: tuple[Weekday, ...] = Field(
-        default=WEEKDAYS, min_length=1, description="the days on which it begins"
-    )
-    since: time = Field(description="local time, HH:MM")
-    until: time = Field(description="local time, HH:MM, not included")
 
-    @field_validator("since", "until", mode="before")
-    @classmethod
-    def _clock_time(cls, value: object) -> object:
-        is_written = isinstance(value, str) and re.fullmatch(r"\d\d:\d\d", value)
-        if not is_written and not isinstance(value, time):
-            raise ValueError(f'{value!r} is no time of day; it looks like "22:00"')
-        return value
-
-    @field_serializer("since", "until", when_used="json")
-    def _as_written(self, value: time) -> str:
-        return value.isoformat(timespec="auto" if value.second or value.microsecond else "minutes")
-
-
-class Feed(_Table):
+class Feed(Table):
     """A forecast of the grid: serve only while its number is at most the limit."""
 
     source: str = Field(
@@ -94,7 +71,7 @@ class Feed(_Table):
         )
 
 
-class Schedule(_Table):
+class Schedule(Table):
     """`[schedule]`: the mode scheduled serves in its windows; quiet hours hold in every mode."""
 
     windows: tuple[Window, ...] = Field(
@@ -107,7 +84,7 @@ class Schedule(_Table):
     price: Feed | None = Field(default=None, description="price of a kWh, by the hour")
 
 
-class Protect(_Table):
+class Protect(Table):
     """`[protect]`: what spares the machine; holds in every mode."""
 
     power_limit_watts: float | None = Field(

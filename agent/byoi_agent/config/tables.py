@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import time
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 
-from byoi_agent.config.windows import WEEKDAYS, Weekday
+from byoi_agent.config.hours import HoursTable, Table
 
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 """As in ISO 4217: `EUR`, `USD`, `THB`."""
@@ -17,11 +16,7 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 _REMOTE_CODE: Final = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class AdapterSetting(_Table):
+class AdapterSetting(Table):
     """A LoRA adapter over a model, offered as a model of its own."""
 
     name: str = Field(
@@ -30,7 +25,7 @@ class AdapterSetting(_Table):
     path: Path = Field(description="folder of adapter_config.json and its safetensors")
 
 
-class ModelSetting(_Table):
+class ModelSetting(Table):
     """One `[[models]]`: what is left out is as the setting of the same name says for all."""
 
     model: str = Field(
@@ -74,7 +69,7 @@ class ModelSetting(_Table):
     prices: Prices | None = Field(default=None, description="as the setting prices")
 
 
-class Prices(_Table):
+class Prices(Table):
     """What the owner asks for a million tokens."""
 
     currency: Currency = Field(description="EUR, USD, …")
@@ -88,26 +83,13 @@ class Prices(_Table):
     )
 
 
-class TariffWindow(_Table):
+class TariffWindow(HoursTable):
     """Hours with a price of their own; `until` before `since` goes over midnight."""
 
-    days: tuple[Weekday, ...] = Field(
-        default=WEEKDAYS, min_length=1, description="the days on which it begins"
-    )
-    since: time = Field(description="local time, HH:MM")
-    until: time = Field(description="local time, HH:MM, not included")
     price_per_kwh: float = Field(ge=0, le=1_000_000)
 
-    @field_validator("since", "until", mode="before")
-    @classmethod
-    def _clock_time(cls, value: object) -> object:
-        is_written = isinstance(value, str) and re.fullmatch(r"\d\d:\d\d", value)
-        if not is_written and not isinstance(value, time):
-            raise ValueError(f'{value!r} is no time of day; it looks like "22:00"')
-        return value
 
-
-class Tariff(_Table):
+class Tariff(Table):
     """What electricity costs the owner; the first window that holds wins."""
 
     currency: Currency = Field(description="EUR, USD, …")

@@ -32,6 +32,8 @@ GRACE_SECONDS: Final = 3.0
 
 _LOG_LINES: Final = 200  # vLLM tells a failure twice, each time with its whole traceback
 _LOG_LINE_BYTES: Final = 2000
+_TOLD_CHARACTERS: Final = 200
+_SIGKILL: Final = -9
 # All that an engine may know of our environment: no key of the agent's is among it.
 _PASSED: Final = frozenset(
     {"CUDA_VISIBLE_DEVICES", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ"}
@@ -66,6 +68,13 @@ class Ended:
 
     code: int | None
     log: tuple[str, ...] = ()
+
+    def in_words(self, told: str | None = None) -> str:
+        """For its owner, where no known failure explains it; `told` is what its log says of it."""
+        if self.code == _SIGKILL:
+            return "it was killed (signal 9), as the system does to what takes too much memory"
+        last = told or next((line for line in reversed(self.log) if line), "it wrote nothing")
+        return f"it ended with code {self.code}: {last[:_TOLD_CHARACTERS]}"
 
 
 def _clear(path: Path) -> None:

@@ -12,13 +12,14 @@ from byoi_agent.hardware.host import memory_holders, still_running
 from byoi_agent.lifecycle.memory_back import Held, not_back
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Container
+    from collections.abc import Awaitable, Callable
 
     from byoi_agent.availability.view import AvailabilityView, ReclaimTimes, State
     from byoi_agent.clock import Clock
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import GpuUses
     from byoi_agent.lifecycle.kept_reclaims import KeptReclaims
+    from byoi_agent.lifecycle.lending import Engines
     from byoi_agent.node.board import Board
     from byoi_agent.node.view import NodeView
     from byoi_agent.telemetry.health import Health
@@ -47,17 +48,6 @@ class Door(Protocol):
 
     def hand_back(self, reason: str) -> None: ...  # noqa: D102
     async def idle(self, engine: str | None = None) -> None: ...  # noqa: D102
-
-
-class Engines(Protocol):
-    """All engines of this node; the pool has them."""
-
-    @property
-    def views(self) -> tuple[EngineView, ...]: ...  # noqa: D102
-    def release(  # noqa: D102
-        self, within_seconds: float, by: float | None = None, *, last: Container[str] = ()
-    ) -> None: ...
-    def come_back(self) -> None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

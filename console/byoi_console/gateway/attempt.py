@@ -15,7 +15,7 @@ from byoi_wire.messages import AnswerHead, OpenHead, ResetCode
 
 if TYPE_CHECKING:
     from byoi_console.accounts.principal import Principal
-    from byoi_console.gateway.ports import Streams
+    from byoi_console.routing.registry import StreamOpener
     from byoi_wire.requests import RequestRoute
     from byoi_wire.usage import Outcome, Usage
 
@@ -118,7 +118,7 @@ class Attempt:
     )
 
     def __init__(
-        self, owner: Owner, call: Call, node_id: NodeId, session: Streams, number: int
+        self, owner: Owner, call: Call, node_id: NodeId, session: StreamOpener, number: int
     ) -> None:
         self._time = asyncio.get_running_loop().time
         self._owner = owner

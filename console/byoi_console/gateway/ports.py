@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from byoi_console.ledger.entries import Posting
     from byoi_console.ledger.tickets import TicketFacts
     from byoi_console.routing.choose import Candidate
-    from byoi_wire.aio.session import StreamHandler
-    from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
-    from byoi_wire.messages import Availability, OpenHead, ResetCode, Trailer
+    from byoi_console.routing.registry import StreamOpener
+    from byoi_wire.ids import ModelId, NodeId, OrgId
+    from byoi_wire.messages import Availability
     from byoi_wire.offers import ModelOffer
 
 
@@ -35,30 +35,11 @@ class Answered(NamedTuple):
     seconds: float
 
 
-class Streams(Protocol):
-    """A node's session (`byoi_wire.aio.session.Session`)."""
-
-    def open(self, head: OpenHead, handler: StreamHandler) -> StreamId:
-        """Send a request's head; what comes back goes to the handler."""
-
-    def send(self, stream: StreamId, data: bytes) -> bool:
-        """Queue a piece of the body; False asks to wait for `send_allowed`."""
-
-    def end(self, stream: StreamId, trailer: Trailer | None = None) -> None:
-        """The body is whole."""
-
-    def reset(self, stream: StreamId, code: ResetCode, reason: str = "") -> None:
-        """Cut the stream."""
-
-    def consumed(self, stream: StreamId, count: int) -> None:
-        """Let the node send as many bytes more."""
-
-
 class LiveNode(Protocol):
     """A node whose session lives, connected or about to resume."""
 
     @property
-    def session(self) -> Streams:
+    def session(self) -> StreamOpener:
         """Where requests are sent."""
 
 

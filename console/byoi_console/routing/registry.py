@@ -37,7 +37,7 @@ class StreamOpener(Protocol):
         """Begin a request."""
 
     def send(self, stream: StreamId, data: bytes) -> bool:
-        """Queue a piece of its body."""
+        """Queue a piece of its body; False asks to wait for `send_allowed`."""
 
     def end(self, stream: StreamId, trailer: Trailer | None = None) -> None:
         """Its body is complete."""

@@ -45,7 +45,7 @@ def test_models_and_a_tariff_are_read_from_the_file(file):
     assert second.adapters[0].name == "mine"
     (window,) = settings.tariff.windows
     assert (window.since.hour, window.until.hour, window.days) == (22, 6, ("sat", "sun"))
-    assert shown("tariff", settings.tariff)["windows"][0]["since"] == "22:00:00"
+    assert shown("tariff", settings.tariff)["windows"][0]["since"] == "22:00"
 
 
 @pytest.mark.parametrize(

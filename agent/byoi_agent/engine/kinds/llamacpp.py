@@ -218,10 +218,7 @@ class LlamaCpp(WithoutAdapters, Sleepless):
             for pattern, reason in _FAILURES:
                 if pattern.search(line):
                     return reason
-        if ended.code == -9:  # noqa: PLR2004 SIGKILL
-            return "it was killed (signal 9), as the system does to what takes too much memory"
-        last = next((line for line in reversed(ended.log) if line), "it wrote nothing")
-        return f"it ended with code {ended.code}: {last[:200]}"
+        return ended.in_words()
 
 
 def _free_port() -> int:

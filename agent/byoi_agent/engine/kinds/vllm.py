@@ -60,7 +60,6 @@ _SLEEP_SECONDS: Final = 60.0
 _CONTEXT_TOKENS: Final = {"cpu": 2048, "cuda": 16_384}
 _SOCKET_FOLDER_BYTES: Final = 107 - len("/vllm/") - 36  # its own sockets are named by UUIDs
 _FEATURES: Final = ("json_schema", "logprobs", "seed")
-_SIGKILL: Final = -9
 _SLOTS_PER_OWN_SEAT: Final = 8
 
 
@@ -327,14 +326,7 @@ class Vllm:
 
     def explain(self, ended: Ended) -> str:
         """Known failures by a line of the log, others by their code and the last error there."""
-        if (reason := reason_in(ended.log)) is not None:
-            return reason
-        if ended.code == _SIGKILL:
-            return "it was killed (signal 9), as the system does to what takes too much memory"
-        last = last_error(ended.log) or next(
-            (line for line in reversed(ended.log) if line), "it wrote nothing"
-        )
-        return f"it ended with code {ended.code}: {last[:200]}"
+        return reason_in(ended.log) or ended.in_words(last_error(ended.log))
 
 
 def _scratch_beside(socket_path: Path) -> Path:
