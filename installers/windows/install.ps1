@@ -63,9 +63,6 @@ param(
 )
 
 # All of it is in functions, and the last line calls them: of a download that was cut off, nothing runs.
-Set-StrictMode -Version 2
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue' # Windows PowerShell spends most of a download on drawing it
 $script:Key = @'
 @RELEASE_PUBLIC_KEY@
 '@
@@ -74,7 +71,6 @@ $script:Uninstaller = Join-Path $env:ProgramFiles 'byoi\uninstall.exe'
 $script:Work = $null
 # Windows PowerShell's Start-Process knows no -WhatIf, and what a rehearsal fetches has to be written.
 $script:IsRehearsal = [bool] $WhatIfPreference
-$WhatIfPreference = $false
 
 function Stop-WithCode([int] $Code, [string] $Sentence) {
     $problem = New-Object System.Exception $Sentence
@@ -219,6 +215,12 @@ function Uninstall-Byoi {
 }
 
 function Invoke-Main {
+    # Here, as they hold for what is called from here: of a script that is piped into iex the outermost
+    # scope is the window's own, which would keep them.
+    Set-StrictMode -Version 2
+    $ErrorActionPreference = 'Stop'
+    $ProgressPreference = 'SilentlyContinue' # Windows PowerShell spends most of a download on drawing it
+    $WhatIfPreference = $false
     # Windows PowerShell on an old Windows 10 offers TLS 1.0 unless it is told.
     [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor 3072
     if ($Purge -and -not $Uninstall) { Stop-WithCode 64 '-Purge goes with -Uninstall' }
