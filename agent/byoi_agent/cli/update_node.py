@@ -7,11 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from byoi_agent.control.client import ControlClient, NodeUnreachable
 from byoi_agent.control.instances import find
 from byoi_agent.errors import AgentError
 from byoi_agent.lifecycle.state_schema import number_of
 from byoi_agent.service.doing import carry_out
+from byoi_agent.service.launcher import Run
+from byoi_agent.update import service_files
 from byoi_agent.update.programs import UpdateFailed, run
 from byoi_agent.update.staging import program_of, python_of
 from byoi_agent.update.supervisor import Before
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.config.paths import Paths
     from byoi_agent.control.schema import StatusReport
-    from byoi_agent.service.launcher import Launcher
+    from byoi_agent.service.launcher import Launcher, Step
     from byoi_agent.update.machine import Change
 
 _LOOK_SECONDS: Final = 0.3
@@ -117,6 +121,24 @@ class UpdatedNode:
         module = [str(python_of(code)), "-m", "byoi_agent.lifecycle.fit_settings"]
         run([*module, *words], account=self.settings_account)
 
+    def renew_service(self, away: Path, to: Path) -> None:
+        """Files that the service manager starts the node by; see `Node`."""
+        if not self.launcher.status().is_installed:
+            return
+        module = ["-m", "byoi_agent.service.written"]
+        before, after = (
+            service_files.read(run([str(python_of(code)), *module], environment=self.environment))
+            for code in (away, to)
+        )
+        wanted = service_files.renewal(before, after, _text_at)
+        for kept in wanted.kept:
+            click.echo(
+                f"byoi: {kept} was changed here and stays; look at what it should be", err=True
+            )
+        if wanted.steps:
+            reloading = self.launcher.install(start=False)
+            carry_out([*wanted.steps, *(step for step in reloading if _is_reload(step))])
+
     def _wait_for_what_runs(self, version: str) -> None:
         until = time.monotonic() + self.drain_seconds
         client = self._client()
@@ -167,6 +189,17 @@ class UpdatedNode:
             return ControlClient(socket_path=str(self.paths.control_socket))
         found = find(self.paths, self.environment, is_named=True)
         return found.nodes[0].client if found.nodes else None
+
+
+def _text_at(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def _is_reload(step: Step) -> bool:
+    return isinstance(step, Run) and step.argv[-1] == "daemon-reload"
 
 
 def _under_way(status: StatusReport) -> int:

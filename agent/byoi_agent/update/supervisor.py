@@ -95,6 +95,13 @@ class Node(Protocol):
             AgentError: it could not; the file is as it was.
         """
 
+    def renew_service(self, away: Path, to: Path) -> None:
+        """Have the service's files be those of `to`, where they were those of `away`.
+
+        Raises:
+            AgentError: they are as they were, or some of them.
+        """
+
 
 @dataclass(frozen=True)
 class Updater:
@@ -196,6 +203,7 @@ class Updater:
             self.node.step_down(self.installer.environment(away), schema)
             self._fit_settings(away, self.journal.settings.get(to))
         self.installer.point_at(to)
+        self._renew_service(away, to)
         if change.was_running:
             self.node.start()
 
@@ -206,6 +214,17 @@ class Updater:
         except AgentError as error:
             logger.warning("settings left as they are", extra={"reason": str(error)})
             self.tell(f"The settings stay as they are: {error}")
+
+    def _renew_service(self, away: str, to: str) -> None:
+        """As `_fit_settings`: of a package, dpkg has done it."""
+        places = self.installer.environment(away), self.installer.environment(to)
+        if places[0] == places[1]:
+            return
+        try:
+            self.node.renew_service(*places)
+        except (AgentError, OSError, ValueError) as error:
+            logger.warning("files of the service left as they are", extra={"reason": str(error)})
+            self.tell(f"The service's files stay as they are: {error}")
 
     def _clear_up(self, command: Command) -> None:
         match command:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from byoi_agent.config.paths import Paths
 from byoi_agent.control.client import NodeUnreachable
 from byoi_agent.doctor.proof import Proof
 from byoi_agent.errors import AgentError
-from byoi_agent.service.launcher import ServiceStatus
+from byoi_agent.service.launcher import Run, ServiceStatus, WriteFile
 from byoi_agent.update.machine import Change
 from byoi_agent.update.programs import UpdateFailed
 from byoi_agent.update.supervisor import Before
@@ -191,3 +192,33 @@ def test_the_settings_are_written_by_the_versions_code_with_the_rights_of_their_
         ([*module_name, "1"], {"account": "byoi"}),
         (module_name, {"account": "byoi"}),
     ]
+
+
+def test_units_that_nobody_changed_become_those_of_the_version_and_systemd_reads_them(
+    updated, monkeypatch, tmp_path, capsys
+):
+    ours, owners = tmp_path / "ours.service", tmp_path / "owners.service"
+
+    def written(words, **_):
+        version = Path(words[0]).parents[1].name
+        return json.dumps(
+            [{"path": str(file), "text": version, "mode": 0o644} for file in (ours, owners)]
+        )
+
+    done = []
+    monkeypatch.setattr(module, "run", written)
+    monkeypatch.setattr(module, "carry_out", done.extend)
+    node = updated()
+    reload = Run(("systemctl", "daemon-reload"), "")
+    monkeypatch.setattr(
+        node.launcher, "install", lambda **_: [Run(("other",), ""), reload], raising=False
+    )
+    ours.write_text(OLD)
+    owners.write_text("mine")
+    node.renew_service(Path("/opt") / OLD, Path("/opt") / NEW)
+    assert done == [WriteFile(ours, NEW, 0o644), reload]
+    assert f"{owners} was changed here and stays" in capsys.readouterr().err
+    done.clear()
+    ours.unlink()
+    node.renew_service(Path("/opt") / OLD, Path("/opt") / NEW)
+    assert done == []

@@ -157,6 +157,11 @@ class StandInNode:
     def step_down(self, code, schema):
         self.told.append(f"step down by {code.name} to {schema}")
 
+    def renew_service(self, away, to):
+        self.told.append(f"service from {away.name} to {to.name}")
+        if self.settings_fail:
+            raise AgentError("no room")
+
     def fit_settings(self, code, schema):
         self.told.append(f"settings by {code.name} for {schema or 'itself'}")
         if self.settings_fail:

@@ -56,15 +56,16 @@ def guarded(base, names, power):
     return type(base.__name__, (base,), {name: of(name) for name in names})
 
 
+DONE = ("drain", "stop", "prove", "step_down", "fit_settings", "renew_service")
+
+
 def update(folder, works, goes_at):
     """One updater's life; killed at that point."""
     power = Power(goes_at)
     installer = guarded(STAND_INS.StandInInstaller, ("stage", "keep", "point_at", "clear"), power)(
         folder / "app"
     )
-    node_kind = guarded(
-        STAND_INS.StandInNode, ("drain", "stop", "prove", "step_down", "fit_settings"), power
-    )
+    node_kind = guarded(STAND_INS.StandInNode, DONE, power)
 
     class Node(node_kind):
         def start(self):

@@ -14,6 +14,7 @@ from byoi_agent.update.journal import Journal
 from byoi_agent.update.machine import Change, GoingBack, Idle, Proving
 from byoi_agent.update.supervisor import Before, Updater
 
+FORWARD = ["drain for 1.1.0", "stop", "service from 1.0.0 to 1.1.0", "start 1.1.0"]
 DRIVER = Path(__file__).with_name("power_cuts.py")
 
 
@@ -34,7 +35,7 @@ def test_a_good_version_takes_over_and_the_one_before_is_kept(updater, installer
     entry = updater().become("1.0.0", "1.1.0")
     assert (entry.outcome, installer.current) == (machine.DONE, "1.1.0")
     settled = "settings by 1.1.0 for itself"
-    assert node.told == ["drain for 1.1.0", "stop", "start 1.1.0", settled]
+    assert node.told == [*FORWARD, settled]
     assert installer.has("1.0.0")
 
 
@@ -45,18 +46,19 @@ def test_a_version_that_never_serves_is_taken_back_and_remembered(updater, insta
     assert installer.current == "1.0.0"
     assert not installer.has("1.1.0")
     steps = ["step down by 1.1.0 to 2", "settings by 1.1.0 for 1"]
-    back = ["stop", *steps, "start 1.0.0"]
-    assert node.told == ["drain for 1.1.0", "stop", "start 1.1.0", *back]
+    back = ["stop", *steps, "service from 1.1.0 to 1.0.0", "start 1.0.0"]
+    assert node.told == [*FORWARD, *back]
     assert updater().journal.failed == {"1.1.0": "1.1.0 did not serve"}
 
 
 def test_a_node_that_does_not_run_is_neither_stopped_nor_started(updater, installer, node):
     node.before = Before()
     assert updater().become("1.0.0", "1.1.0").outcome == machine.DONE
-    assert node.told == ["drain for 1.1.0", "settings by 1.1.0 for itself"]
+    renewed = "service from 1.0.0 to 1.1.0"
+    assert node.told == ["drain for 1.1.0", renewed, "settings by 1.1.0 for itself"]
 
 
-def test_settings_that_cannot_be_made_fit_do_not_keep_the_way_back_from_being_gone(
+def test_settings_and_a_service_that_cannot_be_made_fit_do_not_keep_the_way_back_from_being_gone(
     updater, installer, node
 ):
     node.works.remove("1.1.0")

@@ -1,0 +1,66 @@
+"""Which files of the service change with the version: ours that nobody changed, no others; pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from byoi_agent.service.launcher import Remove, WriteFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What to do, and the files that stay since their owner made them other than we did."""
+
+    steps: tuple[WriteFile | Remove, ...]
+    kept: tuple[Path, ...]
+
+
+def read(said: str) -> Mapping[Path, WriteFile]:
+    """What a version writes, as `byoi_agent.service.written` tells it.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        files = [
+            WriteFile(Path(one["path"]), str(one["text"]), int(one["mode"]))
+            for one in json.loads(said)
+        ]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"a version tells its service's files in no form of ours: {error}"
+        ) from error
+    return {file.path: file for file in files}
+
+
+def renewal(
+    away: Mapping[Path, WriteFile],
+    to: Mapping[Path, WriteFile],
+    present: Callable[[Path], str | None],
+) -> Renewal:
+    """From one version's files to another's; `present` says what a file holds, None without it.
+
+    A file that is there already as the other version has it, or that its owner took away, needs
+    nothing; done twice is done once.
+    """
+    steps: list[WriteFile | Remove] = []
+    kept: list[Path] = []
+    for path in sorted({*away, *to}):
+        text = present(path)
+        before = away[path].text if path in away else None
+        after = to[path].text if path in to else None
+        if after in {text, before}:
+            continue
+        if text != before:
+            kept += [] if text is None else [path]
+        elif path in to:
+            steps.append(to[path])
+        else:
+            steps.append(Remove(path))
+    return Renewal(tuple(steps), tuple(kept))
