@@ -103,6 +103,15 @@ class Traffic:
         self.asked.append(asked)
         return asked
 
+    async def go_on(self, more):
+        """Until so many more answers were whole."""
+        wanted = len(self.complete) + more
+
+        async def are_enough():
+            return len(self.complete) >= wanted
+
+        await self.deployment.until(are_enough)
+
     @property
     def told(self):
         """One line a request, for whoever looks into a failure."""
@@ -119,21 +128,28 @@ class Books:
     def __init__(self, deployment):
         self.deployment = deployment
 
-    async def settled(self, seconds=40.0):
-        """The rows once nothing is in flight and no more of them come."""
+    async def settled(self, asked=(), seconds=120.0):
+        """The rows once nothing is in flight, none come any more, and whole answers have theirs."""
         before = None
+        whole = {one.request_id for one in asked if one.is_complete}
 
         async def quiet():
             nonlocal before
             flying = sum(node["in_flight"] for node in await self.deployment.nodes())
             rows = await self.rows()
-            is_quiet = not flying and rows == before and rows
+            written = {row["request_id"] for row in rows if row["claimed"]}
+            is_quiet = not flying and rows == before and rows and whole <= written
             before = rows
             if not is_quiet:
                 await asyncio.sleep(0.5)
             return is_quiet
 
-        return await self.deployment.until(quiet, seconds)
+        try:
+            return await self.deployment.until(quiet, seconds)
+        except TimeoutError:
+            nodes, rows = await self.deployment.nodes(), await self.rows()
+            missing = whole - {row["request_id"] for row in rows if row["claimed"]}
+            raise AssertionError(f"not settled: {missing=} {nodes=} {rows[-20:]=}") from None
 
     async def rows(self):
         """All single rows, page by page."""
@@ -152,7 +168,7 @@ class Books:
         `lost_with` are spans of time in which the console was dead: what was not whole then may
         be known to nobody.
         """
-        rows = await self.settled()
+        rows = await self.settled(asked)
         keys = [(row["request_id"], row["attempt"]) for row in rows]
         assert len(set(keys)) == len(keys)
         of = {}

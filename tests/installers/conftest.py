@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shutil
 import sys
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent.parent / "installers"))  # programs, no package: by bare names
-INSTALLER_SECONDS = 900
-"""The first use makes the untouched Debian, over the network."""
+INSTALLER_SECONDS = 1800
+"""The first use makes the untouched Debian, over the network, and the neighbour waits for it."""
+
+HEARD_SECONDS = 600
+"""An engine and a model may be fetched first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,6 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         asked = set(getattr(item, "fixturenames", ()))
         if HERE in item.path.parents and {"debian", "installed", "machines"} & asked:
             item.add_marker(pytest.mark.installer)
+        if HERE in item.path.parents and item.get_closest_marker("installer"):
             item.add_marker(pytest.mark.timeout(INSTALLER_SECONDS))
 
 
@@ -43,19 +48,16 @@ def machines():
     `more` are packages that they have from the start.
     """
     module = _load("machine")
-    made = []
+    with contextlib.ExitStack() as made:
 
-    def make(suite: str = "bookworm", *, boot: bool = True, more: tuple[str, ...] = ()):
-        try:
-            base = module.base(suite, (*module.PACKAGES, *more))
-            made.append(module.Machine(base, boot=boot).start())
-        except module.MissingError as missing:
-            pytest.skip(str(missing))
-        return made[-1]
+        def make(suite: str = "bookworm", *, boot: bool = True, more: tuple[str, ...] = ()):
+            try:
+                base = module.base(suite, (*module.PACKAGES, *more))
+                return made.enter_context(module.Machine(base, boot=boot))
+            except module.MissingError as missing:
+                pytest.skip(str(missing))
 
-    yield make
-    for machine in made:
-        machine.close()
+        yield make
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +85,29 @@ def debian(machines):
 def released():
     """What builds a release and serves it; see released.py."""
     return _load("released")
+
+
+@pytest.fixture
+def heard(deployment):
+    """Wait until the console itself would send requests to so many nodes: `await heard(machine)`.
+
+    What a node says of itself is true a moment before the console has heard it.
+    """
+
+    async def heard(machine, nodes: int = 1) -> None:
+        async def are_serving() -> bool:
+            known = await deployment.nodes()
+            return (
+                sum(each["state"] == "online" and bool(each["models"]) for each in known) >= nodes
+            )
+
+        try:
+            await deployment.until(are_serving, HEARD_SECONDS)
+        except TimeoutError:
+            told = machine.journal("byoi-agent")[-6000:]
+            pytest.fail(f"the console knows {await deployment.nodes()}\n{told}")
+
+    return heard
 
 
 @pytest.fixture(scope="session")
@@ -115,12 +140,11 @@ def images():
 def containers():
     """Start containers: `containers(image, environment, …)`; all are gone after the test."""
     module = _load("container")
-    made = []
+    with contextlib.ExitStack() as made:
 
-    def make(*arguments, **places):
-        made.append(module.Container(*arguments, **places))
-        return made[-1]
+        def make(*arguments, **places):
+            container = module.Container(*arguments, **places)
+            made.callback(container.remove)
+            return container
 
-    yield make
-    for container in made:
-        container.remove()
+        yield make

@@ -5,6 +5,7 @@ Both are made once for each state of the sources, for Debian 12's Python alone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -20,8 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILDER = ROOT / "installers" / "ubuntu" / "build.py"
 OLD, NEW = "0.0.9", "0.1.0"
 OF_DEBIAN_12 = ("3.11",)
-BUILD_SECONDS = 600
-CACHE = Path(os.environ.get("BYOI_CACHE_DIR") or Path.home() / ".cache" / "byoi")
+BUILD_SECONDS = 1200
 OF_THE_SYSTEM = (
     *("proc", "sys", "dev", "run", "tmp", "srv", "var/log", "var/tmp", "etc/machine-id"),
     *("var/cache/apt", "var/lib/apt", "var/cache/ldconfig", "var/cache/debconf", "var/lib/dpkg"),
@@ -65,9 +65,10 @@ def files(machine) -> dict[str, tuple]:
         folders[:] = [name for name in folders if str(inside / name) not in OF_THE_SYSTEM]
         for name in (*folders, *names):
             if (path := str(inside / name)) not in OF_THE_SYSTEM:
-                facts = os.lstat(Path(top, name))
-                size = 0 if name in folders else facts.st_size
-                found[path] = (facts.st_mode, facts.st_uid, facts.st_gid, size)
+                with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+                    facts = os.lstat(Path(top, name))
+                    size = 0 if name in folders else facts.st_size
+                    found[path] = (facts.st_mode, facts.st_uid, facts.st_gid, size)
     found["var/lib/systemd"] = tuple(
         str(path.relative_to(root))
         for path in (root / "var/lib/systemd").rglob("*")
@@ -78,15 +79,6 @@ def files(machine) -> dict[str, tuple]:
 
 def accounts(machine) -> list[str]:
     return [(machine.root / "etc" / name).read_text() for name in ("passwd", "group", "shadow")]
-
-
-def seed(machine) -> None:
-    """The engine and the small model, where this machine has them: no test waits for a download."""
-    for name in ("engines/llamacpp-*", "models/*"):
-        for found in CACHE.glob(name):
-            if "safetensors" not in found.name:
-                machine.copy_in(found, f"/var/cache/byoi/{found.relative_to(CACHE)}")
-    machine.run("chown", "-R", "byoi:byoi", "/var/cache/byoi")
 
 
 class Installed:

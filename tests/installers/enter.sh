@@ -25,6 +25,16 @@ mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs "$root/dev/shm"
 ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs "$root/run"
+# Nothing begins by the clock: neither Debian's daily work nor our look for updates falls into a test.
+units=$root/run/systemd/system
+mkdir -p "$units"
+for timer in apt-daily apt-daily-upgrade dpkg-db-backup e2scrub_all fstrim systemd-tmpfiles-clean; do
+    ln -s /dev/null "$units/$timer.timer"
+done
+for timer in byoi-update byoi-update-resume; do
+    mkdir "$units/$timer.timer.d"
+    printf '[Timer]\nOnCalendar=\nOnBootSec=\nOnCalendar=2099-01-01\n' >"$units/$timer.timer.d/never.conf"
+done
 cd "$root"
 pivot_root . .
 umount -l .

@@ -10,12 +10,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 STORE = Path.home() / ".cache" / "byoi-tests"
-CACHE = Path.home() / ".cache" / "byoi"
-GOMP = Path("/usr/lib/x86_64-linux-gnu/libgomp.so.1")
 OPT = Path("/opt/byoi")
 VERSION = "0.1.0"
 SITE = f"versions/{VERSION}/lib/python3.11/site-packages"
@@ -65,19 +61,6 @@ def put_into(machine, scratch: Path) -> None:
     (tree / "bin").mkdir()
     _program(tree / "bin/byoi", LAUNCHER)
     machine.copy_in(tree, OPT)
-
-
-def put_model_into(machine, scratch: Path) -> None:
-    """What llama.cpp wants of Debian, and the small model where it was fetched here before."""
-    if not GOMP.exists():
-        pytest.skip("needs libgomp1: apt install libgomp1")
-    machine.copy_in(GOMP, GOMP)
-    models = scratch / "models"
-    left_out = shutil.ignore_patterns("*tensors*")
-    if (CACHE / "models").is_dir():
-        shutil.copytree(CACHE / "models", models, symlinks=True, ignore=left_out)
-        machine.copy_in(models, "/var/cache/byoi/models")
-    machine.run("chown", "-R", "byoi:byoi", "/var/cache/byoi")
 
 
 def _program(path: Path, text: str) -> None:

@@ -20,7 +20,7 @@ umount -l "$folder/root" || :
 tries=0
 until find "$group" -depth -type d -exec rmdir {} + 2>/dev/null; do
     tries=$((tries + 1))
-    [ "$tries" -lt 200 ] || break
+    [ "$tries" -lt 6000 ] || break
     sleep 0.02
 done
 umount -l "$cgroups" || :

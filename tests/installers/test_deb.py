@@ -15,7 +15,7 @@ import pytest
 
 HERE = Path(__file__).parent
 MODEL = "smollm2-135m-instruct"
-SERVING_SECONDS = 120
+SERVING_SECONDS = 600
 STATE = "/var/lib/byoi"
 SETTINGS = "/etc/byoi/config.toml"
 
@@ -63,7 +63,13 @@ async def serving(deployment, machine, nodes: int = 1) -> None:
     try:
         await deployment.until(are_serving, SERVING_SECONDS)
     except TimeoutError:
-        pytest.fail(machine.journal("byoi-agent")[-6000:])
+        told = machine.journal("byoi-agent")[-6000:]
+        pytest.fail(f"the console knows {await deployment.nodes()}\n{told}")
+
+
+async def answers(deployment) -> None:
+    answer = await deployment.chat("Say hello.", max_tokens=8)
+    assert answer.is_complete, (answer.status, answer.body, answer.broken)
 
 
 def show(machine, *properties: str) -> list[str]:
@@ -75,9 +81,7 @@ def show(machine, *properties: str) -> list[str]:
 
 async def upgrade(machine) -> None:
     """While the test's own clients go on asking."""
-    await asyncio.to_thread(
-        machine.run, "apt-get", "install", "--yes", debs.path(debs.NEW), seconds=300
-    )
+    await asyncio.to_thread(machine.run, "apt-get", "install", "--yes", debs.path(debs.NEW))
 
 
 def test_installing_tells_what_to_type_next_and_starts_nothing_that_spins(installed, machine):
@@ -86,7 +90,7 @@ def test_installing_tells_what_to_type_next_and_starts_nothing_that_spins(instal
     assert "alice is now in the group byoi" in installed.said
     assert "byoi" in machine.run("id", "-nG", "alice").split()
     assert "video" in machine.run("id", "-nG", "byoi").split()
-    assert machine.systemctl("is-system-running").strip() == "running"
+    assert machine.state() == "running"
     assert machine.systemctl("is-active", "byoi-agent", check=False).strip() == "inactive"
     assert machine.systemctl("is-enabled", "byoi-agent").strip() == "enabled"
     assert machine.run("byoi", "version").startswith(f"byoi {debs.OLD} ")
@@ -98,18 +102,19 @@ def test_installing_tells_what_to_type_next_and_starts_nothing_that_spins(instal
 
 
 async def test_a_machine_enrols_serves_and_is_back_after_a_reboot_and_a_power_cut(
-    deployment, machine
+    deployment, machine, released
 ):
     await deployment.start_console()
-    debs.seed(machine)
+    released.give_wheels(machine)
     await enrol(deployment, machine, f"model={MODEL}")
     await serving(deployment, machine)
-    assert (await deployment.chat("Say hello.", max_tokens=8)).is_complete
+    await answers(deployment)
     pid, user, closed = show(machine, "MainPID", "User", "NoNewPrivileges")
     assert user == "byoi"
     assert closed == "yes"
     assert machine.run("ps", "-o", "user=", "-p", pid).strip() == "byoi"
-    assert "serving" in machine.run("runuser", "-u", "alice", "--", "byoi", "status")
+    seen = machine.run("runuser", "-u", "alice", "--", "byoi", "status", "--json")
+    assert json.loads(seen)["is_serving"]
 
     machine.run("byoi", "config", "set", "drain_seconds", "7")
     shown = json.loads(machine.run("byoi", "config", "show", "--json"))
@@ -119,18 +124,18 @@ async def test_a_machine_enrols_serves_and_is_back_after_a_reboot_and_a_power_cu
 
     await asyncio.to_thread(machine.reboot)
     await serving(deployment, machine)
-    assert (await deployment.chat("Say hello.", max_tokens=8)).is_complete
+    await answers(deployment)
     machine.cut_power()
     await asyncio.to_thread(machine.boot)
     await serving(deployment, machine)
-    assert (await deployment.chat("Say hello.", max_tokens=8)).is_complete
+    await answers(deployment)
 
 
 @pytest.mark.slow
 async def test_an_upgrade_of_the_only_node_ends_what_runs_and_loses_nothing(deployment, machine):
     await deployment.start_console()
     engine = await deployment.start_fake_engine("engine", "--rate", "20")
-    await enrol(deployment, machine, f"engine={engine.ready['url']}", "drain_seconds=20")
+    await enrol(deployment, machine, f"engine={engine.ready['url']}", "drain_seconds=100")
     await serving(deployment, machine)
     with (machine.root / SETTINGS.lstrip("/")).open("a") as settings:
         settings.write("# by hand\n")
@@ -140,9 +145,8 @@ async def test_an_upgrade_of_the_only_node_ends_what_runs_and_loses_nothing(depl
     async with traffic:
         await upgrade(machine)
         await serving(deployment, machine)
-        await asyncio.sleep(1)  # some answers of the new version
+        await traffic.go_on(10)  # answers of the new version
     assert {one.verdict for one in traffic.asked} <= {"complete", "error"}, traffic.told
-    assert len(traffic.complete) > 10
     refused = {one.answer.status for one in traffic.asked if not one.is_complete}
     assert refused <= {503}, traffic.told  # none was cut once it had begun
     await chaos.Books(deployment).check(traffic.asked)
@@ -156,7 +160,7 @@ async def test_with_a_second_node_an_upgrade_fails_no_request(deployment, machin
     for name in ("inside", "outside"):
         await deployment.start_fake_engine(f"engine-{name}", "--rate", "20")
     inside, outside = (one.ready["url"] for one in deployment.processes[-2:])
-    await enrol(deployment, machine, f"engine={inside}", "drain_seconds=20", "local_api=off")
+    await enrol(deployment, machine, f"engine={inside}", "drain_seconds=100", "local_api=off")
     await deployment.start_node("outside", "--engine", outside)
     await serving(deployment, machine, nodes=2)
 
@@ -194,7 +198,7 @@ async def test_removal_keeps_the_node_for_who_comes_back_and_purge_keeps_nothing
     }
     assert changed <= {"root/token"}
     assert debs.accounts(machine) == installed.accounts
-    assert machine.systemctl("is-system-running").strip() == "running"
+    assert machine.state() == "running"
 
 
 def test_a_full_disk_stops_an_installation_that_goes_on_once_there_is_room(machine):

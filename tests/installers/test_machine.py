@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -29,14 +30,15 @@ def leftovers(folder: Path) -> list[str]:
         for process in psutil.process_iter(["cmdline"])
         if str(folder) in (process.info["cmdline"] or [])
     ]
-    return found + [str(path) for path in Path("/sys/fs/cgroup").rglob(f"{folder.name}*")]
+    groups = os.walk("/sys/fs/cgroup")  # other machines' come and go meanwhile
+    return found + [top for top, _, _ in groups if Path(top).name.startswith(folder.name)]
 
 
 def test_a_machine_boots_keeps_its_files_over_a_reboot_and_leaves_nothing(debian, tmp_path):
     (tmp_path / "note").write_text("kept")
     debian.copy_in(tmp_path / "note", "/srv/note")
     assert debian.run("ps", "-p", "1", "-o", "comm=").strip() == "systemd"
-    assert debian.systemctl("is-system-running").strip() == "running"
+    assert debian.state() == "running"
 
     debian.reboot()
     assert debian.run("cat", "/srv/note") == "kept"
@@ -59,10 +61,12 @@ def test_a_killed_test_run_leaves_no_machine_behind(machines):
         stdout=subprocess.PIPE,
         text=True,
     ) as run:
-        folder = Path(run.stdout.readline().strip())
+        said = run.stdout.readline().strip()
+        assert said, "it made no machine"
+        folder = Path(said)
         assert leftovers(folder) != []
         run.kill()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while leftovers(folder) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert leftovers(folder) == []

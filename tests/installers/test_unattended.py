@@ -28,8 +28,7 @@ STAGES = ("init --local", "init", "modules --mode config", "modules --mode final
 @pytest.fixture
 def machine(machines, released):
     machine = machines(more=("cloud-init", "ansible-core"))
-    machine.copy_in(released.wheels_of_the_engine(), "/srv/wheels")
-    (machine.root / "etc/pip.conf").write_text("[global]\nfind-links = /srv/wheels\n")
+    released.give_wheels(machine)
     return machine
 
 
@@ -47,7 +46,9 @@ async def token(deployment):
 
 
 async def answers(deployment) -> bool:
-    return (await deployment.chat("Hi", model=MODEL, max_tokens=8)).is_complete
+    answer = await deployment.chat("Hi", model=MODEL, max_tokens=8)
+    assert answer.is_complete, (answer.status, answer.body, answer.broken)
+    return True
 
 
 def with_our_places(text: str, release, deployment) -> str:
@@ -69,7 +70,7 @@ def test_the_user_data_is_what_cloud_init_takes():
 
 @pytest.mark.slow
 async def test_a_machine_serves_after_its_first_boot_with_user_data(
-    machine, release, deployment, token
+    machine, release, deployment, token, heard
 ):
     data = with_our_places(USER_DATA.read_text(), release, deployment)
     seed = machine.root / "var/lib/cloud/seed/nocloud"
@@ -81,13 +82,14 @@ async def test_a_machine_serves_after_its_first_boot_with_user_data(
     for stage in STAGES:
         said = machine.run("cloud-init", *stage.split(), seconds=SECONDS)
     assert "this machine is a node" in said
+    await heard(machine)
     assert await answers(deployment)
     assert not (machine.root / "run/byoi-setup").exists()
 
 
 @pytest.mark.slow
 async def test_ansible_makes_a_node_and_changes_nothing_the_second_time(
-    machine, release, deployment, token
+    machine, release, deployment, token, heard
 ):
     machine.copy_in(DEPLOY / "ansible", "/srv/ansible")
     playbook = machine.root / "srv/ansible/playbook.yml"
@@ -103,4 +105,5 @@ async def test_ansible_makes_a_node_and_changes_nothing_the_second_time(
         assert token not in said
         counts.append(int(re.search(r"changed=(\d+)", said)[1]))
     assert counts == [2, 0]
+    await heard(machine)
     assert await answers(deployment)

@@ -38,7 +38,7 @@ LIBRARIES = {
     *("python312", "VCRUNTIME140", "VCRUNTIME140_1"),
     *("libcrypto-3", "libssl-3", "libffi-8", "sqlite3"),
 }
-RUN_SECONDS = 240
+RUN_SECONDS = 900
 PROGRAM_FILES = "drive_c/Program Files/byoi"
 PROGRAM_DATA = "drive_c/ProgramData/byoi"
 
