@@ -28,7 +28,7 @@ class _Sensor:
 async def _heard(watch, news, count):
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(watch.run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(news) < count:
                 await asyncio.sleep(0.005)
         running.cancel()

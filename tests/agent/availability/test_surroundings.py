@@ -33,7 +33,7 @@ async def test_what_has_changed_is_told_once():
     watch = MachineWatch([power, _Sensor("net", None)], programs, machine=told.append)
 
     async def wait_for(count):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(told) < count:
                 await asyncio.sleep(0.005)
 

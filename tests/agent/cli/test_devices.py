@@ -150,7 +150,7 @@ def test_watching_for_programs_writes_a_list_on_each_line(nvml, machine, nvml_li
             pass
         assert program.stderr.readline() == "byoi: all devices answer again\n"
         program.send_signal(signal.SIGINT)
-        assert program.wait(30) == 130
+        assert program.wait(60) == 130
 
 
 def test_watching_in_a_terminal_redraws_one_screen(nvml, machine, nvml_library, tmp_path):
@@ -174,7 +174,7 @@ def test_watching_in_a_terminal_redraws_one_screen(nvml, machine, nvml_library, 
         with suppress(OSError):  # how Linux tells that nobody writes there any more
             while said := os.read(near, 65_536):
                 shown += said
-        assert program.wait(30) == 130
+        assert program.wait(60) == 130
     os.close(near)
     assert b"\x1b[?1049h" in shown  # a screen of its own, left again at the end
     assert shown.index(b"\x1b[?1049l") < shown.rindex(b"1980 MHz")

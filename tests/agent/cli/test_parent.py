@@ -26,5 +26,5 @@ async def test_the_end_of_standard_input_is_told(pipe):
     parent.when_stdin_ends(asyncio.get_running_loop(), ended.set)
     os.write(pipe, b"words mean nothing")
     os.close(pipe)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await ended.wait()

@@ -138,4 +138,4 @@ def test_it_waits_for_a_node_and_ends_well_at_sigterm(tmp_path):
     with process:
         assert "not told of the session" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0

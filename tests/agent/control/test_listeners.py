@@ -47,7 +47,7 @@ def test_a_group_that_we_may_not_give_is_left_alone(tmp_path, monkeypatch):
 
 async def test_one_connection_too_many_is_closed_and_the_others_stay(services, monkeypatch):
     monkeypatch.setattr(listeners, "MOST_CONNECTIONS", 3)
-    async with ControlServer(services, None) as server, asyncio.timeout(10):
+    async with ControlServer(services, None) as server, asyncio.timeout(60):
         held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
         for _, writer in held:
             writer.write(request_to(server))
@@ -60,7 +60,7 @@ async def test_one_connection_too_many_is_closed_and_the_others_stay(services, m
 
 
 async def test_who_never_ends_his_request_is_sent_away(services):
-    async with ControlServer(services, None, idle_seconds=0.05) as server, asyncio.timeout(10):
+    async with ControlServer(services, None, idle_seconds=0.05) as server, asyncio.timeout(60):
         silent = await asyncio.open_connection("127.0.0.1", server.port)
         slow = await asyncio.open_connection("127.0.0.1", server.port)
         slow[1].write(b"GET /api/status HTTP/1.1\r\nHost: ")
@@ -71,7 +71,7 @@ async def test_who_never_ends_his_request_is_sent_away(services):
 
 async def test_a_body_that_never_comes_whole_is_refused(services, monkeypatch):
     monkeypatch.setattr("byoi_agent.control.manners.BODY_SECONDS", 0.05)
-    async with ControlServer(services, None) as server, asyncio.timeout(10):
+    async with ControlServer(services, None) as server, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(request_to(server, "POST", b"Content-Length: 100\r\n") + b'{"a"')
         assert b"408" in await reader.readline()
@@ -79,7 +79,7 @@ async def test_a_body_that_never_comes_whole_is_refused(services, monkeypatch):
 
 
 async def test_a_body_that_is_too_large_is_refused(services):
-    async with ControlServer(services, None) as server, asyncio.timeout(10):
+    async with ControlServer(services, None) as server, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         size = 65 * 1024
         head = request_to(server, "POST", f"Content-Length: {size}\r\n".encode())

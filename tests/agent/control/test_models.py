@@ -87,7 +87,7 @@ async def pulled(models, node, hub, hubs, monkeypatch):
     monkeypatch.setattr("byoi_agent.models.hub_client.constants.HF_HUB_OFFLINE", False)
     node.flags["hub"] = hub.url
     hub.add(REPO, {name: hubs.gguf() for name in ("tiny-Q4_0.gguf", "tiny-Q8_0.gguf")})
-    async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(60):
         running = tasks.create_task(models.pulls.run())
         await asyncio.sleep(0)
         view = models.pull(PullOrder(model=NAME))

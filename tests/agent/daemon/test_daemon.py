@@ -72,7 +72,7 @@ def daemon(engine, paths, identity, tmp_path):
 
 
 async def until(holds):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (found := holds()):
             await asyncio.sleep(0.01)
     return found
@@ -87,7 +87,7 @@ async def test_a_node_without_its_console_runs_answers_its_owner_and_stops(daemo
         async def engine_is_ready():
             return (await asyncio.to_thread(client.status)).engine.state == "ready"
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await engine_is_ready():
                 await asyncio.sleep(0.01)
         report = await asyncio.to_thread(client.status)

@@ -95,7 +95,7 @@ async def test_it_ends_when_asked_and_in_no_other_processs_session(running):
 async def test_one_that_is_not_wanted_any_more_before_it_began_does_not_stay(child):
     part = child(UNTIL_ALONE)
     part.terminate()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await part.run()
     assert part.ended.is_set()
 

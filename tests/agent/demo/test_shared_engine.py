@@ -90,7 +90,7 @@ async def test_what_only_the_owner_can_mend_is_the_end_of_waiting(shared):
 async def test_at_the_end_nothing_of_it_is_left(shared):
     life = asyncio.ensure_future(shared.run())
     paths = shared._paths
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not paths.runtime.exists():
             await asyncio.sleep(0)
     (Path(paths.runtime) / "engine.sock").touch()

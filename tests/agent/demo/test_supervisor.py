@@ -145,7 +145,7 @@ def signal_ourselves():
 
 
 async def ended(pid):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 os.kill(pid, 0)

@@ -41,7 +41,7 @@ async def test_orphans_of_a_killed_node_are_told_and_ended(well, told):
     orphan = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: "m1"})
     try:
         Run("m1", _boot(), 2**22 + 1, 0).save(patient.paths.engine_runs_folder)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "orphans" not in (found := told(await engines.check(patient))):
                 await asyncio.sleep(0.01)
         assert found["orphans"].can_fix

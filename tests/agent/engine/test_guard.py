@@ -36,7 +36,7 @@ def is_gone(pid):
 
 
 async def all_gone(pids):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not all(is_gone(pid) for pid in pids):
             await asyncio.sleep(0.01)
 

@@ -78,7 +78,7 @@ class Node:
         self.published.set()
 
     async def until(self, *seen):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while seen not in self.views:
                 self.published.clear()
                 await self.published.wait()

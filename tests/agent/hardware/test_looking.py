@@ -13,7 +13,7 @@ async def test_who_asks_during_a_look_waits_for_that_one():
 
     def look():
         looks.append(1)
-        release.wait(10)
+        release.wait(60)
         return ProbeReading()
 
     thread = Looking("the driver", look, mend="restart")
@@ -30,7 +30,7 @@ def test_a_hung_look_is_told_at_once_to_the_next_who_asks(monkeypatch):
     release = threading.Event()
 
     def look():
-        release.wait(10)
+        release.wait(60)
         return ProbeReading()
 
     monkeypatch.setattr(looking, "LOOK_SECONDS", 0.01)
@@ -49,7 +49,7 @@ def test_devices_of_a_driver_that_hangs_or_fails_are_lost_until_it_answers(monke
     release, faults = threading.Event(), []
 
     def look():
-        release.wait(10)
+        release.wait(60)
         if faults:
             raise faults.pop()
         return ProbeReading((card,))
@@ -83,7 +83,7 @@ async def test_a_reader_that_is_cancelled_leaves_the_look_to_others():
     release = threading.Event()
 
     def look():
-        release.wait(10)
+        release.wait(60)
         return ProbeReading(mend="seen")
 
     thread = Looking("the driver", look, mend="restart")

@@ -26,7 +26,7 @@ class Heard(ServiceManager):
         self.heard.set()
 
     async def until(self, line):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not any(said.startswith(line) for said in self.lines):
                 self.heard.clear()
                 await self.heard.wait()
@@ -70,7 +70,7 @@ async def test_what_changes_is_told_once():
 
 async def test_signs_of_life_come_at_half_of_the_managers_patience():
     async with Node(watchdog_seconds=0.02).running() as manager:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while manager.lines.count("WATCHDOG=1") < 3:
                 manager.heard.clear()
                 await manager.heard.wait()
@@ -87,7 +87,7 @@ async def test_while_requests_end_more_time_is_asked_for(monkeypatch):
     node = Node()
     async with node.running() as manager:
         node.notices.stopping()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while manager.lines.count("EXTEND_TIMEOUT_USEC=15000000") < 3:
                 manager.heard.clear()
                 await manager.heard.wait()
@@ -104,5 +104,5 @@ async def test_a_reload_is_over_also_when_it_failed():
 
 async def test_without_a_manager_there_is_nothing_to_do():
     notices = ServiceNotices(ServiceManager(), lambda: pytest.fail("looked"), SystemClock())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await notices.run()

@@ -25,7 +25,7 @@ class Manager:
             raise self.problem
         self.control = control
         began()
-        assert self._over.wait(10)
+        assert self._over.wait(60)
 
     def report(self, report):
         self.reports.append(report)
@@ -63,7 +63,7 @@ async def test_a_stop_is_told_at_once_and_reaches_the_nodes_loop():
         service.attach(asyncio.get_running_loop(), stop=stopped.set, reload=pytest.fail)
         service.manager.tell("READY=1")
         await asyncio.to_thread(manager.control, 0x1, 0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await stopped.wait()
         assert manager.states[-1] == STOP_PENDING
 
@@ -73,7 +73,7 @@ async def test_a_stop_before_the_node_is_there_is_not_lost():
     with WindowsService(manager) as service:
         manager.control(0x1, 0)
         service.attach(asyncio.get_running_loop(), stop=stopped.set, reload=pytest.fail)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await stopped.wait()
 
 
@@ -83,7 +83,7 @@ async def test_changed_parameters_have_the_settings_read_again():
         service.attach(asyncio.get_running_loop(), stop=pytest.fail, reload=reloaded.set)
         manager.control(0x6, 0)
         manager.control(0xD, 0x12)  # awake again: the link sees to itself
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await reloaded.wait()
 
 

@@ -368,7 +368,7 @@ async def test_idle_waits_for_records_too(node, say):
     assert node.dispatcher.load == (0, 0)
     assert not waiting.done()
     node.outbox.gate.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await waiting
 
 

@@ -16,7 +16,7 @@ async def ended(process, seconds=30.0):
 async def test_the_ready_file_says_where_it_serves_and_sigterm_ends_it(console, tmp_path):
     ready = tmp_path / "ready.json"
     process, url = await console.serve("--ready-file", ready)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not ready.exists():
             await asyncio.sleep(0.01)
     told = json.loads(ready.read_text())

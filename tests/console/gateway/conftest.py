@@ -127,14 +127,14 @@ class FakeSession:
         self.opened[stream - 1].consumed += count
 
     async def next_stream(self):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not self.arrivals:
                 self.arrived.clear()
                 await self.arrived.wait()
         return self.arrivals.popleft()
 
     async def reset_of(self, stream):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not stream.resets:
                 self.arrived.clear()
                 await self.arrived.wait()
@@ -178,7 +178,7 @@ class FakeBooks:
         self.posted.set()
 
     async def wait_for(self, count):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.postings) < count:
                 self.posted.clear()
                 await self.posted.wait()
@@ -195,14 +195,14 @@ class Client:
         self.writer.write(data)
 
     async def head(self):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             block = await self.reader.readuntil(b"\r\n\r\n")
         first, *lines = block.decode("latin-1").split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines if line)
         return int(first.split()[1]), headers
 
     async def chunk(self):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             size = int(await self.reader.readuntil(b"\r\n"), 16)
             data = await self.reader.readexactly(size + 2)
         return data[:-2]
@@ -221,12 +221,12 @@ class Client:
         if headers.get("transfer-encoding") == "chunked":
             body = await self.rest()
         elif "content-length" in headers and method != "HEAD":
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 body = await self.reader.readexactly(int(headers["content-length"]))
         return status, headers, body
 
     async def ended(self):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.reader.read()
 
     def close(self):

@@ -246,7 +246,7 @@ async def test_a_database_that_is_back_is_noticed_without_any_entry(
 
     failing = Failing(database, 5)
     ledger = Ledger(database, audit, tickets, sleep=no_wait, probe_seconds=0.01)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(ledger.run())
         with pytest.raises(LedgerUnavailable):
             await ledger.post(attempts.posting())

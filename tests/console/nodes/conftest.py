@@ -58,11 +58,11 @@ class Machine:
         self.closed.set_result((code, reason))
 
     async def next(self):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.heard.get()
 
     async def end(self):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await asyncio.shield(self.closed)
 
     async def hello(self, instance=None, resume=None, **changes):
@@ -146,7 +146,7 @@ class House:
         machine = await self.come(peer, as_known)
         assert isinstance(await machine.hello(), Welcome)
         machine.offer()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while machine.enrolled.node_id not in self.registry.live():
                 await self.registry.wait_for_change()
         return machine

@@ -260,7 +260,7 @@ async def test_where_a_node_s_link_comes_from_is_known(house):
 async def test_what_nodes_offer_is_written_down(house, records, org_id):
     machine = await house.come_in()
     machine.offer(models=2)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await records.offered_since(0) != {(org_id, "m0"), (org_id, "m1")}:
             await asyncio.sleep(0.05)
 
@@ -280,7 +280,7 @@ async def test_a_machine_made_anew_ends_its_old_link_at_once(
     new = await enrol(again, take_over=old.enrolled.node_id)
     for node_id in disconnected:
         house.sessions.disconnect(node_id)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         assert await old.end() == (1008, "revoked")
     late = await house.come(as_known=(old.enrolled, first.key))
     assert (await late.hello()).code == "reauth"
@@ -344,7 +344,7 @@ async def test_a_link_whose_task_fails_leaves_no_session_that_seems_connected(ho
 
     monkeypatch.setattr(house.door, "book", fail)
     machine.say(UsageBatch(records=()))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while house.registry.live():
             await house.registry.wait_for_change()
     assert list(house.sessions.connected()) == []

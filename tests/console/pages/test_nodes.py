@@ -43,7 +43,7 @@ class Stream:
 
     async def next(self):
         """The next event's name and data; None: the answer has ended."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (text := await self._events.get()) == ":\n\n":
                 pass
         if text is None:

@@ -34,7 +34,7 @@ def play(request, monkeypatch):
 
     def run(story):
         async def bounded():
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 return await story
 
         with asyncio.Runner(loop_factory=factory) as runner:

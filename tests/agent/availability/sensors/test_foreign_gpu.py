@@ -155,7 +155,7 @@ async def test_a_driver_that_hangs_changes_nothing_and_is_asked_again(watch, str
 
     def look():
         if hangs[0]:
-            gate.wait(10)
+            gate.wait(60)
         return uses
 
     it = watch(look=look)

@@ -57,7 +57,7 @@ async def test_what_the_node_refuses_is_told(whole, shelf):
 async def test_an_open_page_shows_how_a_pull_goes_on(whole, shelf, services):
     headers = {**whole.headers, "Accept": "text/event-stream"}
     place = f"{whole.url}/live/models"
-    async with asyncio.timeout(10), whole.http.get(place, headers=headers) as response:
+    async with asyncio.timeout(60), whole.http.get(place, headers=headers) as response:
         assert set(await parts_of(response)) == {"here", "pulls", "models"}
         await whole.post("/models/pull", {"model": "x/y"})
         services.events.put(Event("pull", pull_of(shelf.views[0]), key="p1"))

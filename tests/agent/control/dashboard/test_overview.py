@@ -58,7 +58,7 @@ async def test_a_script_gets_the_switch_alone_and_what_there_is_to_tell(browser)
 async def test_an_open_page_is_told_what_changes_and_nothing_else(browser, node):
     place = f"{browser.url}/live/"
     headers = {**browser.headers, "Accept": "text/event-stream"}
-    async with asyncio.timeout(10), browser.http.get(place, headers=headers) as response:
+    async with asyncio.timeout(60), browser.http.get(place, headers=headers) as response:
         assert response.content_type == "text/event-stream"
         first = await event(response)
         assert set(first) == {"here", "switch", "warnings", "figures", "devices", "engines", "link"}

@@ -176,7 +176,7 @@ async def test_an_abort_frees_the_slot(engine, hearing):
     )
     await handler.some.wait()
     exchange.abort()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await self_processing(engine):
             await asyncio.sleep(0.05)
 
@@ -199,7 +199,7 @@ async def test_it_may_be_attached_by_another_who_finds_all_its_routes(engine):
 async def test_killed_it_comes_back_by_itself(engine):
     before = engine.supervisor.view
     os.kill(before.pid, 9)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await engine.until(lambda view: view.state != "ready")
         await engine.until(lambda view: view.state == "ready" and view.pid != before.pid)
     assert engine.supervisor.view.restarts == before.restarts + 1
