@@ -59,7 +59,7 @@ async def session(server):
 
 async def next_event(response):
     """The next event's name and data; signs of life are passed over."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             lines = (await response.content.readuntil(b"\n\n")).decode().strip().split("\n")
             if lines[0].startswith(":"):
@@ -90,7 +90,7 @@ async def test_a_status_that_only_grew_older_is_not_told_again(server, session, 
             await next_event(response)
             node.uptime = 100.0
             board.change()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 seen = await response.content.readuntil(b": still here")
         running.cancel()
     assert seen.count(b"event: status") <= 1
@@ -110,22 +110,27 @@ async def test_a_kind_that_is_none_is_refused(server, session, query):
         assert "status, log, pull" in (await response.json())["error"]["message"]
 
 
-async def test_open_pages_do_not_hold_up_the_end(node, events):
+async def test_open_pages_do_not_hold_up_the_end(node, events, helper):
     loop = asyncio.get_running_loop()
-    async with ControlServer(build(node, events), None) as server:
-        headers = {"Authorization": f"Bearer {server.token}"}
-        session = aiohttp.ClientSession(headers=headers)
-        response = await session.get(f"{server.url}/api/events")
-        await next_event(response)
-        began = loop.time()
-    assert loop.time() - began < 0.9
-    async with asyncio.timeout(5):
-        await response.content.read()  # and it ends well
-    await session.close()
+
+    async def end():
+        async with ControlServer(build(node, events), None) as server:
+            headers = {"Authorization": f"Bearer {server.token}"}
+            session = aiohttp.ClientSession(headers=headers)
+            response = await session.get(f"{server.url}/api/events")
+            await next_event(response)
+            began = loop.time()
+        took = loop.time() - began
+        async with asyncio.timeout(60):
+            await response.content.read()  # and it ends well
+        await session.close()
+        return took
+
+    await helper("promise").kept(0.9, end)
 
 
 async def test_too_many_readers_are_told_and_one_that_left_makes_room(server, session, events):
-    async with asyncio.TaskGroup(), asyncio.timeout(10):
+    async with asyncio.TaskGroup(), asyncio.timeout(60):
         open_ones = [
             await session.get(f"{server.url}/api/events?kinds=log") for _ in range(MOST_READERS)
         ]
@@ -148,7 +153,7 @@ async def test_a_stream_ends_after_a_while_so_that_its_reader_must_ask_again(nod
         async with (
             aiohttp.ClientSession(headers=headers) as session,
             session.get(f"{server.url}/api/events") as response,
-            asyncio.timeout(5),
+            asyncio.timeout(60),
         ):
             assert b"event: status" in await response.content.read()
 
@@ -163,7 +168,7 @@ async def test_a_reader_that_takes_nothing_is_cut(node, board):
         )
         await reader.readexactly(1)
         large = Event("log", ReloadReport(now=("x" * 1_000_000,)))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not events.is_idle:
                 events.put(large)
                 await asyncio.sleep(0)

@@ -52,6 +52,7 @@ class ScriptedServer:
     open: int = 0
     requests: list[Request] = field(default_factory=list)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    tasks: set[asyncio.Task] = field(default_factory=set)
 
     async def serve(self, reader, writer, script):
         number, nth = self.connections, 0
@@ -108,6 +109,8 @@ async def serve(socket_folder: Path):
         scripted = ScriptedServer()
 
         async def connected(reader, writer):
+            # Once its client has left, nobody else holds a script that hangs.
+            scripted.tasks.add(asyncio.current_task())
             await scripted.serve(reader, writer, script)
 
         if tcp:

@@ -68,24 +68,25 @@ async def test_events_stream_until_the_client_leaves(world):
     await client.head()
     assert await client.chunk() == b"data: x\n\n"
     client.close()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         await ended.wait()
 
 
 async def test_a_client_that_leaves_in_silence_is_told_to_the_app(world):
-    gone = asyncio.Event()
+    asked, gone = asyncio.Event(), asyncio.Event()
 
     async def app(scope, receive, send):
         await receive()
+        asked.set()
         assert (await receive())["type"] == "http.disconnect"
         gone.set()
 
     world.front._app = app
     client = await world.client()
     client.send(world.get(b"/wait"))
-    await asyncio.sleep(0.05)
+    await asked.wait()
     client.abort()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         await gone.wait()
 
 

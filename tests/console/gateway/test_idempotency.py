@@ -112,13 +112,20 @@ async def test_another_api_key_has_its_own_names(world):
     assert len(node.session.opened) == 2
 
 
+async def both_wait(world):
+    """For the one answer."""
+    (recording,) = world.gateway._recordings._kept.values()
+    while len(recording._readers) < 2:
+        await asyncio.sleep(0.001)
+
+
 async def test_failures_are_told_to_all_and_made_anew(world):
     node = world.node()
     one, two = await world.client(), await world.client()
     one.send(world.chat(headers=KEY))
     stream = await node.session.next_stream()
     two.send(world.chat(headers=KEY))
-    await asyncio.sleep(0.05)
+    await both_wait(world)
     stream.reset(ResetCode.ENGINE_ERROR)
     assert (await one.answer())[0] == 503
     assert (await two.answer())[0] == 503
@@ -132,7 +139,7 @@ async def test_a_fault_of_our_own_leaves_nobody_waiting(world, caplog):
     one.send(world.chat(headers=KEY))
     stream = await node.session.next_stream()
     two.send(world.chat(headers=KEY))
-    await asyncio.sleep(0.05)
+    await both_wait(world)
     world.gateway._bookkeeper.book = None  # calling it is a TypeError
     stream.reset(ResetCode.LOST)
     assert (await one.answer())[0] == 500

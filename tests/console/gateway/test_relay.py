@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -270,28 +271,41 @@ async def test_a_client_that_resets_is_a_reset_at_the_node(world):
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_a_client_that_closes_while_it_waits_is_noticed_within_a_second(world, streams):
+async def test_a_client_that_closes_while_it_waits_is_noticed_within_a_second(
+    world, helper, streams
+):
     node = world.node()
-    client = await world.client()
-    client.send(world.chat(stream=streams))
-    stream = await node.session.next_stream()
-    client.close()
-    async with asyncio.timeout(1):
-        assert await node.session.reset_of(stream) is ResetCode.CANCELLED
+
+    async def close():
+        client = await world.client()
+        client.send(world.chat(stream=streams))
+        stream = await node.session.next_stream()
+        return await closed_until_reset(client, node, stream)
+
+    await helper("promise").kept(1.0, close)
 
 
-async def test_a_client_that_closes_in_mid_stream_is_noticed_within_a_second(world):
+async def test_a_client_that_closes_in_mid_stream_is_noticed_within_a_second(world, helper):
     node = world.node()
-    client = await world.client()
-    client.send(world.chat())
-    stream = await node.session.next_stream()
-    stream.answer_head()
-    stream.say("a")
-    await client.head()
-    await client.chunk()
+
+    async def close():
+        client = await world.client()
+        client.send(world.chat())
+        stream = await node.session.next_stream()
+        stream.answer_head()
+        stream.say("a")
+        await client.head()
+        await client.chunk()
+        return await closed_until_reset(client, node, stream)
+
+    await helper("promise").kept(1.0, close)
+
+
+async def closed_until_reset(client, node, stream):
+    began = time.monotonic()
     client.close()
-    async with asyncio.timeout(1):
-        assert await node.session.reset_of(stream) is ResetCode.CANCELLED
+    assert await node.session.reset_of(stream) is ResetCode.CANCELLED
+    return time.monotonic() - began
 
 
 @pytest.mark.parametrize("streams", [True, False])
@@ -472,7 +486,7 @@ async def test_a_large_request_waits_for_room_and_may_be_answered_before_its_end
     node.session.room = 100_000
     client = await world.client()
     client.send(world.chat(messages=[{"role": "user", "content": "x" * 300_000}]))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not node.session.opened or len(node.session.opened[0].body) < 100_000:
             await asyncio.sleep(0.01)
     stream = node.session.opened[0]
@@ -526,13 +540,16 @@ async def test_a_stream_waits_for_a_load_behind_comments_longer_than_for_a_first
 async def test_a_model_that_was_unloaded_just_before_the_request_came_is_waited_for_too(make_world):
     async with make_world(HASTY) as world:
         node = world.node()
+        offer = world.registry.candidates("tiny", "org_1")[0].model
+        unloaded = offer.model_copy(update={"is_loaded": False, "load_seconds": 30.0})
+        told = world.registry.facts(node.node_id).advertise.model_copy(
+            update={"models": (unloaded,)}
+        )
+        # Told as the request comes: later the time for a first token may be over.
+        node.session.auto = lambda _: world.registry.update(node.node_id, told)
         client = await world.client()
         client.send(world.chat())
         stream = await node.session.next_stream()
-        offer = world.registry.candidates("tiny", "org_1")[0].model
-        unloaded = offer.model_copy(update={"is_loaded": False, "load_seconds": 30.0})
-        told = world.registry.facts(node.node_id).advertise
-        world.registry.update(node.node_id, told.model_copy(update={"models": (unloaded,)}))
         await client.head()
         assert [await client.chunk() for _ in range(6)] == [b": keep-alive\n\n"] * 6
         stream.stream_all("x")

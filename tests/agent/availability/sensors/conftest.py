@@ -154,7 +154,7 @@ def x_server(helper):
         yield server
 
 
-async def until(check, seconds=5.0):
+async def until(check, seconds=60.0):
     """Wait until an answer is true, which is given back."""
     async with asyncio.timeout(seconds):
         while not (found := await check()):
