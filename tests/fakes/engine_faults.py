@@ -7,10 +7,11 @@
     --on-term swallow   SIGTERM while it starts: nothing happens
     --start-seconds N   before it listens
     --also-listen HOST  one more socket
+    --core-seconds N    from the death of its core to its own; two unless told
 
 POST /sleep makes later requests hang, without a word, until POST /wake_up. A prompt with
 "[[fault=core_dies]]" ends all streams with an error event and [DONE]; /health says 503 from then on
-and the process ends two seconds later.
+and the process ends some time later.
 
 POST /hold with a number of tokens makes every stream stand still once it has brought so many, until
 POST /let_go: so a test is in the middle of an answer for as long as it likes.
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable
 
-CORE_DIES_SECONDS = 2.0
 SHUT = "cannot schedule new futures after shutdown"
 DEAD = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 
@@ -42,6 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on-term", choices=["leave", "lame", "freeze", "swallow"])
     parser.add_argument("--start-seconds", type=float, default=0)
     parser.add_argument("--also-listen")
+    parser.add_argument("--core-seconds", type=float, default=2.0)
 
 
 class Life:
@@ -93,14 +94,15 @@ class Life:
     def kill_core(self) -> None:
         if not self.core_is_dead:
             self.core_is_dead = True
-            asyncio.get_running_loop().call_later(CORE_DIES_SECONDS, os._exit, 1)
+            self._go_on()
+            asyncio.get_running_loop().call_later(self.options.core_seconds, os._exit, 1)
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/sleep", self._sleep),
             web.post("/wake_up", self._wake),
             web.post("/hold", self._hold),
-            web.post("/let_go", self._go_on),
+            web.post("/let_go", self._release),
         ]
 
     async def _hold(self, request: web.Request) -> web.Response:
@@ -108,10 +110,13 @@ class Life:
         self._let_go.clear()
         return web.Response()
 
-    async def _go_on(self, _: web.Request) -> web.Response:
+    async def _release(self, _: web.Request) -> web.Response:
+        self._go_on()
+        return web.Response()
+
+    def _go_on(self) -> None:
         self._held_from = None
         self._let_go.set()
-        return web.Response()
 
     async def _sleep(self, _: web.Request) -> web.Response:
         self.orders.append("sleep")

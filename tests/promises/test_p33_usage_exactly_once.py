@@ -28,7 +28,7 @@ async def test_p33_clients_node_and_ledger_agree_although_both_were_killed(deplo
     told = await asyncio.gather(*(ask(number) for number in range(4)))
     deployment.console.kill()
     node.kill()
-    await asyncio.gather(deployment.console.wait(5), node.wait(5))
+    await asyncio.gather(deployment.console.wait(60), node.wait(60))
     await deployment.start_console()
     await deployment.run_node("node")
     told.append(await ask(4))

@@ -41,6 +41,8 @@ CHAT = "/v1/chat/completions"
 MODEL = ModelId("stand-in")
 STAND_IN = Path(__file__).parent.parent / "fakes" / "engine.py"
 STOP_SECONDS = 1.0
+SLOW_SECONDS = 60.0
+"""Within which any machine has done what it is waited for."""
 
 
 class StandIn:
@@ -56,7 +58,9 @@ class StandIn:
     offers = (ServedModel(MODEL, str(MODEL), (CHAT,)),)
     weight_bytes = 0
     uses_gpus = 0
-    limits = Limits(startup_seconds=20.0, drain_seconds=STOP_SECONDS, first_back_off_seconds=0.1)
+    limits = Limits(
+        startup_seconds=SLOW_SECONDS, drain_seconds=STOP_SECONDS, first_back_off_seconds=0.1
+    )
 
     def __init__(self, socket_path: Path, *flags: str, can_sleep: bool = False) -> None:
         self.address = EngineAddress.parse(f"unix://{socket_path}")
@@ -233,13 +237,23 @@ class Node:
             await stream.some.wait()
         return streams
 
-    async def becomes(self, *states: str, seconds: float = 15.0) -> None:
+    async def becomes(self, *states: str, seconds: float = SLOW_SECONDS) -> None:
         async with asyncio.timeout(seconds):
             await self.board.wait_until(lambda view: view.engine.state in states)
 
     async def stats(self) -> dict:
         """The engine's own counters, asked beside the requests."""
-        return json.loads((await self._side.fetch("GET", "/stats", timeout_seconds=5.0)).body)
+        return json.loads((await self._told("GET", "/stats")).body)
+
+    async def hold(self, tokens: int) -> None:
+        """Every stream stands still once it has so many tokens, until `let_go`."""
+        await self._told("POST", "/hold", str(tokens).encode())
+
+    async def let_go(self) -> None:
+        await self._told("POST", "/let_go")
+
+    async def _told(self, method: str, path: str, body: bytes = b""):
+        return await self._side.fetch(method, path, body, timeout_seconds=SLOW_SECONDS)
 
     def forget_side(self) -> None:
         self._side.cut()
@@ -259,7 +273,7 @@ async def node_with(folder: Path, *flags: str, can_sleep: bool = False):
         await asyncio.wait(tasks)
 
 
-async def all_gone(pids, seconds: float = 10.0) -> None:
+async def all_gone(pids, seconds: float = SLOW_SECONDS) -> None:
     """Poll: a process that was killed is still seen for a moment."""
     async with asyncio.timeout(seconds):
         while any((stat_of(pid) or "Z")[0] not in "ZX" for pid in pids):

@@ -15,7 +15,7 @@ from byoi_agent.config.settings import Settings
 from byoi_agent.engine.kinds.choice import engine_kind
 from byoi_agent.engine.supervisor import EngineSupervisor
 
-STATE_SECONDS = 30.0
+STATE_SECONDS = 120.0
 
 
 def paths_in(state: Path, runtime: Path) -> Paths:

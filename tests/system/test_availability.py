@@ -19,6 +19,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 AWAY_SECONDS = 1.0
 BACK_SECONDS = 2.0
+CLOCK_SECONDS = 0.1
+"""Between a moment that is kept in whole milliseconds and the one at which a timer goes off."""
+SLOW_SECONDS = 60.0
+"""Within which any machine has done what it is waited for; a promise is kept in less."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -57,37 +61,57 @@ async def byoi(deployment, *arguments) -> dict:
     return json.loads(said)
 
 
-async def until_status(deployment, status: int, seconds: float):
+async def until_status(deployment, status: int):
     """The first answer of that status, and how long it took to come to that."""
     began = time.monotonic()
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(SLOW_SECONDS):
         while (answer := await deployment.chat("one two", stream=False)).status != status:
             await asyncio.sleep(0.02)
     return answer, time.monotonic() - began
 
 
 async def test_a_paused_node_answers_503_within_a_second_and_a_resumed_one_serves_within_two(
-    deployment,
+    deployment, helper
 ):
-    held = await byoi(deployment, "pause")
-    assert (held["state"], held["is_paused"]) == ("yield", True)
-    answer, seconds = await until_status(deployment, 503, AWAY_SECONDS)
-    assert seconds < AWAY_SECONDS
+    answers = []
+
+    async def pause():
+        await resume()
+        held = await byoi(deployment, "pause")
+        assert (held["state"], held["is_paused"]) == ("yield", True)
+        answer, seconds = await until_status(deployment, 503)
+        answers.append(answer)
+        return seconds
+
+    async def resume():
+        assert (await byoi(deployment, "resume"))["state"] == "serve"
+        _, seconds = await until_status(deployment, 200)
+        return seconds
+
+    async def pause_and_resume():
+        await pause()
+        return await resume()
+
+    await helper("promise").kept(AWAY_SECONDS, pause)
+    answer = answers[-1]
     error = answer.json["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert (error["type"], error["code"]) == ("server_error", "nodes_away")
     status = await byoi(deployment, "status")
     assert not status["is_serving"]
     assert status["availability"]["code"] == "paused"
-    assert (await byoi(deployment, "resume"))["state"] == "serve"
-    await until_status(deployment, 200, BACK_SECONDS)
+    await helper("promise").kept(BACK_SECONDS, pause_and_resume)
 
 
 async def test_a_pause_for_a_time_ends_by_itself(deployment):
+    # Asked before: a command's end may take a slow machine longer than the pause lasts.
+    away = asyncio.create_task(until_status(deployment, 503))
+    before = time.time()
     held = await byoi(deployment, "pause", "--for", "2s")
-    assert held["paused_until"] == pytest.approx(time.time() + 2, abs=1.5)
-    await until_status(deployment, 503, AWAY_SECONDS)
-    await until_status(deployment, 200, 2 + BACK_SECONDS)
+    assert before + 2 <= held["paused_until"] <= time.time() + 2
+    await away
+    await until_status(deployment, 200)
+    assert time.time() >= held["paused_until"] - CLOCK_SECONDS
     assert not (await byoi(deployment, "mode"))["is_paused"]
 
 
@@ -98,7 +122,7 @@ async def test_a_pause_outlives_a_restart_of_the_node_and_one_of_the_console(dep
     held = await byoi(deployment, "mode")
     assert (held["code"], held["is_paused"]) == ("paused", True)
     assert held["paused_until"] == pytest.approx(time.time() + 3600, abs=60)
-    await until_status(deployment, 503, AWAY_SECONDS)
+    await until_status(deployment, 503)
     await deployment.console.stop()
     await deployment.start_console()
 
@@ -113,7 +137,7 @@ async def test_a_pause_outlives_a_restart_of_the_node_and_one_of_the_console(dep
     answer = await deployment.chat("one two", stream=False)
     assert answer.status == 503
     await byoi(deployment, "resume")
-    await until_status(deployment, 200, BACK_SECONDS)
+    await until_status(deployment, 200)
 
 
 async def test_two_who_pause_at_once_both_hear_of_a_pause(deployment):
@@ -124,19 +148,19 @@ async def test_two_who_pause_at_once_both_hear_of_a_pause(deployment):
     assert [held.is_paused for held in both] == [True, True]
     assert (await asyncio.to_thread(client.status)).availability.is_paused
     assert (await asyncio.to_thread(client.resume)).state == "serve"
-    await until_status(deployment, 200, BACK_SECONDS)
+    await until_status(deployment, 200)
 
 
 async def test_a_mode_is_switched_while_clients_ask(deployment):
     held = await byoi(deployment, "mode", "scheduled")
     assert held["mode_source"] == "switch"
-    async with asyncio.timeout(LOOKS_SECONDS + AWAY_SECONDS):  # a node that has just been started
+    async with asyncio.timeout(LOOKS_SECONDS + SLOW_SECONDS):  # a node that has just been started
         while held["code"] == "looking":
             held = await byoi(deployment, "mode")
     assert held["code"] == "outside_window"
-    await until_status(deployment, 503, AWAY_SECONDS)
+    await until_status(deployment, 503)
     assert (await byoi(deployment, "mode", "default"))["state"] == "serve"
-    await until_status(deployment, 200, BACK_SECONDS)
+    await until_status(deployment, 200)
 
 
 async def test_programs_point_the_commands_at_a_node_and_the_log_tells_who_it_was(deployment):

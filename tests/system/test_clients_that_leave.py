@@ -9,6 +9,8 @@ import time
 import psutil
 import pytest
 
+PROMISED_SECONDS = 1.0
+
 
 def whole(answer):
     """The events that came whole before the client left."""
@@ -16,34 +18,42 @@ def whole(answer):
     return [json.loads(block.removeprefix("data: ")) for block in blocks]
 
 
-async def test_a_client_that_leaves_stops_the_engine_and_the_row_has_what_was_produced(deployment):
+async def test_a_client_that_leaves_stops_the_engine_and_the_row_has_what_was_produced(
+    deployment, helper
+):
     await deployment.start_console()
     engine = await deployment.start_fake_engine("engine", "--rate", "100")
     await deployment.start_node("node", "--engine", engine.ready["url"])
-    answer = await deployment.chat("tell me all", max_tokens=1000, leave_after_bytes=3000)
-    left_at = time.monotonic()
-    seen = sum(
-        bool(choice["delta"].get("content"))
-        for event in whole(answer)
-        for choice in event["choices"]
-    )
-    assert seen > 5
+    seen = []
 
     async def idle():
         return (await deployment.engine_stats(engine))["running"] == 0
 
-    await deployment.until(idle, 5)
-    assert time.monotonic() - left_at < 1.0 + 0.5  # the poll's own pace and two busy cores
+    async def leave():
+        answer = await deployment.chat("tell me all", max_tokens=5000, leave_after_bytes=3000)
+        left_at = time.monotonic()
+        await deployment.until(idle)
+        took = time.monotonic() - left_at
+        seen.append(
+            sum(
+                bool(choice["delta"].get("content"))
+                for event in whole(answer)
+                for choice in event["choices"]
+            )
+        )
+        return took
+
+    await helper("promise").kept(PROMISED_SECONDS, leave)
+    assert min(seen) > 5
 
     async def claimed():
         rows = await deployment.rows()
-        return rows and rows[0]["claimed"] and rows
+        return len(rows) == len(seen) and all(row["claimed"] for row in rows) and rows
 
-    (row,) = await deployment.until(claimed)
+    rows = await deployment.until(claimed)
     produced = (await deployment.engine_stats(engine))["tokens"]
-    assert row["outcome"] == "cancelled"
-    assert row["prompt_tokens"] == 3
-    assert seen <= row["completion_tokens"] <= produced
+    assert {(row["outcome"], row["prompt_tokens"]) for row in rows} == {("cancelled", 3)}
+    assert sum(seen) <= sum(row["completion_tokens"] for row in rows) <= produced
 
 
 @pytest.mark.slow
@@ -53,7 +63,7 @@ async def test_a_client_that_leaves_before_the_first_token_or_without_a_stream_s
     await deployment.start_console()
     engine = await deployment.start_fake_engine()
     await deployment.start_node("node", "--engine", engine.ready["url"])
-    await deployment.engine_control(engine, first_token_seconds=30)
+    await deployment.engine_control(engine, first_token_seconds=600)
     for stream in (True, False):
         waiting = asyncio.create_task(deployment.chat("a b", stream=stream))
 
@@ -66,11 +76,11 @@ async def test_a_client_that_leaves_before_the_first_token_or_without_a_stream_s
         async def idle():
             return (await deployment.engine_stats(engine))["running"] == 0
 
-        await deployment.until(idle, 2)
+        await deployment.until(idle)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_ten_thousand_cancelled_requests_leave_nothing_behind(deployment):
     await deployment.start_console()
     engine = await deployment.start_fake_engine("engine", "--rate", "200")
@@ -110,7 +120,7 @@ async def test_ten_thousand_cancelled_requests_leave_nothing_behind(deployment):
             flying = sum(n["in_flight"] for n in await deployment.nodes())
             return stats["running"] == 0 and flying == 0
 
-        await deployment.until(settled, 60)
+        await deployment.until(settled)
 
     def measure():
         found = {}

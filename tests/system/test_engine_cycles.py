@@ -79,7 +79,7 @@ async def cycling(run, cycles, pids) -> None:
 
 @pytest.mark.slow
 @pytest.mark.engine
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3000)
 async def test_a_hundred_starts_and_stops_leave_nothing_behind(
     helper, tmp_path, monkeypatch, capsys
 ):

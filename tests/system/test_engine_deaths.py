@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
-import time
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,8 @@ from byoi_agent.serving import answer
 from byoi_wire.usage import Usage
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux is /proc")
-BOUND_SECONDS = 5.0
+BOUND_SECONDS = 30.0
+"""Within which any machine has done what it is waited for, and no other bound has struck."""
 
 
 @pytest.fixture
@@ -35,6 +37,12 @@ async def within(seconds, waited):
         return await waited
 
 
+def handles(pid, number):
+    """Whether a process has a handler of its own for a signal, by what the kernel says."""
+    (mask,) = re.findall(r"SigCgt:\s*([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 async def test_a_killed_api_process_takes_its_workers_along_and_comes_back(life, folder):
     async with life.node_with(folder, "--workers") as node:
         await node.becomes("ready")
@@ -42,7 +50,7 @@ async def test_a_killed_api_process_takes_its_workers_along_and_comes_back(life,
         assert len(pids) == 3
         (stream,) = await node.flowing()
         os.kill(pids[0], signal.SIGKILL)
-        assert await within(2.0, stream.over) == "ENGINE_ERROR"
+        assert await within(BOUND_SECONDS, stream.over) == "ENGINE_ERROR"
         await node.becomes("backing_off", "starting")
         assert node.offered == 0
         await life.all_gone(pids)
@@ -54,19 +62,19 @@ async def test_a_killed_api_process_takes_its_workers_along_and_comes_back(life,
 
 
 async def test_a_dead_cores_done_is_no_success_and_none_of_its_words_leak(life, folder):
-    async with life.node_with(folder) as node:
+    async with life.node_with(folder, "--core-seconds", "600") as node:
         await node.becomes("ready")
+        await node.hold(20)
         others = await node.flowing(2)
-        died_at = time.monotonic()
         struck = node.ask("[[fault=core_dies after=3 tokens_per_second=50]]")
         for stream in (struck, *others):
-            assert await within(2.0, stream.over) == "ENGINE_ERROR"
+            assert await within(BOUND_SECONDS, stream.over) == "ENGINE_ERROR"
             assert b"[DONE]" not in stream.body
             assert b"EngineCore" not in stream.body
             assert stream.reason == "the engine failed"
-        await node.becomes("suspect", "backing_off", seconds=1.0)
+        # That is noticed by what it said: of itself the process would only end in ten minutes.
+        await node.becomes("suspect", "backing_off", "starting")
         assert node.offered == 0
-        assert time.monotonic() - died_at < 2.0  # before the process itself has gone
         assert len(struck.words) == 3
         assert {record.outcome for record in node.records.all} == {"failed"}
         assert {record.error_code for record in node.records.all} == {"engine_error"}
@@ -80,16 +88,18 @@ async def test_nothing_new_reaches_an_engine_that_is_to_leave_while_a_stream_run
 ):
     async with life.node_with(folder, "--on-term", "lame") as node:
         await node.becomes("ready")
-        stream = node.ask("Hello [[tokens_per_second=50]]", tokens=60)
+        await node.hold(30)
+        stream = node.ask(tokens=60)
         await stream.some.wait()
         asked = (await node.stats())["running"]
         node.engine.stop()
         await node.becomes("draining")
         assert node.offered == 0
         late = node.ask()
-        assert await within(0.1, late.over) == "REFUSED"
+        assert await within(BOUND_SECONDS, late.over) == "REFUSED"
         assert (await node.stats())["orders"] == []  # not asked to leave while somebody is served
         assert (await node.stats())["running"] == asked
+        await node.let_go()
         assert await within(BOUND_SECONDS, stream.over) == "end"
         assert len(stream.words) == 60
         await node.becomes("stopped")
@@ -100,6 +110,7 @@ async def test_an_engine_that_somebody_else_asked_to_leave_fails_new_requests_be
 ):
     async with life.node_with(folder, "--on-term", "lame") as node:
         await node.becomes("ready")
+        await node.hold(20)
         (stream,) = await node.flowing()
         os.kill(node.engine.view.pid, signal.SIGTERM)
         async with asyncio.timeout(BOUND_SECONDS):
@@ -109,6 +120,7 @@ async def test_an_engine_that_somebody_else_asked_to_leave_fails_new_requests_be
         assert await within(BOUND_SECONDS, late.over) == "ENGINE_ERROR"
         assert late.status is None  # so that the console may try another node
         assert node.records.all[0].usage == Usage()
+        await node.let_go()
         assert await within(BOUND_SECONDS, stream.over) in {"end", "ENGINE_ERROR"}
         await node.becomes("backing_off", "starting")
         await node.becomes("ready")
@@ -123,8 +135,10 @@ async def test_an_engine_that_swallows_sigterm_while_it_starts_is_ended_within_a
         await node.becomes("starting")
         async with asyncio.timeout(BOUND_SECONDS):
             await node.board.wait_until(lambda view: view.engine.pid)
-        await asyncio.sleep(0.7)  # until it handles the signal; there is nothing to ask it by
         pid = node.engine.view.pid
+        async with asyncio.timeout(BOUND_SECONDS):
+            while not handles(pid, signal.SIGTERM):
+                await asyncio.sleep(0.01)
         getattr(node.engine, order)()
         await node.becomes("stopped", "asleep", seconds=life.STOP_SECONDS + BOUND_SECONDS)
         await life.all_gone([pid])
@@ -138,7 +152,7 @@ async def test_a_stream_that_its_engine_neither_ends_nor_closes_is_ended_by_our_
         (stream,) = await node.flowing()
         pid = node.engine.view.pid
         node.engine.stop(within_seconds=0.2)
-        assert await within(1.0, stream.over) == "ENGINE_ERROR"
+        assert await within(BOUND_SECONDS, stream.over) == "ENGINE_ERROR"
         await node.becomes("stopped", seconds=life.STOP_SECONDS + BOUND_SECONDS)
         await life.all_gone([pid])
 
@@ -147,18 +161,23 @@ async def test_a_stream_that_its_engine_neither_ends_nor_closes_is_ended_by_our_
 async def test_a_stream_that_hangs_ends_in_time_and_the_engine_is_started_again(
     life, folder, monkeypatch
 ):
-    # Longer than a busy machine stands still: a stream given up before the freeze proves nothing.
-    monkeypatch.setattr(answer, "NEXT_BYTE_SECONDS", 1.5)
-    monkeypatch.setattr(probes, "TOKEN_SECONDS", 1.0)
-    monkeypatch.setattr(probes.one_token, "__defaults__", (1.0,))
     async with life.node_with(folder, "--on-term", "freeze") as node:
         await node.becomes("ready")
         (stream,) = await node.flowing()
         frozen = node.engine.view.pid
         os.kill(frozen, signal.SIGTERM)
-        assert await within(4 * BOUND_SECONDS, stream.over) == "TIMED_OUT"
-        # The other may be there already: the stream's tokens were still being counted.
-        async with asyncio.timeout(4 * BOUND_SECONDS):
+        async with asyncio.timeout(BOUND_SECONDS):
+            while (await node.stats())["orders"] != ["term"]:
+                await asyncio.sleep(0.01)
+        # Not before: one given up earlier proves nothing. Nor after: the next has all its time.
+        with monkeypatch.context() as impatient:
+            impatient.setattr(answer, "NEXT_BYTE_SECONDS", 1.5)
+            impatient.setattr(probes, "TOKEN_SECONDS", 1.0)
+            impatient.setattr(probes.one_token, "__defaults__", (1.0,))
+            async with asyncio.timeout(BOUND_SECONDS):
+                await node.board.wait_until(lambda view: view.engine.pid != frozen)
+        assert await within(BOUND_SECONDS, stream.over) == "TIMED_OUT"
+        async with asyncio.timeout(BOUND_SECONDS):
             await node.board.wait_until(
                 lambda view: view.engine.state == "ready" and view.engine.pid != frozen
             )
@@ -169,16 +188,18 @@ async def test_no_request_reaches_an_engine_that_sleeps(life, folder):
     async with life.node_with(folder, can_sleep=True) as node:
         await node.becomes("ready")
         pid = node.engine.view.pid
-        stream = node.ask("Hello [[tokens_per_second=50]]", tokens=30)
+        await node.hold(15)
+        stream = node.ask(tokens=30)
         await stream.some.wait()
         node.engine.sleep()
         await node.becomes("draining")
-        assert await within(0.1, node.ask().over) == "REFUSED"
+        assert await within(BOUND_SECONDS, node.ask().over) == "REFUSED"
+        await node.let_go()
         assert await within(BOUND_SECONDS, stream.over) == "end"
         await node.becomes("asleep")
         assert (node.offered, node.engine.view.pid) == (0, pid)
         for _ in range(4):
-            assert await within(0.1, node.ask().over) == "REFUSED"
+            assert await within(BOUND_SECONDS, node.ask().over) == "REFUSED"
         stats = await node.stats()
         assert (stats["running"], stats["orders"]) == (0, ["sleep"])
         node.engine.start()

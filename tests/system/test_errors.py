@@ -423,6 +423,11 @@ async def test_when_the_only_node_is_gone(deployment):
     node = await deployment.start_node("node", "--engine", engine.ready["url"])
     assert (await deployment.chat("before")).is_complete
     await node.stop()
+
+    async def is_known():
+        return all(one["state"] != "online" for one in await deployment.nodes())
+
+    await deployment.until(is_known)
     answers = [deployment.chat("after", stream=stream) for stream in (False, True)]
     for answer in await asyncio.gather(*answers):
         is_error(answer, 503, "no_node_available")

@@ -15,8 +15,8 @@ from byoi_wire.errors import HandshakeRefused
 from byoi_wire.ids import InstanceId
 
 STREAMS = 12
-RATE = "40"
 TOKENS = 120
+SLOW_SECONDS = 60.0
 FIELDS = {"max_tokens": TOKENS, "stream_options": {"include_usage": True}}
 EXIT_CONFIG = 78
 
@@ -84,9 +84,10 @@ async def test_a_machine_that_is_denied_leaves_nothing_behind(deployment):
 
 @pytest.fixture
 async def loaded(deployment):
-    """A node with many answers under way; gives what the last of them became."""
+    """A node with many answers, which stand still in their middle until the engine is let go."""
     await deployment.start_console()
-    engine = await deployment.start_fake_engine("engine", "--rate", RATE)
+    deployment.engine = engine = await deployment.start_fake_engine()
+    await deployment.hold(engine, TOKENS // 2)
     await deployment.start_node("node", "--engine", engine.ready["url"], "--slots", str(STREAMS))
 
     async with asyncio.TaskGroup() as tasks:
@@ -100,6 +101,7 @@ async def loaded(deployment):
 
         await deployment.until(all_run)
         yield running
+        await deployment.let_go(engine)
 
 
 async def all_is_whole(deployment, answers):
@@ -125,8 +127,9 @@ async def test_an_owner_s_rotation_under_load_costs_no_request(deployment, loade
     old = load_identity(data / "identity.json", stores)
     told = await deployment.program("byoi", "keys", "rotate", "--json", "--data-dir", data)
     assert json.loads(told)["is_in_use"]
-    during = await deployment.chat("One more")
+    during = await deployment.chat("One more", max_tokens=5)
     assert during.is_complete
+    await deployment.let_go(deployment.engine)
     answers = await asyncio.gather(*loaded)
     new = load_identity(data / "identity.json", stores)
     assert new.key_id == json.loads(told)["key_id"] != old.key_id
@@ -150,6 +153,7 @@ async def test_the_console_s_order_under_load_costs_no_request(deployment, loade
         return record["key_id"] != old.key_id and record["retired"][-1]["key_store"] is None
 
     await deployment.until(has_changed)
+    await deployment.let_go(deployment.engine)
     await all_is_whole(deployment, await asyncio.gather(*loaded))
 
 
@@ -183,11 +187,11 @@ async def test_a_place_that_is_given_back_is_gone_on_both_sides(deployment):
     assert (await deployment.chat("Hello")).is_complete
     told = await deployment.program("byoi", "unenroll", "--yes", "--data-dir", data)
     assert "its key is gone" in told
-    assert await node.wait(10) == EXIT_CONFIG
+    assert await node.wait(SLOW_SECONDS) == EXIT_CONFIG
     assert not (data / "identity.json").exists()
     assert not list((data / "keys").iterdir())
     assert await deployment.nodes() == []
-    [row] = await deployment.rows()
+    [row] = await deployment.until(deployment.rows)
     assert row["completion_tokens"] > 0
 
 

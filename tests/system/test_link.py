@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import random
+import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -33,6 +34,10 @@ from byoi_wire.messages import Advertise, AnswerHead, OpenHead, ResetCode
 from byoi_wire.offers import Host, ModelOffer
 
 ANSWER_BYTES = 400_000
+GRACE_SECONDS = 120.0
+"""For which a session waits for its node: so long that none is given up on a slow machine."""
+SLOW_SECONDS = 60.0
+"""Within which any machine has done what it is waited for, and no grace is over."""
 
 
 class HeadReader(asyncio.Protocol):
@@ -53,10 +58,10 @@ class HeadReader(asyncio.Protocol):
 class World:
     """A console's door with its database, and nodes that dial it."""
 
-    def __init__(self, tasks):
+    def __init__(self, tasks, grace_seconds=GRACE_SECONDS):
         self.tasks = tasks
         self.registry = Registry()
-        self.sessions = Sessions(self.registry, grace_seconds=3.0)
+        self.sessions = Sessions(self.registry, grace_seconds=grace_seconds)
 
     async def start(self, folder):
         url = f"sqlite+aiosqlite:///{folder}/console.sqlite3"
@@ -114,7 +119,7 @@ class World:
         return Node(self, identity, port)
 
     async def wait_for(self, condition):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SLOW_SECONDS):
             while not condition():
                 await self.registry.wait_for_change()
 
@@ -259,9 +264,10 @@ class Client:
 
 
 @pytest.fixture
-async def world(tmp_path):
+async def world(tmp_path, request):
+    """With another grace where a test asks for one."""
     async with asyncio.TaskGroup() as tasks:
-        world = World(tasks)
+        world = World(tasks, getattr(request, "param", GRACE_SECONDS))
         await world.start(tmp_path)
         yield world
         await world.stop()
@@ -295,7 +301,7 @@ async def test_an_answer_cut_at_twenty_random_points_arrives_whole(world, proxy_
 
         client.on_data = cut_here
         client.open(world.registry.node(identity.node_id))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(2 * SLOW_SECONDS):
             assert await client.done == "end"
         assert bytes(client.got) == expected(ANSWER_BYTES)
         assert client.lost >= 8  # two cuts so near each other that one break served for both
@@ -316,7 +322,7 @@ async def test_silence_is_noticed_and_the_answer_goes_on(world, proxy_to):
 
         client.on_data = cut_once
         client.open(world.registry.node(identity.node_id))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(SLOW_SECONDS):
             assert await client.done == "end"
         assert bytes(client.got) == expected(ANSWER_BYTES)
         assert node.stopped is None  # the same process behind a half-open link is never replaced
@@ -328,7 +334,7 @@ async def test_a_second_process_with_the_same_key_replaces_the_first_for_good(wo
     await world.wait_for(lambda: world.registry.live())
     second = world.node(identity, world.port)
     async with running(first, second):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SLOW_SECONDS):
             await first.task
         assert first.stopped.code == "replaced"
         assert first.stopped.exit_code == 78
@@ -346,11 +352,12 @@ async def test_the_old_process_streams_are_lost_at_once_when_a_new_one_comes(wor
     live = world.registry.node(identity.node_id)
     client.open(live)
     second = world.node(identity, world.port)
-    async with running(first, second), asyncio.timeout(10):
+    async with running(first, second), asyncio.timeout(SLOW_SECONDS):
         outcome = await client.done
         assert outcome in {ResetCode.LOST, "end"}
 
 
+@pytest.mark.parametrize("world", [3.0], indirect=True)
 async def test_a_node_that_stays_away_loses_its_streams_after_the_grace(world, proxy_to):
     identity = await world.enrol()
     proxy = await proxy_to("127.0.0.1", world.port)
@@ -366,26 +373,32 @@ async def test_a_node_that_stays_away_loses_its_streams_after_the_grace(world, p
 
         client.on_data = cut_for_good
         client.open(world.registry.node(identity.node_id))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SLOW_SECONDS):
             assert await client.done is ResetCode.LOST
         assert expected(ANSWER_BYTES).startswith(bytes(client.got))
         assert not world.registry.live()
 
 
-async def test_a_revoked_node_is_gone_within_a_second_and_not_let_in_again(world):
-    identity = await world.enrol()
-    node = world.node(identity, world.port)
-    async with running(node):
-        await world.wait_for(lambda: world.registry.live())
-        await world.records.revoke(identity.node_id, "test")
-        world.sessions.disconnect(identity.node_id)
-        async with asyncio.timeout(1):
-            await node.task
-        assert node.stopped.code == "revoked"
-        again = world.node(identity, world.port)
-        async with asyncio.timeout(5):
-            await again.task
-        assert again.stopped.code == "revoked"
+async def test_a_revoked_node_is_gone_within_a_second_and_not_let_in_again(world, helper):
+    async def revoke_one():
+        identity = await world.enrol()
+        node = world.node(identity, world.port)
+        async with running(node):
+            await world.wait_for(lambda: world.registry.live())
+            await world.records.revoke(identity.node_id, "test")
+            began = time.monotonic()
+            world.sessions.disconnect(identity.node_id)
+            async with asyncio.timeout(SLOW_SECONDS):
+                await node.task
+            took = time.monotonic() - began
+            assert node.stopped.code == "revoked"
+            again = world.node(identity, world.port)
+            async with asyncio.timeout(SLOW_SECONDS):
+                await again.task
+            assert again.stopped.code == "revoked"
+        return took
+
+    await helper("promise").kept(1.0, revoke_one)
 
 
 async def test_a_node_that_leaves_says_so_and_nobody_waits_for_it(world):
@@ -395,7 +408,7 @@ async def test_a_node_that_leaves_says_so_and_nobody_waits_for_it(world):
     client = Client()
     client.open(world.registry.node(identity.node_id))
     node.task.cancel()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(SLOW_SECONDS):
         assert await client.done in {ResetCode.LOST, "end"}
         await world.wait_for(lambda: not world.registry.live())
         while not (await world.records.get(identity.node_id)).has_departed:
@@ -409,7 +422,7 @@ async def test_a_proof_for_another_console_is_refused(world, tmp_path):
     await other.start(tmp_path / "other")
     node = other.node(identity, other.port)
     async with running(node):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SLOW_SECONDS):
             while not any("does not verify" in (view.reason or "") for view in node.views):
                 await asyncio.sleep(0.01)
         assert not other.registry.live()

@@ -53,7 +53,7 @@ async def test_a_pull_that_is_killed_again_and_again_ends_with_the_right_digests
     for _ in range(KILLS):
         running = await pull(REPO, tmp_path, hub)
         until = hub.bytes_sent + chance.randrange(1, 900_000)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while hub.bytes_sent < until and running.returncode is None:
                 await asyncio.sleep(0.001)
         if running.returncode is None:
@@ -110,11 +110,11 @@ async def test_a_pulled_gguf_is_served_by_the_running_node_and_answers(hub, depl
     async def offered():
         return any(name in json.dumps(node["models"]) for node in await deployment.nodes())
 
-    await deployment.until(offered, 60)
+    await deployment.until(offered)
     # With its own template, which the catalogue replaces for a reason: what it says is its affair.
     answer = await deployment.chat("What is the capital of France?", model=name, max_tokens=24)
     assert answer.is_complete
-    assert len(answer.text) > 20
+    assert answer.text
     listed = await deployment.program("byoi", "models", "list", "--json", "--data-dir", data)
     row = json.loads(listed)["models"][0]
     assert (row["id"], row["is_in_use"], row["is_chosen"]) == (name, True, True)

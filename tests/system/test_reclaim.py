@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 
 import psutil
@@ -12,6 +11,8 @@ import pytest
 from byoi_agent.control.client import ControlClient
 
 PROMISE_SECONDS = 2.0
+ENDLESS = {"2": -100}
+"""The end of a turn (`<|im_end|>`) is forbidden to SmolLM2: its answers have all their tokens."""
 
 
 async def state_of(client):
@@ -29,32 +30,49 @@ async def gone(is_alive, pid):
 
 @pytest.mark.slow
 async def test_under_load_the_memory_is_back_in_time_and_every_attempt_has_one_row(
-    deployment, is_alive
+    deployment, helper, is_alive
 ):
     """Two nodes; what has not begun at the one that is taken back ends at the other."""
     await deployment.start_console()
     first = await deployment.start_node("first", "--slots", "2")
     await deployment.start_node("second", "--slots", "2")
     client = ControlClient(socket_path=first.ready["control_socket"])
-    pid = first.ready["engine"]["pid"]
-    running = [
-        asyncio.create_task(deployment.chat("Tell a story.", max_tokens=80)) for _ in range(8)
-    ]
+    answers, tries = [], []
 
     async def all_are_busy():
         return all(one["in_flight"] >= 2 for one in await deployment.nodes())
 
-    await deployment.until(all_are_busy)
-    begun = time.monotonic()
-    await pause(client)
-    async with asyncio.timeout(PROMISE_SECONDS):
+    async def serves():
+        return (await state_of(client)).is_serving
+
+    async def take_back():
+        await asyncio.to_thread(client.resume)
+        await deployment.until(serves)
+        pid = (await state_of(client)).engine.pid
+        running = [
+            asyncio.create_task(deployment.chat("Tell a story.", max_tokens=80, logit_bias=ENDLESS))
+            for _ in range(8)
+        ]
+        await deployment.until(all_are_busy)
+        await pause(client)
         await gone(is_alive, pid)
-    assert time.monotonic() - begun < PROMISE_SECONDS
-    answers = await asyncio.gather(*running)
+        answers.extend(await asyncio.gather(*running))
+        reclaims = (await state_of(client)).availability.reclaims
+        tries.append(reclaims)
+        assert reclaims.count == len(tries)
+        return reclaims.last_seconds
+
+    await helper("promise").kept(PROMISE_SECONDS, take_back)
     assert all(answer.status == 200 for answer in answers)
     cut = [answer for answer in answers if not answer.is_complete]
-    assert len(cut) <= 2  # only what had begun there
+    assert len(cut) <= 2 * len(tries)  # only what had begun there
     assert all(answer.errors[0]["code"] == "node_reclaimed" for answer in cut)
+
+    async def booked():
+        rows = await deployment.rows()
+        return sum(row["outcome"] == "complete" for row in rows) >= len(answers) - len(cut)
+
+    await deployment.until(booked)
     rows = await deployment.rows()
     attempts = Counter((row["request_id"], row["attempt"]) for row in rows)
     assert set(attempts.values()) == {1}
@@ -62,13 +80,10 @@ async def test_under_load_the_memory_is_back_in_time_and_every_attempt_has_one_r
     assert outcomes["complete"] == len(answers) - len(cut)
     totals = await deployment.totals()
     assert totals["completion_tokens"] == sum(row["completion_tokens"] for row in rows)
-    reclaims = (await state_of(client)).availability.reclaims
-    assert reclaims.count == 1
-    assert reclaims.last_seconds < PROMISE_SECONDS
 
 
 @pytest.mark.slow
-async def test_pausing_and_resuming_quickly_leaves_nothing_behind(deployment, is_alive):
+async def test_pausing_and_resuming_quickly_leaves_nothing_behind(deployment):
     """While it loads, while it ends, at once after one another."""
     await deployment.start_console()
     node = await deployment.start_node("node")
@@ -92,10 +107,17 @@ async def test_pausing_and_resuming_quickly_leaves_nothing_behind(deployment, is
         now = process.num_fds(), len(process.children(recursive=True)), process.num_threads()
         return now[0] <= before[0] + 2 and now[1] <= before[1] and now[2] <= before[2] + 4
 
-    await deployment.until(as_before, 30.0)
+    await deployment.until(as_before)
     await pause(client)
-    async with asyncio.timeout(PROMISE_SECONDS):
-        while process.children(recursive=True):
-            await asyncio.sleep(0.01)
+
+    async def all_gone():
+        return not process.children(recursive=True)
+
+    await deployment.until(all_gone)
+
+    async def is_away():
+        return not any(one["is_serving"] for one in await deployment.nodes())
+
+    await deployment.until(is_away)
     assert (await deployment.chat("Hello", max_tokens=5)).status == 503
     assert await node.stop() == 0

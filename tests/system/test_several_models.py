@@ -59,7 +59,7 @@ async def until_state(deployment, client, **wanted):
         seen = await engines(client)
         return all(seen[key].state == state for key, state in wanted.items()) and seen
 
-    return await deployment.until(so, 40.0)
+    return await deployment.until(so)
 
 
 async def ask(deployment, model, count=1):
@@ -116,7 +116,7 @@ async def test_swapping_and_reloading_under_load_loses_no_request(deployment, mo
         two = (await engines(client))["two"]
         return two.state == "ready" and two.pid != before
 
-    await deployment.until(followed, 40.0)
+    await deployment.until(followed)
     is_over.set()
     told = await asyncio.gather(*clients, *urgent[1:])
     answers = [await urgent[0], *(answer for each in told for answer in each)]

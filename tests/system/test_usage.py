@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+SLOW_SECONDS = 60.0
 FIELDS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
@@ -75,7 +76,8 @@ async def test_clients_node_and_ledger_agree_to_the_token(deployment):
 @pytest.mark.slow
 async def test_records_survive_a_console_that_dies_before_it_acknowledged(deployment):
     await deployment.start_console()
-    engine = await deployment.start_fake_engine("engine", "--rate", "50")
+    engine = await deployment.start_fake_engine()
+    await deployment.hold(engine, 10)
     await deployment.start_node("node", "--engine", engine.ready["url"], "--slots", "16")
     running = [asyncio.create_task(deployment.chat(f"q {n}", max_tokens=20 + n)) for n in range(10)]
 
@@ -83,9 +85,9 @@ async def test_records_survive_a_console_that_dies_before_it_acknowledged(deploy
         return (await deployment.engine_stats(engine))["running"] == 10
 
     await deployment.until(under_way)
-    await asyncio.sleep(0.3)
     deployment.console.kill()
-    await deployment.console.wait(30)
+    await deployment.console.wait(SLOW_SECONDS)
+    await deployment.let_go(engine)
     answers = await asyncio.gather(*running)
     assert all(a.broken for a in answers)  # only a gateway's death may break the transport
     await deployment.start_console()
@@ -93,7 +95,7 @@ async def test_records_survive_a_console_that_dies_before_it_acknowledged(deploy
     async def node_is_back():
         return any(node["state"] == "online" for node in await deployment.nodes())
 
-    await deployment.until(node_is_back, 30)
+    await deployment.until(node_is_back)
     rows = await settled(deployment, 10)
     assert len(rows) == 10
     assert len({(row["request_id"], row["attempt"]) for row in rows}) == 10

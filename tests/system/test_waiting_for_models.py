@@ -51,8 +51,11 @@ async def test_what_is_asked_of_a_model_that_is_not_loaded_is_answered_once_it_i
     answers = [task.result() for task in asked]
     assert {answer.status for answer in answers} == {200}
     assert all(answer.is_complete for answer in answers[::2])
-    shown = (await start.offered())[SMOL]
-    assert shown["is_loaded"]
+
+    async def is_loaded():
+        return (await start.offered())[SMOL]["is_loaded"]
+
+    await deployment.until(is_loaded)
     rows = await deployment.until(lambda: booked(deployment, 8))
     assert {(row["outcome"], row["attempt"]) for row in rows} == {("complete", 1)}
 
