@@ -39,11 +39,10 @@ _COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red", "skipped": "d
 
 
 class _Node(NamedTuple):
-    """A running node; it `is_here` where this user's folders are its own."""
+    """A running node."""
 
     client: ControlClient
     status: StatusReport
-    is_here: bool
 
 
 @click.command(
@@ -111,8 +110,7 @@ def _running(chosen: Chosen) -> _Node | None:
         click.echo("byoi: asking the node of the running demo", err=True)
     for instance in found.nodes:
         try:
-            is_here = instance.state_dir == chosen.paths.state
-            return _Node(instance.client, instance.client.status(), is_here)
+            return _Node(instance.client, instance.client.status())
         except NodeUnreachable as silence:
             click.echo(f"byoi: {silence}", err=True)
     return None
@@ -183,31 +181,19 @@ async def _devices(patient: Patient) -> ProbeReading:
 
 def _mended(report: Report, node: _Node | None, patient: Patient) -> Report:
     """The same after all was mended that can be without asking."""
-    from byoi_agent.doctor.fixes import fix  # noqa: PLC0415 as above
+    from byoi_agent.doctor.mending import mend  # noqa: PLC0415 as above
 
-    names = frozenset(finding.name for finding in report.checks if finding.can_fix)
-    if not names:
+    if not any(finding.can_fix for finding in report.checks):
         return report
-    if node is not None and not node.is_here:
-        click.echo(
-            "byoi: the node's folders are not yours; mend them as its account "
-            "(sudo -u ACCOUNT byoi doctor --fix)",
-            err=True,
-        )
+    if node is None:
+        return asyncio.run(mend(patient))
+    try:
+        found = node.client.mend()  # it holds the folders' lock, and may be of another account
+    except AgentError as error:
+        click.echo(f"byoi: {error}; nothing was mended", err=True)
         return report
-    done = asyncio.run(fix(patient, names))
-    after = _look(node, patient)
-    seen = {finding.name: finding for finding in after.checks}
-    mended = tuple(
-        finding.model_copy(
-            update={"state": "ok", "text": done[finding.name], "mend": None, "is_fixed": True}
-        )
-        for finding in report.checks
-        if finding.name in done and (finding.name not in seen or not seen[finding.name].can_fix)
-    )
-    replaced = {finding.name for finding in mended}
-    others = tuple(finding for finding in after.checks if finding.name not in replaced)
-    return Report(checks=(*mended, *others))
+    of_users = tuple(finding for finding in report.checks if finding.name == "account")
+    return Report(checks=(*found.checks, *of_users))
 
 
 def _bundle(patient: Patient, report: Report, node: _Node | None, output: Path | None) -> Path:

@@ -191,6 +191,11 @@ class ControlClient:
         """A link that opens the dashboard in a browser, once and soon. Raises as `status`."""
         return self._answer(self._exchange("/api/dashboard/open", "POST", b""), DashboardLink)
 
+    def mend(self) -> Report:
+        """The doctor's look after what loses nothing was mended. Raises as `status`."""
+        answer = self._exchange("/api/doctor/fix", "POST", b"", 2 * DOCTOR_SECONDS)
+        return self._answer(answer, Report)
+
     def sign_out_browsers(self) -> SignedOut:
         """End every browser's session. Raises as `status`."""
         return self._answer(self._exchange("/api/dashboard/sign-out", "POST", b""), SignedOut)

@@ -220,6 +220,19 @@ class UpdateStatus(_Answer):
     last: Entry | None = None
 
 
+class UpdateDesk(_Answer):
+    """Which version runs, what is known of newer ones (None: nobody ever looked), what can be done.
+
+    `instead` is what to type where not all of it can be asked of this node.
+    """
+
+    version: str
+    known: UpdateStatus | None = None
+    can_look: bool
+    can_install: bool
+    instead: str | None = None
+
+
 class StatusReport(_Answer):
     """What `byoi status` shows.
 

@@ -22,6 +22,7 @@ from byoi_agent.control.routes import (
     reload,
     schedule,
     session,
+    update,
     version,
 )
 from byoi_agent.control.routing import Routes
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from byoi_agent.control.routes.pins import Consenting
     from byoi_agent.control.routes.schedule import ScheduleKeeper
     from byoi_agent.control.routes.session import SessionDesk
+    from byoi_agent.control.routes.update import Updating
     from byoi_agent.control.schema import (
         KeyChange,
         MeasuredOrder,
@@ -71,11 +73,13 @@ class ControlServices:
     pins: Consenting | None = None
     events: Events | None = None
     doctor: Callable[[], Awaitable[Report]] | None = None
+    mend: Callable[[], Awaitable[Report]] | None = None
     prove: Callable[[], Awaitable[Proof]] | None = None
     models: Models | None = None
     config: SettingsDesk | None = None
     logs: LogDesk | None = None
     version: VersionReport | None = None
+    update: Updating | None = None
 
 
 def routes_of(services: ControlServices) -> Routes:
@@ -84,6 +88,7 @@ def routes_of(services: ControlServices) -> Routes:
     node.add(routes, services)
     _add(routes, availability.add, services.availability)
     _add(routes, doctor.add, services.doctor)
+    _add(routes, doctor.add_mending, services.mend)
     _add(routes, doctor.add_proof, services.prove)
     _add(routes, schedule.add, services.schedule)
     _add(routes, session.add, services.sessions)
@@ -98,6 +103,8 @@ def routes_of(services: ControlServices) -> Routes:
     _add(routes, config.add, services.config)
     _add(routes, logs.add, services.logs)
     _add(routes, version.add, services.version)
+    if services.update is not None:
+        update.add(routes, services.update, services.status)
     openapi.add(routes)
     return routes
 

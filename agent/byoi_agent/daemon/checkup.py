@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.doctor.mending import mend
 from byoi_agent.doctor.patient import Complaint, Patient, RunningNode, Watch
 from byoi_agent.doctor.round import examine
 from byoi_agent.lifecycle.standing import standing
@@ -34,18 +35,23 @@ class Checkup:
 
     async def report(self) -> Report:
         """One look at everything; it takes seconds where the console is far."""
+        return await examine(self._patient())
+
+    async def mend(self) -> Report:
+        """A look, what loses nothing mended, and another look."""
+        return await mend(self._patient(), is_the_node=True)
+
+    def _patient(self) -> Patient:
         answers = self.answers
-        return await examine(
-            Patient(
-                settings=self.settings(),
-                paths=answers.paths,
-                environment=os.environ,
-                config_file=self.config_file,
-                console_url=answers.console_url.rstrip("/"),
-                node=running_node(answers.board.view, self.watch()),
-                probe=answers.energy,
-                clock=answers.clock,
-            )
+        return Patient(
+            settings=self.settings(),
+            paths=answers.paths,
+            environment=os.environ,
+            config_file=self.config_file,
+            console_url=answers.console_url.rstrip("/"),
+            node=running_node(answers.board.view, self.watch()),
+            probe=answers.energy,
+            clock=answers.clock,
         )
 
 

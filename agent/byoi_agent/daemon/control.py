@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import platform as this_platform
 import sys
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,8 @@ from byoi_agent.daemon.proof import Proving
 from byoi_agent.lifecycle.schedule_file import ScheduleFile
 from byoi_agent.models.pulls import Pulls
 from byoi_agent.models.store import Store
+from byoi_agent.service.choice import program_of
+from byoi_agent.update.asked import UpdatesByOwner
 from byoi_wire.version import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
@@ -72,6 +75,7 @@ def control_of(
         lambda view: events.put(Event("pull", pull_of(view), key=f"pull {view.id}")),
         answers.clock,
     )
+    checkup = Checkup(answers, held, config_file, watch)
     return ControlServer(
         ControlServices(
             status=answers.status,
@@ -87,7 +91,8 @@ def control_of(
             pins=pins,
             sessions=sessions,
             events=events,
-            doctor=Checkup(answers, held, config_file, watch).report,
+            doctor=checkup.report,
+            mend=checkup.mend,
             prove=Proving(answers, engine, held).proof,
             models=Models(
                 pulls=pulls,
@@ -105,6 +110,7 @@ def control_of(
                 protocol=PROTOCOL_VERSION,
                 python=this_platform.python_version(),
             ),
+            update=UpdatesByOwner(program_of, os.environ),
         ),
         answers.paths.control_socket,
         settings.control_port,

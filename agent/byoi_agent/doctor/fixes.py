@@ -13,11 +13,21 @@ if TYPE_CHECKING:
     from byoi_agent.doctor.patient import Patient
 
 
-async def fix(patient: Patient, names: frozenset[str]) -> dict[str, str]:
-    """Mend these findings; returns what was done, by name. What cannot be mended is left as is."""
+async def fix(
+    patient: Patient, names: frozenset[str], *, is_the_node: bool = False
+) -> dict[str, str]:
+    """Mend these findings; returns what was done, by name. What cannot be mended is left as is.
+
+    `is_the_node` where the running node itself does it, which holds the lock, and whose engines
+    are no orphans: it ends those of a killed node when it starts.
+    """
     done: dict[str, str] = {}
     if "folders" in names and (count := _make_private(patient)):
         done["folders"] = f"rights of {count} files and folders taken from others"
+    if is_the_node:
+        if "leftovers" in names:
+            done["leftovers"] = f"{_remove_drafts(patient)} removed"
+        return done
     if not names & {"leftovers", "orphans"}:
         return done
     try:

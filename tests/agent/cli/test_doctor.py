@@ -11,7 +11,7 @@ from byoi_agent.control.client import ControlClient
 from byoi_agent.control.instances import Instance, Instances
 from byoi_agent.control.log_words import LogLine, LogLines
 from byoi_agent.control.schema import LinkStatus, StatusReport
-from byoi_agent.doctor.finding import Report, failed
+from byoi_agent.doctor.finding import Report, failed, ok
 from byoi_agent.errors import AgentError
 
 STATUS = StatusReport(
@@ -116,15 +116,34 @@ def test_a_node_of_another_account_tells_how_it_looks_from_there(byoi):
     assert checks.keys() == {"folders", "account"}  # nothing of this user's own
 
 
-def test_what_is_not_this_user_s_is_not_mended(byoi, elsewhere, home):
+def test_a_running_node_mends_its_own_and_this_user_s_folders_are_left(
+    byoi, elsewhere, home, monkeypatch
+):
     (home / "d").mkdir(mode=0o755)
     (home / "d").chmod(0o755)
     fixable = failed("folders", "Folders", "too open", "byoi doctor --fix", can_fix=True)
     elsewhere.found = Report(checks=(fixable,))
-    code, _, err = byoi("doctor", "--fix")
-    assert code == 1
-    assert "as its account" in err
+    mended = Report(checks=(ok("folders", "Folders", "rights of 2 files taken from others"),))
+    monkeypatch.setattr(ControlClient, "mend", lambda _: mended)
+    code, out, _ = byoi("doctor", "--fix")
+    assert code == 0
+    assert "rights of 2 files" in out
+    assert "The node's account" in out
     assert (home / "d").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_node_that_mends_nothing_says_so(byoi, elsewhere, monkeypatch):
+    fixable = failed("folders", "Folders", "too open", "byoi doctor --fix", can_fix=True)
+    elsewhere.found = Report(checks=(fixable,))
+
+    def mend(_):
+        raise AgentError("the node refused: 404")
+
+    monkeypatch.setattr(ControlClient, "mend", mend)
+    code, out, err = byoi("doctor", "--fix")
+    assert code == 1
+    assert "nothing was mended" in err
+    assert "too open" in out
 
 
 def test_a_node_that_cannot_tell_leaves_the_look_from_here(byoi, elsewhere):

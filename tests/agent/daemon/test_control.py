@@ -39,6 +39,10 @@ CALLS = [
     ("GET", "/api/openapi.json", None, 200),
     ("GET", "/metrics", None, 200),
     ("GET", "/api/doctor", None, 200),
+    ("POST", "/api/doctor/fix", None, 200),
+    ("GET", "/api/update", None, 200),
+    ("POST", "/api/update/look", None, 409),
+    ("POST", "/api/update/install", None, 409),
     ("POST", "/api/prove", None, 200),
     ("GET", "/api/schedule", None, 200),
     ("PUT", "/api/schedule", SCHEDULE, 200),
@@ -235,7 +239,7 @@ async def test_a_setting_is_changed_by_the_api_and_the_file_keeps_its_comment(no
 
 async def test_a_pull_that_fails_tells_why(node):
     view = await node.ask(node.client.pull, PullOrder(model="owner/none"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (found := (await node.ask(node.client.pulls)).pulls[0]).ended_at:
             await asyncio.sleep(0.01)
     assert (found.id, found.state) == (view.id, "failed")
@@ -262,7 +266,7 @@ async def test_the_log_is_told_with_whoever_changed_something(node):
     assert (line.method, line.path, line.status) == ("PUT", "/api/config/queue", 200)
     async with node.call("GET", "/api/logs?follow=true&lines=0&level=info") as response:
         await node.ask(node.client.put_setting, "queue", 6)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             text = await response.content.readuntil(b"/api/config/queue")
     assert b"event: log" in text
     assert (await node.ask(node.client.version)).agent_version

@@ -79,6 +79,7 @@ class Dashboard:
         )
         desk = Desk(api, self._wall, entries)
         first, of_models, of_pins = Overview(desk), ModelsPage(desk), PinsPage(desk)
+        of_node = AboutPage(desk)
         rooms: dict[str, Room] = {
             overview.PATH: first,
             schedule.PATH: SchedulePage(desk),
@@ -86,12 +87,13 @@ class Dashboard:
             log.PATH: LogPage(desk),
             pins.PATH: of_pins,
             doctor.PATH: DoctorPage(desk),
-            about.PATH: AboutPage(desk),
+            about.PATH: of_node,
         }
         live = {
             overview.PATH: first.look,
             models.PATH: of_models.look,
             pins.PATH: of_pins.look,
+            about.PATH: of_node.look,
         }
         for _, path in entries:
             rooms[path].add(app)

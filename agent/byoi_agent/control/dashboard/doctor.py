@@ -26,20 +26,30 @@ class DoctorPage:
         """Its routes."""
         app.router.add_get(PATH, self.show)
         app.router.add_get(f"{PATH}/look", self.look)
+        app.router.add_post(f"{PATH}/fix", self.fix)
 
     async def show(self, request: web.Request) -> web.Response:
         """The page without its findings, which a script fetches, or a link does."""
         frame = await self._desk.frame(request, PATH)
-        return page("doctor.html", frame, report=None)
+        return page("doctor.html", frame, report=None, can_fix=False)
 
     async def look(self, request: web.Request) -> web.Response:
         """All checks, now."""
+        return await self._tell(request, "GET", "/api/doctor")
+
+    async def fix(self, request: web.Request) -> web.Response:
+        """What loses nothing is mended, and all is looked at again."""
+        return await self._tell(request, "POST", "/api/doctor/fix")
+
+    async def _tell(self, request: web.Request, method: str, path: str) -> web.Response:
         problem, report = "", None
         try:
-            report = await self._desk.api.ask(request, "GET", "/api/doctor")
+            report = await self._desk.api.ask(request, method, path)
         except AgentError as error:
             problem = str(error)
         frame = await self._desk.frame(request, PATH)
+        can_fix = self._desk.api.has("POST", "/api/doctor/fix")
         if is_by_script(request):
-            return changed(part("doctor_parts.html", "findings", report), frame, problem=problem)
-        return page("doctor.html", frame, report=report, problem=problem)
+            html = part("doctor_parts.html", "findings", frame, report, can_fix)
+            return changed(html, frame, problem=problem)
+        return page("doctor.html", frame, report=report, can_fix=can_fix, problem=problem)

@@ -30,6 +30,24 @@ def add(routes: Routes, service: Callable[[], Awaitable[Report]]) -> None:
     )
 
 
+def add_mending(routes: Routes, service: Callable[[], Awaitable[Report]]) -> None:
+    """One route, which takes as long as two looks."""
+
+    async def mend(_asked: Asked[Nothing]) -> Report:
+        return await service()
+
+    routes.add(
+        Route(
+            "POST",
+            "/api/doctor/fix",
+            mend,
+            "Mend what loses nothing, as `byoi doctor --fix` does; what is found after it.",
+            Nothing,
+            Report,
+        )
+    )
+
+
 def add_proof(routes: Routes, service: Callable[[], Awaitable[Proof]]) -> None:
     """One route; a token of a large model takes its time."""
 

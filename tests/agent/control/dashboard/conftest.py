@@ -29,12 +29,14 @@ from byoi_agent.control.schema import (
     LinkStatus,
     ReloadReport,
     StatusReport,
+    UpdateStatus,
 )
 from byoi_agent.control.server import ControlServer
 from byoi_agent.control.services import ControlServices
-from byoi_agent.doctor.finding import Report, failed
+from byoi_agent.doctor.finding import Report, failed, ok
 from byoi_agent.errors import ConfigError
 from byoi_agent.models.pulls import PullView
+from byoi_agent.update.asked import Ways
 
 NOW = 1_795_000_000.0
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&"
@@ -303,18 +305,50 @@ def wishes():
     return Wishes()
 
 
+class Newer:
+    """Stands in for whoever replaces the program."""
+
+    def __init__(self, node):
+        self.now = Ways(can_look=True, can_install=True)
+        self.failure = None
+        self._node = node
+
+    def ways(self):
+        return self.now
+
+    async def look(self):
+        self._take(available="0.2.0")
+
+    async def install(self):
+        self._take(underway="0.2.0")
+
+    def _take(self, **known):
+        if self.failure is not None:
+            raise self.failure
+        self._node.facts = {"update": UpdateStatus(checked_at=NOW, **known)}
+        self._node.changed()
+
+
+@pytest.fixture
+def newer(node):
+    return Newer(node)
+
+
 @pytest.fixture
 def log_desk(services):
     return LogDesk(services.events)
 
 
 @pytest.fixture
-def everything(services, hours, shelf, wishes, log_desk):
+def everything(services, hours, shelf, wishes, newer, log_desk):
     """The same node, which can be asked all there are pages for."""
 
     async def examine():
         mend = "byoi models rm NAME"
         return Report(checks=(failed("disk", "Disk", f"full {HOSTILE}", mend, can_fix=True),))
+
+    async def mend():
+        return Report(checks=(ok("disk", "Disk", "half").model_copy(update={"is_fixed": True}),))
 
     return replace(
         services,
@@ -323,6 +357,8 @@ def everything(services, hours, shelf, wishes, log_desk):
         pins=wishes,
         logs=log_desk,
         doctor=examine,
+        mend=mend,
+        update=newer,
     )
 
 
@@ -333,6 +369,12 @@ async def serving(services):
         telling = tasks.create_task(server.run())
         yield server
         telling.cancel()
+
+
+@pytest.fixture
+def starting():
+    """A server of pages, for as long as it is held."""
+    return serving
 
 
 @pytest.fixture
