@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from byoi_agent.clock import Clock
-    from byoi_agent.engine.client import ExchangeHandler
+    from byoi_agent.engine.exchange import ExchangeHandler
     from byoi_agent.engine.view import EngineView
     from byoi_wire.ids import ModelId, NodeId, RecordId, StreamId
     from byoi_wire.messages import AnswerHead, ResetCode, Trailer

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from byoi_agent.engine.address import EngineAddress
+from byoi_agent.engine.client import EngineClient
 from byoi_agent.engine.machine import Limits
 from byoi_agent.engine.process import Ended, LaunchSpec
 from byoi_agent.engine.supervisor import EngineSupervisor
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-BOTH_LOOPS = ("test_client.py", "test_address.py", "test_process.py")
+BOTH_LOOPS = ("test_client.py", "test_exchange.py", "test_address.py", "test_process.py")
 
 
 def pytest_asyncio_loop_factories(item):
@@ -391,3 +392,16 @@ async def stage(clock, running, socket_folder):
         return it
 
     return make
+
+
+@pytest.fixture
+async def clients():
+    made = []
+
+    def make(url, **settings):
+        made.append(EngineClient(EngineAddress.parse(url, **settings)))
+        return made[-1]
+
+    yield make
+    for client in made:
+        await client.close()
