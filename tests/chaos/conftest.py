@@ -138,7 +138,7 @@ class Books:
             flying = sum(node["in_flight"] for node in await self.deployment.nodes())
             rows = await self.rows()
             written = {row["request_id"] for row in rows if row["claimed"]}
-            is_quiet = not flying and rows == before and rows and whole <= written
+            is_quiet = not flying and rows == before and whole <= written and rows
             before = rows
             if not is_quiet:
                 await asyncio.sleep(0.5)
