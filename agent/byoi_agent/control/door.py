@@ -12,6 +12,7 @@ from aiohttp import web
 from byoi_agent.control.actor import name_actor
 from byoi_agent.control.guard import is_from_here, judge, judge_page
 from byoi_agent.control.guesses import WINDOW_SECONDS, Guesses
+from byoi_agent.control.leaving import stays_while
 from byoi_agent.control.peer import DASHBOARD, TOKEN
 
 if TYPE_CHECKING:
@@ -69,8 +70,9 @@ class Door:
         if "Authorization" in request.headers:
             self._check_token(request)
             name_actor(request, TOKEN)
-        elif session := self.sessions.use(request.cookies.get(self._cookie, "")):
+        elif session := self.sessions.use(cookie := request.cookies.get(self._cookie, "")):
             await self._check_page(request, session)
+            stays_while(request, lambda: self.sessions.has(cookie))
             name_actor(request, DASHBOARD)
             request[_SESSION] = session
         else:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from byoi_agent.control.feed import Event, Feed
+from byoi_agent.control.leaving import has_left
 from byoi_agent.control.routing import Refusal
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Events:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._pace.stream
         spoke_at = loop.time()
-        while loop.time() < ends_at and not _has_left(request):
+        while loop.time() < ends_at and not has_left(request):
             events = await feed.take(self._pace.look)
             text = "".join(_text(*show(event)) for event in events)
             if not text and loop.time() - spoke_at >= self._pace.alive:
@@ -171,10 +172,6 @@ def _status_event(report: StatusReport) -> Event:
 
 def _without_time(report: StatusReport) -> StatusReport:
     return report.model_copy(update={"uptime_seconds": 0.0})
-
-
-def _has_left(request: web.Request) -> bool:
-    return request.transport is None or request.transport.is_closing()
 
 
 def _text(name: str, data: str) -> str:

@@ -85,6 +85,10 @@ class Sessions:
         self._sessions[key] = replace(session, used_at=now)  # the least used is the oldest
         return self._sessions[key]
 
+    def has(self, cookie: str) -> bool:
+        """Whether nobody ended it, for a page that stays open; that is no use of it."""
+        return _digest(cookie) in self._sessions
+
     def end(self, cookie: str) -> None:
         """The owner signed out."""
         self._sessions.pop(_digest(cookie), None)

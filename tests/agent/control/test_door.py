@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import random
 import socket
 import time
@@ -14,6 +15,7 @@ from aiohttp import web
 from byoi_agent.control.actor import actor_of
 from byoi_agent.control.client import ControlClient
 from byoi_agent.control.door import csrf_of
+from byoi_agent.control.events import Events, Pace
 from byoi_agent.control.guesses import MOST_WRONG
 from byoi_agent.control.kept_sessions import SessionKeeper
 from byoi_agent.control.server import ControlServer
@@ -268,6 +270,23 @@ async def test_all_browsers_are_signed_out_at_once(browser, session, server):
     await other.enter()
     assert await browser.post("/api/dashboard/sign-out", **{"X-CSRF-Token": browser.csrf}) == 200
     assert [(await each.get("/api/status"))[0] for each in (browser, other)] == [401, 401]
+
+
+async def test_what_streams_to_a_browser_ends_when_it_is_signed_out(node, session, pages):
+    events = Events(node.status, lambda _: lambda: None, Pace(status=0.01, look=0.01))
+    services = ControlServices(status=node.status, offer=None, usage=None, events=events)
+    async with ControlServer(services, None, pages=pages) as server, asyncio.TaskGroup() as tasks:
+        telling = tasks.create_task(server.run())
+        browser = Browser(session, server)
+        await browser.enter()
+        sent = {"Sec-Fetch-Site": "same-origin", "Cookie": browser.cookie}
+        async with session.get(f"{server.url}/api/events", headers=sent) as stream:
+            assert b"status" in await stream.content.readany()
+            sign_out = {"X-CSRF-Token": browser.csrf}
+            assert await browser.post("/api/dashboard/sign-out", **sign_out) == 200
+            async with asyncio.timeout(30):
+                await stream.content.read()  # to its end
+        telling.cancel()
 
 
 async def test_a_session_makes_no_other(browser):

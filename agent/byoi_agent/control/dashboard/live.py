@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from byoi_agent.control.leaving import has_left
 from byoi_agent.errors import AgentError
 
 if TYPE_CHECKING:
@@ -61,11 +62,11 @@ async def tell(request: web.Request, events: Events, look: Look) -> web.StreamRe
         before, quiet = Parts({}), QUIET_WAITS
         try:
             await _write(response, _COMMENT)
-            while not feed.is_closed and not _has_left(request):
+            while not feed.is_closed and not has_left(request):
                 found = await look(request)
                 quiet = await _say(response, found.news_since(before), quiet)
                 before = found
-                while not (await feed.take(WAIT_SECONDS) or feed.is_closed or _has_left(request)):
+                while not (await feed.take(WAIT_SECONDS) or feed.is_closed or has_left(request)):
                     quiet = await _say(response, b"", quiet)
         except (ConnectionError, TimeoutError):
             pass  # it left, or takes nothing any more
@@ -85,7 +86,3 @@ async def _say(response: web.StreamResponse, news: bytes, quiet: int) -> int:
 async def _write(response: web.StreamResponse, data: bytes) -> None:
     async with asyncio.timeout(WRITE_SECONDS):
         await response.write(data)
-
-
-def _has_left(request: web.Request) -> bool:
-    return request.transport is None or request.transport.is_closing()
