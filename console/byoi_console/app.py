@@ -18,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from byoi_console.accounts.audit import AuditLog
+from byoi_console.accounts.colleagues import Colleagues
 from byoi_console.accounts.keys import ApiKeys
 from byoi_console.accounts.one_time_links import OneTimeLinks
 from byoi_console.accounts.organisations import Organisations
@@ -305,6 +306,7 @@ def _build(
             people=people,
             sign_ins=sign_ins,
             links=links,
+            colleagues=Colleagues(database, audit, links),
             organisations=Organisations(database, audit),
             keys=api_keys,
             join_tokens=join_tokens,

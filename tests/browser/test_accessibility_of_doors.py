@@ -153,3 +153,28 @@ async def test_a_machine_that_asks_and_what_was_decided(site, enrolling, check):
         await check(visit, "device-decided")
         await terminal.shows("Enrolled with")
         assert await terminal.wait() == 0
+
+
+async def test_a_second_person_is_invited_comes_and_is_taken_out(site, check):
+    email = "grace@example.org"
+    async with site.visit() as visit, site.visit(is_signed_in=False) as guest:
+        page = visit.page
+        await visit.go("/account")
+        await page.get_by_role("link", name="People").click()
+        await page.get_by_label("Their email").fill(email)
+        await page.get_by_role("button", name="Make a link").click()
+        link = (await page.locator("#link").inner_text()).strip()
+        await check(visit, "person-invited")
+        await guest.page.goto(link)
+        await check(guest, "invitation")
+        await new_password(guest.page, NEW)
+        await guest.page.get_by_role("button", name="Accept").click()
+        await guest.page.wait_for_url(guest.url + "/")
+        await page.get_by_role("link", name="Done").click()
+        await check(visit, "people")
+        await page.get_by_role("link", name=f"Take out {email}").click()
+        await check(visit, "person-remove")
+        await page.get_by_role("button", name="Take them out").click()
+        assert "signed out everywhere" in await page.get_by_role("status").inner_text()
+        await guest.go("/")
+        assert "/sign-in" in guest.page.url

@@ -1,4 +1,4 @@
-"""One-time links: how the first administrator comes in, and how a lost password is replaced."""
+"""One-time links: how administrators come in, and how a lost password is replaced."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from byoi_console.accounts.people import People
     from byoi_console.store.database import Database
 
-Purpose = Literal["first-admin", "reset-password"]
+Purpose = Literal["first-admin", "reset-password", "invitation"]
 
 LIFE_SECONDS: Final = 24 * 3600
 _TOKEN_LIMIT: Final = 128
@@ -76,6 +76,10 @@ class OneTimeLinks:
             await self._audit.record(connection, change)
         return f"/reset-password/{token}"
 
+    async def for_invitation(self, connection: AsyncConnection, person_id: str) -> str:
+        """The path of a new link by which somebody who is invited comes; the former one ends."""
+        return f"/invitation/{await self._make(connection, 'invitation', person_id)}"
+
     async def look(self, token: str, purpose: Purpose) -> OpenLink:
         """A link before it is used.
 
@@ -110,17 +114,17 @@ class OneTimeLinks:
                 raise _gone()
             return await self._people.add(connection, email, hashed, org_name, actor="set-up link")
 
-    async def reset_password(self, token: str, password: str) -> Person:
-        """Give the link's person another password; all their sign-ins end.
+    async def set_password(self, token: str, password: str, purpose: Purpose) -> Person:
+        """Give the link's person a password, the first or another; all their sign-ins end.
 
         Raises:
             NotFound: the link is unknown, used or expired.
             InputInvalid: the password is not good; the link stays usable.
         """
-        link = await self.look(token, "reset-password")
+        link = await self.look(token, purpose)
         hashed = await self._people.hashed(password, link.email or "")
         async with self._database.write() as connection:
-            person_id = await self._take(connection, token, "reset-password")
+            person_id = await self._take(connection, token, purpose)
             person = await _person(connection, person_id)
             await self._people.set_password(connection, person, hashed, actor=person.person_id)
         return person
@@ -182,5 +186,6 @@ async def _person(connection: AsyncConnection, person_id: str | None) -> Person:
 def _gone() -> NotFound:
     return NotFound(
         "This link was used already, has expired, or was replaced by a newer one. "
-        "A new one is printed when the console starts, or by `byoi-console admin reset-password`."
+        "A new one is printed when the console starts, or by `byoi-console admin reset-password`; "
+        "who was invited asks to be invited again."
     )

@@ -225,7 +225,7 @@ class People:
         query = update(people).where(people.c.id == person.person_id)
         await connection.execute(query.values(password_hash=hashed))
         await end_sign_ins(connection, person.person_id, self._now_ms(), but=keep)
-        await _end_links(connection, person.person_id, self._now_ms())
+        await end_links(connection, person.person_id, self._now_ms())
         change = Change(actor, "person.password_set", person.person_id, person.org_id, {})
         await self._audit.record(connection, change)
 
@@ -256,7 +256,8 @@ async def count_people(connection: AsyncConnection) -> int:
     return int((await connection.execute(select(func.count()).select_from(people))).scalar_one())
 
 
-async def _end_links(connection: AsyncConnection, person_id: str, now_ms: int) -> None:
+async def end_links(connection: AsyncConnection, person_id: str, now_ms: int) -> None:
+    """End every link by which a person could choose a password, within the caller's transaction."""
     theirs = one_time_links.c.person_id == person_id, one_time_links.c.used_at_ms.is_(None)
     still = one_time_links.c.expires_at_ms > now_ms
     await connection.execute(

@@ -16,6 +16,7 @@ from byoi_console.pages.keys import KeyPages
 from byoi_console.pages.node_page import NodePage
 from byoi_console.pages.nodes import NodePages
 from byoi_console.pages.overview import OverviewPages
+from byoi_console.pages.people import PeoplePages
 from byoi_console.pages.set_up import SetUpPages
 from byoi_console.pages.sign_in import SignInPages
 from byoi_console.pages.static import static_routes
@@ -38,6 +39,7 @@ def build_pages(services: PageServices) -> Starlette:
         JoinTokenPages,
         UsagePages,
         AccountPages,
+        PeoplePages,
     )
     routes = [route for room in rooms for route in room(services).routes]
     app = Starlette(

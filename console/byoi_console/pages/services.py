@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from byoi_console.accounts.colleagues import Colleagues
     from byoi_console.accounts.keys import ApiKeys
     from byoi_console.accounts.one_time_links import OneTimeLinks
     from byoi_console.accounts.organisations import Organisations
@@ -38,6 +39,7 @@ class PageServices:
     people: People
     sign_ins: SignIns
     links: OneTimeLinks
+    colleagues: Colleagues
     organisations: Organisations
     keys: ApiKeys
     join_tokens: JoinTokens

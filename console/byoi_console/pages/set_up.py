@@ -1,4 +1,4 @@
-"""Behind a one-time link: become the first administrator, or choose another password."""
+"""Behind a one-time link: become an administrator, or choose another password."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import FormData
     from starlette.requests import Request
 
+    from byoi_console.accounts.one_time_links import Purpose
     from byoi_console.pages.services import PageServices
 
 
@@ -33,6 +34,8 @@ class SetUpPages:
             Route("/setup/{token}", self.set_up, methods=["POST"]),
             Route("/reset-password/{token}", self.show_reset, methods=["GET"]),
             Route("/reset-password/{token}", self.reset, methods=["POST"]),
+            Route("/invitation/{token}", self.show_invitation, methods=["GET"]),
+            Route("/invitation/{token}", self.accept, methods=["POST"]),
         ]
 
     async def show(self, request: Request) -> Response:
@@ -57,22 +60,33 @@ class SetUpPages:
 
     async def show_reset(self, request: Request) -> Response:
         """The form by which somebody chooses another password."""
-        token = request.path_params["token"]
-        link = await self._services.links.look(token, "reset-password")
-        return render(
-            request, "reset_password.html", email=link.email, problem="", shortest=SHORTEST
-        )
+        return await self._show_password_form(request, "reset-password")
 
     async def reset(self, request: Request) -> Response:
         """Set it, end every sign-in of the person, and sign this browser in."""
+        return await self._set_password(request, "reset-password")
+
+    async def show_invitation(self, request: Request) -> Response:
+        """The form by which somebody who is invited chooses their password."""
+        return await self._show_password_form(request, "invitation")
+
+    async def accept(self, request: Request) -> Response:
+        """Set it, and sign this browser in."""
+        return await self._set_password(request, "invitation")
+
+    async def _show_password_form(self, request: Request, purpose: Purpose) -> Response:
+        link = await self._services.links.look(request.path_params["token"], purpose)
+        return _password_form(request, purpose, link.email or "")
+
+    async def _set_password(self, request: Request, purpose: Purpose) -> Response:
         form = await door_form_of(request)
         token = request.path_params["token"]
-        link = await self._services.links.look(token, "reset-password")
+        link = await self._services.links.look(token, purpose)
         try:
-            person = await self._services.links.reset_password(token, new_password_of(form))
+            password = new_password_of(form)
+            person = await self._services.links.set_password(token, password, purpose)
         except InputInvalid as error:
-            told = {"email": link.email, "problem": str(error), "shortest": SHORTEST}
-            return render(request, "reset_password.html", status_code=400, **told)
+            return _password_form(request, purpose, link.email or "", problem=str(error))
         answer = RedirectResponse("/", 303)
         await begin_sign_in(request, answer, self._services, person)
         return answer
@@ -88,6 +102,19 @@ def new_password_of(form: FormData) -> str:
     if password != text_of(form, "again"):
         raise InputInvalid("The two passwords are not the same.", "again")
     return password
+
+
+def _password_form(
+    request: Request, purpose: Purpose, email: str, *, problem: str = ""
+) -> Response:
+    return render(
+        request,
+        "invitation.html" if purpose == "invitation" else "reset_password.html",
+        status_code=400 if problem else 200,
+        email=email,
+        problem=problem,
+        shortest=SHORTEST,
+    )
 
 
 def _set_up_form(request: Request, kept: dict[str, str], *, problem: str = "") -> Response:

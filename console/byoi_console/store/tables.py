@@ -201,7 +201,9 @@ one_time_links: Final = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("token_hash", String(64), nullable=False, unique=True),
-    Column("purpose", String(32), nullable=False, comment="first-admin or reset-password"),
+    Column(
+        "purpose", String(32), nullable=False, comment="first-admin, reset-password or invitation"
+    ),
     Column("person_id", ForeignKey("people.id")),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),

@@ -61,8 +61,8 @@ async def test_a_link_for_a_password_is_its_person_s(links, people, clock):
     assert (await links.look(token, "reset-password")).email == "ada@example.org"
     for gone in (older, "", "x" * 5000):
         with pytest.raises(NotFound):
-            await links.reset_password(gone, PASSWORD)
-    await links.reset_password(token, PASSWORD)
+            await links.set_password(gone, PASSWORD, "reset-password")
+    await links.set_password(token, PASSWORD, "reset-password")
     assert (await people.sign_in("ada@example.org", PASSWORD)).person_id == ada.person_id
     late = token_of(await links.for_password(person))
     clock.seconds += LIFE_SECONDS
@@ -75,5 +75,5 @@ async def test_a_link_ends_when_the_password_was_changed_without_it(links, peopl
     token = token_of(await links.for_password(await people.named(ada.email)))
     await people.change_password(ada.email, ada.password, PASSWORD, keep="")
     with pytest.raises(NotFound):
-        await links.reset_password(token, "whoever found the link")
+        await links.set_password(token, "whoever found the link", "reset-password")
     assert (await people.sign_in(ada.email, PASSWORD)).person_id == ada.person_id

@@ -9,6 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import insert
 
+from byoi_console.accounts.colleagues import Colleagues
 from byoi_console.accounts.keys import ApiKeys
 from byoi_console.accounts.one_time_links import OneTimeLinks
 from byoi_console.accounts.organisations import Organisations
@@ -144,11 +145,13 @@ def rooms(database, audit, join_tokens, devices, records, clock, disconnected):
     async def caught_up():
         pass
 
+    links = OneTimeLinks(database, audit, people, now_ms=clock.now_ms)
     return PageServices(
         url=ORIGIN,
         people=people,
         sign_ins=sign_ins,
-        links=OneTimeLinks(database, audit, people, now_ms=clock.now_ms),
+        links=links,
+        colleagues=Colleagues(database, audit, links, now_ms=clock.now_ms),
         organisations=Organisations(database, audit),
         keys=ApiKeys(database, audit, now_ms=clock.now_ms, monotonic=clock.monotonic),
         join_tokens=join_tokens,
