@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from byoi_agent.planning import mixers as mixing
 from byoi_agent.planning.attention import attention, heads_of, hidden_of, latent_attention
+from byoi_agent.planning.dialects import translated, type_of
 from byoi_agent.planning.families import FAMILIES
 from byoi_agent.planning.feed_forward import dense, experts, experts_of, has_experts, shared_only
 from byoi_agent.planning.fields import Fields, UnfitModel
@@ -80,7 +81,7 @@ def read(config: Mapping[str, Any]) -> Architecture:
     Raises:
         UnfitModel: it names no family that byoi knows, or a field that cannot be.
     """
-    text, model_type = text_model(config)
+    text, model_type = translated(*text_model(config))
     family = FAMILIES.get(model_type)
     if family is None:
         raise _unknown(model_type)
@@ -119,11 +120,11 @@ def read(config: Mapping[str, Any]) -> Architecture:
 
 def text_model(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     """The part of a config.json that speaks of text, and its family; others hold it inside."""
-    outer = str(config.get("model_type") or "")
+    outer = type_of(config)
     for name in _TEXT_FIELDS:
         inner = config.get(name)
         if isinstance(inner, dict) and inner:
-            found = str(inner.get("model_type") or _TEXT_TYPES.get(outer, outer))
+            found = type_of(inner) or _TEXT_TYPES.get(outer, outer)
             return inner, _TEXT_TYPES.get(found, found)
     return config, _TEXT_TYPES.get(outer, outer)
 
@@ -137,10 +138,12 @@ _TEXT_TYPES: Final = {
     "qwen2_5_vl": "qwen2_5_vl_text",
     "qwen3_vl": "qwen3_vl_text",
     "qwen3_vl_moe": "qwen3_vl_moe_text",
-    "RefinedWeb": "falcon",
-    "RefinedWebModel": "falcon",
+    "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
+    "glm4v": "glm4v_text",
+    "glm4v_moe": "glm4v_moe_text",
 }
-"""The text model of what sees as well, where its own config does not name it; and old names."""
+"""The text model of what sees as well, where its own config does not name it."""
 
 
 def _unknown(model_type: str) -> UnfitModel:

@@ -216,6 +216,12 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
             mlp_bias=_MLP_BIAS,
             is_gated=False,
         ),
+        "arcee": Family(
+            qkv_bias=_ATTENTION_BIAS, out_bias=_ATTENTION_BIAS, mlp_bias=_MLP_BIAS, is_gated=False
+        ),
+        "apertus": Family(
+            qkv_bias=_ATTENTION_BIAS, out_bias=_ATTENTION_BIAS, has_qk_norm=ALWAYS, is_gated=False
+        ),
         # Before Llama.
         "gpt2": _GPT,
         "gpt_bigcode": _GPT,
@@ -228,6 +234,21 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
         ),
         "gptj": Family(
             norms=1, norm_bias=ALWAYS, mlp_bias=ALWAYS, is_gated=False, head_bias=ALWAYS
+        ),
+        "gpt_neo": Family(
+            norm_bias=ALWAYS,
+            out_bias=ALWAYS,
+            mlp_bias=ALWAYS,
+            is_gated=False,
+            is_tied=True,
+            extra_positions=0,
+        ),
+        "persimmon": Family(
+            norm_bias=ALWAYS,
+            qkv_bias=ALWAYS,
+            out_bias=ALWAYS,
+            mlp_bias=ALWAYS,
+            is_gated=False,
         ),
         "opt": Family(
             norm_bias=ALWAYS,
@@ -267,6 +288,17 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
         ),
         # Mixtures of experts.
         "mixtral": Family(has_experts=True, windows="all"),
+        "dbrx": Family(has_experts=True),
+        "hunyuan_v1_moe": Family(
+            qkv_bias=_ATTENTION_BIAS,
+            out_bias=_ATTENTION_BIAS,
+            has_qk_norm=ALWAYS,
+            has_experts=True,
+            defaults={"n_shared_experts": 1},
+        ),
+        "dots1": Family(
+            qkv_bias=_ATTENTION_BIAS, out_bias=_ATTENTION_BIAS, has_qk_norm=ALWAYS, has_experts=True
+        ),
         "qwen2_moe": Family(
             qkv_bias=Flag(("qkv_bias",), default=True),
             has_experts=True,
@@ -365,6 +397,22 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
         ),
         "falcon_h1": Family(qkv_bias=_ATTENTION_BIAS, out_bias=_ATTENTION_BIAS, mlp_bias=_MLP_BIAS),
         "qwen3_next": Family(
+            qkv_bias=_ATTENTION_BIAS,
+            out_bias=_ATTENTION_BIAS,
+            has_qk_norm=ALWAYS,
+            has_experts=True,
+            shared_gate=True,
+            has_gated_queries=True,
+            defaults={"head_dim": 256},
+        ),
+        "qwen3_5_text": Family(
+            qkv_bias=_ATTENTION_BIAS,
+            out_bias=_ATTENTION_BIAS,
+            has_qk_norm=ALWAYS,
+            has_gated_queries=True,
+            defaults={"head_dim": 256},
+        ),
+        "qwen3_5_moe_text": Family(
             qkv_bias=_ATTENTION_BIAS,
             out_bias=_ATTENTION_BIAS,
             has_qk_norm=ALWAYS,

@@ -26,6 +26,8 @@ _OTHERWISE: Final[dict[str, Mixer]] = {
     "bamba": "mamba2",
     "granitemoehybrid": "mamba2",
     "qwen3_next": "delta",
+    "qwen3_5_text": "delta",
+    "qwen3_5_moe_text": "delta",
 }
 """What a hybrid's layers are where they are not attention."""
 _PATTERN: Final[dict[str, tuple[Mixer, Feed]]] = {
@@ -86,7 +88,7 @@ def _attentive(model_type: str, fields: Fields, layers: int) -> set[int]:
             return {i for i in range(layers) if i % period == first}
         case "bamba":
             return {i for i in fields.items("attn_layer_indices") if isinstance(i, int)}
-        case "qwen3_next" if not fields.items("layer_types"):
+        case "qwen3_next" | "qwen3_5_text" | "qwen3_5_moe_text" if not fields.items("layer_types"):
             every = fields.size("full_attention_interval", default=4)
             return {i for i in range(layers) if (i + 1) % every == 0}
         case _:
