@@ -98,7 +98,8 @@ class WindowsService:
         else:
             self.calls.log(_ERROR, f"The node has ended: {error}")
         is_failure = error is not None and not isinstance(error, ConfigError | IdentityError)
-        self._tell(stopped(_FAILED if is_failure else 0))
+        with self._lock:
+            self._say(stopped(_FAILED if is_failure else 0))
         assert self._thread is not None
         self._thread.join(self.begin_seconds)
 
@@ -121,9 +122,12 @@ class WindowsService:
 
     def tell(self, *lines: str) -> None:
         """As `ServiceManager.tell`."""
-        if "READY=1" in lines and self._report.accepted == 0:
+        with self._lock:  # the manager's thread has its say as well
+            before, now = self._report, after(self._report, lines)
+            if now != before:
+                self._say(now)
+        if before.accepted == 0 and now.accepted:
             self.calls.log(_INFORMATION, "The node has started.")
-        self._tell(after(self._report, lines))
 
     def _dispatch(self) -> None:
         try:
@@ -140,7 +144,8 @@ class WindowsService:
         """On the manager's thread; nothing is waited for there."""
         order = order_of(control, event)
         if order is None:
-            self._tell(self._report, is_asked=True)
+            with self._lock:
+                self._say(self._report)
             return
         if order == "stop":
             self._is_stop_wanted = True
@@ -148,11 +153,9 @@ class WindowsService:
         if self._hooks is not None:
             self._hooks.loop.call_soon_threadsafe(self._hooks.by_order[order])
 
-    def _tell(self, report: Report, *, is_asked: bool = False) -> None:
-        with self._lock:
-            if is_asked or report != self._report:
-                self._report = report
-                self.calls.report(report)
+    def _say(self, report: Report) -> None:
+        self._report = report
+        self.calls.report(report)
 
 
 @dataclass

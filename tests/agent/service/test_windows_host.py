@@ -6,8 +6,15 @@ import threading
 import pytest
 
 from byoi_agent.errors import ConfigError
+from byoi_agent.service import windows_host
 from byoi_agent.service.windows_host import WindowsService
-from byoi_agent.service.windows_reports import RUNNING, START_PENDING, STOP_PENDING, STOPPED
+from byoi_agent.service.windows_reports import (
+    RUNNING,
+    START_PENDING,
+    STOP_PENDING,
+    STOPPED,
+    after,
+)
 
 
 class Manager:
@@ -75,6 +82,23 @@ async def test_a_stop_before_the_node_is_there_is_not_lost():
         service.attach(asyncio.get_running_loop(), stop=stopped.set, reload=pytest.fail)
         async with asyncio.timeout(60):
             await stopped.wait()
+
+
+def test_a_stop_between_two_reports_is_not_taken_back_by_the_second(monkeypatch):
+    manager = Manager()
+    with WindowsService(manager) as service:
+        stopping = threading.Thread(target=manager.control, args=(0x1, 0))
+
+        def slowly(report, lines):
+            if threading.current_thread() is threading.main_thread():
+                stopping.start()
+                stopping.join(0.2)  # as long as it takes where nothing holds it up
+            return after(report, lines)
+
+        monkeypatch.setattr(windows_host, "after", slowly)
+        service.manager.tell("READY=1")
+        stopping.join()
+        assert manager.states[-1] == STOP_PENDING
 
 
 async def test_changed_parameters_have_the_settings_read_again():
