@@ -48,6 +48,7 @@ QUICK = (
     "20",
 )
 CHAT = ("/v1/chat/completions",)
+TRIES = 4
 
 
 class FakeEngine:
@@ -381,7 +382,7 @@ def in_a_terminal(engine, *arguments, interrupt_at=None, **environment):
         env={**os.environ, "TERM": "xterm", **environment},
     )  # fmt: skip
     os.close(inner)
-    shown, deadline = b"", time.monotonic() + 50
+    shown, deadline = b"", time.monotonic() + 200
     while time.monotonic() < deadline:
         if select.select([outer], [], [], 0.2)[0]:
             try:
@@ -392,13 +393,13 @@ def in_a_terminal(engine, *arguments, interrupt_at=None, **environment):
             running.send_signal(signal.SIGINT)
             interrupt_at = None
     os.close(outer)
-    return running.wait(timeout=10), shown.decode()
+    return running.wait(timeout=60), shown.decode()
 
 
 @pytest.mark.slow
 def test_ctrl_c_shows_what_is_known_by_then(engine):
     code, shown = in_a_terminal(
-        engine, "--seconds", "0.5", "--concurrency", "1,64", "--output-tokens", "60",
+        engine, "--seconds", "3", "--concurrency", "1,64", "--output-tokens", "60",
         interrupt_at=b"measuring concurrency 64",
     )  # fmt: skip
     assert code == EXIT_INTERRUPTED
@@ -421,14 +422,25 @@ def test_a_terminal_without_blocks_or_colours_gets_plain_characters(engine):
 @pytest.mark.slow
 def test_a_real_run_finds_the_rates_that_the_engine_was_given(byoi, engine):
     engine.control(tokens_per_second=50, first_token_seconds=0.2)
-    code, out, _ = byoi(
-        "bench", "--url", engine.url, "--concurrency", "1,4", "--seconds", "4",
-        "--output-tokens", "20", "--no-knee", "--json",
-    )  # fmt: skip
-    alone, four = json.loads(out)["levels"]
-    assert code == 0
-    # A sleep never ends early, and late on a busy machine: the figures lie on one side.
-    assert 200 <= alone["first_token_ms_p50"] < 400
-    assert 30 < alone["request_tokens_per_second"] <= 51
-    assert 20 < alone["tokens_per_second"] < 20 / 0.58
-    assert four["tokens_per_second"] > 2.5 * alone["tokens_per_second"]
+    tried = []
+    for _ in range(TRIES):
+        code, out, _ = byoi(
+            "bench", "--url", engine.url, "--concurrency", "1,4", "--seconds", "4",
+            "--output-tokens", "20", "--no-knee", "--json",
+        )  # fmt: skip
+        alone, four = json.loads(out)["levels"]
+        assert code == 0
+        # A sleep never ends early: on this side the figures lie on any machine.
+        assert alone["first_token_ms_p50"] >= 200
+        assert alone["request_tokens_per_second"] <= 51
+        assert alone["tokens_per_second"] < 20 / 0.58
+        # And late on a busy one: how near they are is seen when it has nothing else to do.
+        tried.append(
+            alone["first_token_ms_p50"] < 400
+            and alone["request_tokens_per_second"] > 30
+            and alone["tokens_per_second"] > 20
+            and four["tokens_per_second"] > 2.5 * alone["tokens_per_second"]
+        )
+        if tried[-1]:
+            break
+    assert tried[-1], (alone, four)

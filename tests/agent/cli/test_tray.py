@@ -18,7 +18,7 @@ from Xlib import X, Xatom, display  # noqa: E402
 from Xlib.protocol import event  # noqa: E402
 
 pytestmark = pytest.mark.slow
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 90.0
 
 
 class Node(ThreadingHTTPServer):

@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from byoi_agent.demo import child as module
 from byoi_agent.demo.child import Child, ChildFailed, finish, program
+from byoi_agent.engine.guard import stat_of
 from byoi_agent.errors import ConfigError
 
 # Whole or not there, as the parts themselves write it.
@@ -106,7 +106,9 @@ async def test_our_own_settings_do_not_reach_it(running, tmp_path, monkeypatch):
     part = running(
         "import json, os, pathlib, sys\n"
         "told = {name: os.environ.get(name) for name in ('BYOI_DATA_DIR', 'BYOI_CACHE_DIR')}\n"
-        "pathlib.Path(sys.argv[1]).write_text(json.dumps(told))\n"
+        "part = pathlib.Path(sys.argv[1] + '.part')\n"
+        "part.write_text(json.dumps(told))\n"
+        "os.replace(part, sys.argv[1])\n"
         "sys.stdin.read()"
     )
     assert await part.until_ready() == {"BYOI_DATA_DIR": None, "BYOI_CACHE_DIR": "/cache"}
@@ -133,9 +135,9 @@ def test_a_killed_demo_leaves_no_child(tmp_path):
         [sys.executable, "-c", demo, tmp_path / "ready.json", pid_file], check=False, timeout=60
     )
     assert killed.returncode == -9
-    part = Path(f"/proc/{pid_file.read_text()}")
-    for _ in range(500):
-        if not part.exists() or "\nState:\tZ" in (part / "status").read_text():
+    part = int(pid_file.read_text())
+    for _ in range(3000):
+        if (stat_of(part) or "Z")[0] in "ZX":
             return
         signal.sigtimedwait([], 0.02)
     pytest.fail("the part outlived the demo")

@@ -79,7 +79,7 @@ def tree(tmp_path):
 
 
 async def test_a_terminated_engine_leaves_nothing_behind(tree, running):
-    it = tree()
+    it = tree(stop_seconds=60.0)
     run = running(it.process.run())
     pids = await it.pids()
     await until(lambda: it.started)  # the guard tells of it beside the engine's own first steps

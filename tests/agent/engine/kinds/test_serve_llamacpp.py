@@ -182,7 +182,7 @@ async def test_an_abort_frees_the_slot(engine, hearing):
 
 
 async def self_processing(engine):
-    answer = await engine.supervisor.client.fetch("GET", "/slots", timeout_seconds=10)
+    answer = await engine.supervisor.client.fetch("GET", "/slots", timeout_seconds=60)
     return [slot for slot in json.loads(answer.body) if slot["is_processing"]]
 
 
