@@ -16,6 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 async def freeze_under_streams(shared, process):
     """Stop a process while streams run, let it go on, and return what their clients saw."""
+    await shared.hold(shared.engine, TOKENS // 3)
     running = [
         asyncio.create_task(
             shared.chat(f"[[tokens_per_second=100]] q {n}", model="stand-in", max_tokens=TOKENS)
@@ -26,7 +27,10 @@ async def freeze_under_streams(shared, process):
     async def under_way():
         return (await shared.engine_stats(shared.engine))["running"] == STREAMS
 
-    await shared.until(under_way)
+    try:
+        await shared.until(under_way)
+    finally:
+        await shared.let_go(shared.engine)
     process.process.send_signal(signal.SIGSTOP)
     await asyncio.sleep(FROZEN_SECONDS)
     process.process.send_signal(signal.SIGCONT)
