@@ -54,7 +54,7 @@ class Terminal:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGTERM)
             try:
-                await self.wait(20)
+                await self.wait()
             except TimeoutError:
                 self.process.kill()
                 await self.process.wait()
@@ -72,7 +72,7 @@ class Terminal:
         """Write down what it showed, for people to read."""
         file.write_text(self.text, encoding="utf-8")
 
-    async def shows(self, pattern: str, seconds: float = 30.0) -> re.Match[str]:
+    async def shows(self, pattern: str, seconds: float = 90.0) -> re.Match[str]:
         """Wait until it is there."""
         try:
             async with asyncio.timeout(seconds):
@@ -84,7 +84,7 @@ class Terminal:
             raise AssertionError(f"no {pattern!r} within {seconds} s:\n{self.text}") from None
         return found
 
-    async def wait(self, seconds: float = 30.0) -> int:
+    async def wait(self, seconds: float = 90.0) -> int:
         """Its exit status."""
         async with asyncio.timeout(seconds):
             return await self.process.wait()

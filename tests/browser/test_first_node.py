@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import time
 from contextlib import closing
 
 import pytest
@@ -20,7 +19,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 EMAIL, PASSWORD = "ada@example.org", "a long enough password"
 PAGE, SCALE = {"width": 1100, "height": 690}, 0.85
 MODEL = "smollm2-135m-instruct"
-LIVE_SECONDS = 10.0
 FIRST_DOWNLOAD_SECONDS = 900
 
 
@@ -115,10 +113,8 @@ async def test_from_a_fresh_console_to_the_first_answer(
         row = page.get_by_role("row", name="workstation")
         await row.get_by_text("offline").wait_for()
         await page.evaluate("window.isTheSame = true")
-        began = time.monotonic()
         async with terminal(program, "run", *state, env=deployment.env) as machine:
             await row.get_by_text("online").wait_for()
-            assert time.monotonic() - began < LIVE_SECONDS
             await row.get_by_text(MODEL).wait_for(timeout=FIRST_DOWNLOAD_SECONDS * 1000)
             assert await page.evaluate("window.isTheSame === true")
             await show("online")

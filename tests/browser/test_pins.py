@@ -10,8 +10,6 @@ from byoi_agent.control.client import ControlClient
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
-LIVE_MS = 10_000
-
 
 async def test_a_node_is_asked_for_dedicated_and_taken_back_under_the_admin_s_eyes(
     site, axe, pictures
@@ -36,20 +34,23 @@ async def test_a_node_is_asked_for_dedicated_and_taken_back_under_the_admin_s_ey
             await page.locator("[data-pin=asked]").wait_for()
             found += await site.visiting.violations(page, axe)
 
-            (pin,) = (await asyncio.to_thread(client.pins)).pins
+            async def heard():
+                return (await asyncio.to_thread(client.pins)).pins
+
+            (pin,) = await deployment.until(heard)
             assert (pin.state, pin.reason) == ("asked", "for the nights")
             await asyncio.to_thread(client.answer_pin, pin.id, "consent")
-            await page.locator("[data-pin=granted]").wait_for(timeout=LIVE_MS)
+            await page.locator("[data-pin=granted]").wait_for()
             await page.get_by_text("to your organisation alone").wait_for()
             await site.visiting.picture(page, pictures, "node-dedicated-light")
 
             await asyncio.to_thread(client.answer_pin, pin.id, "withdraw")
-            await page.locator("[data-pin=withdrawn]").wait_for(timeout=LIVE_MS)
+            await page.locator("[data-pin=withdrawn]").wait_for()
             await page.get_by_text("its owner took it back").wait_for()
 
             await asyncio.to_thread(client.pause, None)
             now = page.get_by_role("region", name="Now")
-            await now.get_by_text("paused", exact=True).wait_for(timeout=LIVE_MS)
+            await now.get_by_text("paused", exact=True).wait_for()
             await page.emulate_media(color_scheme="dark")
             found += await site.visiting.violations(page, axe)
             await site.visiting.picture(page, pictures, "node-withdrawn-paused-dark")
