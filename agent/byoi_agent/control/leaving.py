@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp.web import Request
 
-_STILL: Final = web.RequestKey("still let in", Callable[[], bool])
+_STILL: Final = web.RequestKey("still let in", object)
 
 
 def stays_while(request: Request, is_let_in: Callable[[], bool]) -> None:
@@ -23,4 +24,4 @@ def has_left(request: Request) -> bool:
     if request.transport is None or request.transport.is_closing():
         return True
     is_let_in = request.get(_STILL)
-    return is_let_in is not None and not is_let_in()
+    return callable(is_let_in) and not is_let_in()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
+from byoi_agent.doctor import timekeeping
 from byoi_agent.doctor.finding import failed, ok, skipped, warned
 from byoi_agent.errors import ConfigError
 from byoi_agent.identity.console_http import trust_of
@@ -55,9 +56,11 @@ async def check(patient: Patient) -> list[Finding]:
     proxy = proxy_for(url, patient.environment)
     named = await _name(proxy[1] if proxy else host)
     steps = [named, _proxy(proxy)]
-    if named.state == "fail":
-        return steps
-    return [*steps, *await _answer(patient, url)]
+    if named.state != "fail":
+        steps += await _answer(patient, url)
+    if not any(step.name == "clock" for step in steps):
+        steps.append(timekeeping.finding(await asyncio.to_thread(timekeeping.is_kept)))
+    return steps
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> tuple[str, str] | None:
