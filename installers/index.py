@@ -41,7 +41,7 @@ def _keys(arguments: argparse.Namespace) -> str:
 
 def _init(arguments: argparse.Namespace) -> str:
     index = _opened(arguments)
-    index.begin()
+    index.begin(dict(arguments.threshold or ()))
     return f"{arguments.repository}: an empty index; installers carry {index.root_file}"
 
 
@@ -80,8 +80,10 @@ def _refresh(arguments: argparse.Namespace) -> str:
 
 
 def _rotate(arguments: argparse.Namespace) -> str:
-    _opened(arguments).rotate(arguments.role, Keys(arguments.new_keys))
-    return f"{arguments.role} signs with the key in {arguments.new_keys} from now on"
+    new = Keys(*arguments.new_keys)
+    _opened(arguments).rotate(arguments.role, new, arguments.threshold)
+    places = " and ".join(map(str, arguments.new_keys))
+    return f"{arguments.role} signs with the key in {places} from now on"
 
 
 def _renew(arguments: argparse.Namespace) -> str:
@@ -102,8 +104,15 @@ def _show(arguments: argparse.Namespace) -> str:
     return json.dumps(found, indent=2)
 
 
+def _threshold(text: str) -> tuple[str, int]:
+    role, _, number = text.partition("=")
+    if role not in ROLES or not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not as root=2; roles: {', '.join(ROLES)}")
+    return role, int(number)
+
+
 def _opened(arguments: argparse.Namespace) -> Repository:
-    return Repository(arguments.repository, Keys(arguments.keys))
+    return Repository(arguments.repository, Keys(*arguments.keys or [KEYS]))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,8 +125,9 @@ def _parser() -> argparse.ArgumentParser:
         help="the index  [default: dist/repository]",
     )  # fmt: skip
     common.add_argument(
-        *("--keys", "-k"), type=Path, default=KEYS, metavar="FOLDER",
-        help="the private keys that the command needs  [default: build/keys]",
+        *("--keys", "-k"), type=Path, action="append", metavar="FOLDER",
+        help="the private keys that the command needs; several times where several people sign  "
+        "[default: build/keys]",
     )  # fmt: skip
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -134,7 +144,11 @@ def _parser() -> argparse.ArgumentParser:
     command("keys", _keys, "make a folder of keys, one per purpose", bare=True).add_argument(
         "folder", type=Path
     )
-    command("init", _init, "begin an index; needs all four keys of its roles")
+    init = command("init", _init, "begin an index; needs all four keys of its roles")
+    init.add_argument(
+        "--threshold", type=_threshold, action="append", metavar="ROLE=NUMBER",
+        help="of how many keys a role takes signatures; several times  [default: 1]",
+    )  # fmt: skip
     add = command("add", _add, "put a release in; offered to nobody until it is promoted")
     add.add_argument("version", nargs="?", help="  [default: the tree's]")
     add.add_argument("--files", type=Path, default=wheels.ROOT / "dist", metavar="FOLDER")
@@ -152,7 +166,13 @@ def _parser() -> argparse.ArgumentParser:
     command("refresh", _refresh, "sign anew what expires soon; run it every day")
     rotate = command("rotate", _rotate, "replace the key of a role; needs the root's present key")
     rotate.add_argument("role", choices=ROLES)
-    rotate.add_argument("--new-keys", type=Path, required=True, metavar="FOLDER")
+    rotate.add_argument(
+        "--new-keys", type=Path, action="append", required=True, metavar="FOLDER",
+        help="several times for several keys; who is to stay is named too",
+    )  # fmt: skip
+    rotate.add_argument(
+        "--threshold", type=int, metavar="NUMBER", help="of how many of them  [default: as before]"
+    )
     command("renew-root", _renew, "the same keys for another year; needs the root's key")
     command("show", _show, "versions, rings, and until when signatures are good; as JSON")
     return parser

@@ -68,6 +68,7 @@ def release(arguments: argparse.Namespace) -> list[str]:
     index = Repository(arguments.repository or into / "repository", keys)
     if not index.exists:
         index.begin()
+    index.check_keys(("targets", "snapshot", "timestamp"))
     own = wheels.own_wheels(into, packages=wheels.PRODUCTS)
     _look_into_wheels(own)
     build = Build(into, index.root_file, public.decode(), arguments.url, own)
@@ -150,10 +151,10 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(data, "sha256").hexdigest()
 
 
-def _keys(folder: Path | None) -> signing.Keys:
+def _keys(folders: list[Path] | None) -> signing.Keys:
     """Those of the caller, else ones for development, made once per checkout."""
-    if folder is not None:
-        return signing.Keys(folder)
+    if folders:
+        return signing.Keys(*folders)
     if not DEVELOPMENT_KEYS.exists():
         signing.make_keys(DEVELOPMENT_KEYS, development=True)
     return signing.Keys(DEVELOPMENT_KEYS)
@@ -178,9 +179,9 @@ def _parser() -> argparse.ArgumentParser:
         *("--out",), type=Path, default=DIST, metavar="FOLDER", help="[default: dist]"
     )
     parser.add_argument(
-        "--keys", type=Path, metavar="FOLDER",
-        help="private keys, as `installers/index.py keys` makes them  [default: keys for "
-        "development, made on the spot in build/keys]",
+        "--keys", type=Path, action="append", metavar="FOLDER",
+        help="private keys, as `installers/index.py keys` makes them; several times where several "
+        "people sign  [default: keys for development, made on the spot in build/keys]",
     )  # fmt: skip
     parser.add_argument(
         "--url", default=os.environ.get("BYOI_RELEASE_URL"),

@@ -90,20 +90,25 @@ class Repository:
             raise RepositoryError(f"{self.metadata.parent} holds no index; begin one first: init")
         return versions[-1]
 
-    def begin(self) -> None:
+    def begin(self, thresholds: Mapping[str, int] | None = None) -> None:
         """The first version of every role; nothing is offered yet.
 
+        All keys that are here may sign for their role; `thresholds` says of how many of them a
+        role takes signatures, else it is one.
+
         Raises:
-            RepositoryError: there is one already.
+            RepositoryError: there is one already, or there are fewer keys than a threshold.
         """
         if self.exists:
             raise RepositoryError(f"{self.metadata.parent} holds an index already")
-        self.metadata.mkdir(parents=True, exist_ok=True)
-        self.targets.mkdir(parents=True, exist_ok=True)
         root = Root(expires=self._until("root"), consistent_snapshot=True)
         for role in LIFETIMES:
-            root.add_key(self._signer(role).public_key, role)
-        self._write(Metadata(root), "root")
+            _trust(root, role, _signers(self._keys, role), (thresholds or {}).get(role, 1))
+        self.metadata.mkdir(parents=True, exist_ok=True)
+        self.targets.mkdir(parents=True, exist_ok=True)
+        metadata = Metadata(root)
+        _sign(metadata, _signers(self._keys, "root"))
+        self._write_signed(metadata, "root")
         self._write(Metadata(Targets(expires=self._until("targets"))), "targets")
         snapshot = Snapshot(expires=self._until("snapshot"))
         snapshot.meta["targets.json"] = MetaFile(1)
@@ -209,20 +214,22 @@ class Repository:
         self._bump_timestamp(version)
         return [*signed, "timestamp"]
 
-    def rotate(self, role: str, replacement: Keys) -> None:
-        """Replace a role's key by that of another folder, signed by the root's present key.
+    def rotate(self, role: str, replacement: Keys, threshold: int | None = None) -> None:
+        """Replace a role's keys by all that other folders have, signed by the root's present ones.
 
-        A new root is signed by both: clients that know the old one follow.
+        A new root is signed by both: clients that know the old one follow. `threshold` is how many
+        of the new keys have to sign from now on, as many as before if it is None.
+
+        Raises:
+            RepositoryError: too few of the root's keys, or of the new ones, are here.
         """
         root = self._load("root", Root)
-        for key_id in list(root.signed.roles[role].keyids):
-            root.signed.revoke_key(key_id, role)
-        root.signed.add_key(_signer(replacement, role).public_key, role)
+        signers = self._signers("root")
+        new = _signers(replacement, role)
+        _trust(root.signed, role, new, threshold or root.signed.roles[role].threshold)
         root.signed.version += 1
         root.signed.expires = self._until("root")
-        root.sign(self._signer("root"))
-        if role == "root":
-            root.sign(_signer(replacement, role), append=True)
+        _sign(root, [*signers, *new] if role == "root" else signers)
         self._write_signed(root, "root")
         self._keys = _Instead(self._keys, role, replacement)
         if role == "targets":
@@ -231,6 +238,15 @@ class Repository:
             self._bump_timestamp(self._bump_snapshot({}))
         elif role == "timestamp":
             self._bump_timestamp()
+
+    def check_keys(self, roles: Sequence[str]) -> None:
+        """Whether enough of the keys of these roles are here, before something that takes long.
+
+        Raises:
+            RepositoryError: they are not; the message says how many are missing.
+        """
+        for role in roles:
+            self._signers(role)
 
     def renew_root(self) -> None:
         """The same keys for another year."""
@@ -284,7 +300,7 @@ class Repository:
         self._write(metadata, role)
 
     def _write(self, metadata: Metadata[_S], role: str) -> None:
-        metadata.sign(self._signer(role))
+        _sign(metadata, self._signers(role))
         self._write_signed(metadata, role)
 
     def _write_signed(self, metadata: Metadata[_S], role: str) -> None:
@@ -318,8 +334,18 @@ class Repository:
     def _until(self, role: str) -> datetime:
         return self._now + LIFETIMES[role]
 
-    def _signer(self, role: str) -> CryptoSigner:
-        return _signer(self._keys, role)
+    def _signers(self, role: str) -> list[CryptoSigner]:
+        """Those of the keys here that the root names for a role; enough of them, or an error."""
+        trusted = self._load("root", Root).signed.roles[role]
+        here = _signers(self._keys, role)
+        found = [each for each in here if each.public_key.keyid in trusted.keyids]
+        if len(found) < trusted.threshold:
+            raise RepositoryError(
+                f"{role} takes the signatures of {trusted.threshold} of its {len(trusted.keyids)} "
+                f"keys, and {len(found)} of those are here; name each one's folder: --keys FOLDER "
+                "--keys FOLDER"
+            )
+        return found
 
     def _place(self, target: TargetFile) -> Path:
         folder, _, name = target.path.rpartition("/")
@@ -342,17 +368,38 @@ class Repository:
 
 
 class _Instead:
-    """Keys of which one role's come from another folder."""
+    """Keys of which one role's come from other folders."""
 
-    def __init__(self, keys: Keys, role: str, replacement: Keys) -> None:
+    def __init__(self, keys: Any, role: str, replacement: Keys) -> None:  # noqa: ANN401
         self._keys, self._role, self._replacement = keys, role, replacement
 
-    def private(self, purpose: str) -> Any:  # noqa: ANN401
-        return (self._replacement if purpose == self._role else self._keys).private(purpose)
+    def all(self, purpose: str) -> Any:  # noqa: ANN401
+        return (self._replacement if purpose == self._role else self._keys).all(purpose)
 
 
-def _signer(keys: Any, role: str) -> CryptoSigner:  # noqa: ANN401
-    return CryptoSigner(keys.private(role))
+def _signers(keys: Any, role: str) -> list[CryptoSigner]:  # noqa: ANN401
+    return [CryptoSigner(key) for key in keys.all(role)]
+
+
+def _trust(root: Root, role: str, signers: Sequence[CryptoSigner], threshold: int) -> None:
+    """Have a role be signed by `threshold` of these, and by no others."""
+    keys = {each.public_key.keyid: each.public_key for each in signers}
+    if not 1 <= threshold <= len(keys):
+        raise RepositoryError(
+            f"{role} cannot take the signatures of {threshold} keys: there are {len(keys)}; each "
+            "person's key is in a folder of its own, and each folder is named"
+        )
+    for key_id in list(root.roles[role].keyids):
+        root.revoke_key(key_id, role)
+    for key in keys.values():
+        root.add_key(key, role)
+    root.roles[role].threshold = threshold
+
+
+def _sign(metadata: Metadata[_S], signers: Sequence[CryptoSigner]) -> None:
+    metadata.signatures.clear()
+    for signer in signers:
+        metadata.sign(signer, append=True)
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

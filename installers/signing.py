@@ -37,19 +37,30 @@ class KeysError(Exception):
 
 
 class Keys:
-    """Private keys by purpose, read when they are needed: not every machine has every one."""
+    """Private keys by purpose, read when they are needed: not every machine has every one.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Of a purpose that several people sign for, each has a folder; the first one that has a key for
+    it counts where one signature is enough.
+    """
+
+    def __init__(self, *folders: Path) -> None:
+        self.folders = folders
+        self.folder = folders[0]
 
     @property
     def are_for_development(self) -> bool:
         """Whether they were made on the spot, for a build that nobody shall trust."""
-        return (self.folder / DEVELOPMENT).exists()
+        return any((folder / DEVELOPMENT).exists() for folder in self.folders)
 
     def path(self, purpose: str) -> Path:
-        """Where the key is kept."""
-        return self.folder / f"{purpose}.key"
+        """Where the key is kept, the first one."""
+        places = [folder / f"{purpose}.key" for folder in self.folders]
+        return next((place for place in places if place.exists()), places[0])
+
+    def all(self, purpose: str) -> list[Ed25519PrivateKey]:
+        """One of each folder that has a key for the purpose. Raises as `private`."""
+        kept = [Keys(each) for each in self.folders if (each / f"{purpose}.key").exists()]
+        return [keys.private(purpose) for keys in kept] or [self.private(purpose)]
 
     def private(self, purpose: str) -> Ed25519PrivateKey:
         """The key for one purpose.

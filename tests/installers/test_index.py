@@ -187,7 +187,7 @@ def test_an_index_that_nobody_signs_any_more_is_not_believed(opened, served, tmp
 
 @pytest.mark.parametrize("role", ["root", "targets", "snapshot", "timestamp"])
 def test_nodes_follow_when_a_key_is_replaced_and_the_old_one_is_worth_nothing(
-    begun, served, files, tmp_path, keys, role
+    begun, served, files, tmp_path, keys, role, monkeypatch
 ):
     node, other = Node(served, tmp_path / "node"), signing.make_keys(tmp_path / "other")
     begun().add(ABOUT, files)
@@ -200,11 +200,80 @@ def test_nodes_follow_when_a_key_is_replaced_and_the_old_one_is_worth_nothing(
     if role == "root":
         begun(keys=other).renew_root()
         assert node.ring()["rollout"] == 0.5
+    with pytest.raises(RepositoryError, match="of 1 of its 1 keys, and 0 of those are here"):
+        begun(keys=keys).check_keys([role])
+    whoever_has_the_old_key_signs_all_the_same(monkeypatch)
+    if role == "root":
         begun(keys=keys).rotate("timestamp", keys)  # a root that only the old key signs
     else:
         begun().promote("0.2.0", "stable", 1)
     with pytest.raises(UnsignedMetadataError):
         node.ring()
+
+
+def whoever_has_the_old_key_signs_all_the_same(monkeypatch):
+    def signers(index, role):
+        return repository._signers(index._keys, role)
+
+    monkeypatch.setattr(Repository, "_signers", signers)
+
+
+@pytest.fixture
+def holders(tmp_path):
+    """Three people's keys, each in a folder of its own."""
+    folders = [tmp_path / name for name in ("anna", "ben", "carla")]
+    for folder in folders:
+        signing.make_keys(folder)
+    return folders
+
+
+def test_a_role_that_two_of_three_people_sign_for_needs_two_of_them(
+    opened, served, files, tmp_path, holders, monkeypatch
+):
+    opened(keys=signing.Keys(*holders)).begin({"root": 2, "targets": 2})
+    node = Node(served, tmp_path / "node")
+    two = signing.Keys(*holders[1:])
+    opened(keys=two).add(ABOUT, files)
+    opened(keys=two).promote("0.2.0", "stable", 1)
+    assert node.ring()["version"] == "0.2.0"
+
+    alone = signing.Keys(holders[0])
+    for change in (
+        lambda: opened(keys=alone).promote("0.2.0", "stable", 0),
+        lambda: opened(keys=alone).rotate("timestamp", two),
+        lambda: opened(keys=alone).check_keys(["targets"]),
+    ):
+        with pytest.raises(RepositoryError, match="of 2 of its 3 keys, and 1 of those are here"):
+            change()
+    assert opened(keys=alone).refresh() == ["timestamp"]  # of which one is enough
+    assert node.ring()["rollout"] == 1
+    whoever_has_the_old_key_signs_all_the_same(monkeypatch)
+    opened(keys=alone).promote("0.2.0", "stable", 0)
+    with pytest.raises(UnsignedMetadataError):
+        node.ring()
+
+
+def test_a_root_that_old_and_new_people_have_signed_is_followed_and_one_by_too_few_is_not(
+    opened, served, files, tmp_path, holders
+):
+    opened(keys=signing.Keys(*holders)).begin({"root": 2})
+    node = Node(served, tmp_path / "node")
+    assert node.ring() is None
+    two, new = signing.Keys(*holders[:2]), signing.make_keys(tmp_path / "dora")
+    assert node.ring() is None
+
+    opened(keys=two).rotate("root", signing.Keys(holders[0], new.folder))
+    opened(keys=two).add(ABOUT, files)
+    opened(keys=two).promote("0.2.0", "stable", 1)
+    assert node.ring()["rollout"] == 1  # knew the first root only
+    with pytest.raises(RepositoryError, match="of 2 of its 2 keys, and 1 of those are here"):
+        opened(keys=two).renew_root()
+    changed = signing.Keys(holders[0], new.folder)
+    opened(keys=changed).renew_root()
+    opened(keys=changed).rotate("root", new, threshold=1)
+    assert node.ring()["rollout"] == 1
+    with pytest.raises(RepositoryError, match="cannot take the signatures of 2 keys: there are 1"):
+        opened(keys=new).rotate("root", new, threshold=2)
 
 
 @pytest.mark.parametrize("survives", range(5))
@@ -265,3 +334,21 @@ def test_the_commands_of_a_release_engineer(monkeypatch, capsys, served, tmp_pat
     assert shown["versions"] == ["0.2.0"]
     assert shown["rings"]["stable"]["rollout"] == 0
     assert set(shown["expires"]) == {"root", "targets", "snapshot", "timestamp"}
+
+
+def test_an_index_of_several_people_by_the_commands(monkeypatch, capsys, tmp_path, holders, files):
+    def said(command, *words, who):
+        keys = [word for folder in who for word in ("-k", folder)]
+        return _said(monkeypatch, capsys, command, *words, "-r", tmp_path / "served", *keys)
+
+    assert said("init", "--threshold", "root=2", "--threshold", "targets=3", who=holders)[0] == 0
+    code, told = said("add", "0.2.0", "--files", tmp_path / "dist", who=holders[:2])
+    assert (code, "targets takes the signatures of 3 of its 3 keys" in told) == (1, True)
+    assert said("add", "0.2.0", "--files", tmp_path / "dist", who=holders)[0] == 0
+    new = ("--new-keys", holders[0], "--new-keys", holders[1], "--threshold", "2")
+    code, told = said("rotate", "targets", *new, who=holders)
+    assert (code, f"{holders[0]} and {holders[1]} from now on" in told) == (0, True)
+    assert said("promote", "0.2.0", "--ring", "beta", who=holders[:2])[0] == 0
+    with pytest.raises(SystemExit):
+        said("init", "--threshold", "all=2", who=holders)
+    assert "is not as root=2" in capsys.readouterr().err

@@ -50,7 +50,7 @@ def built(tmp_path, keys, monkeypatch):
         )
         arguments = {
             "out": tmp_path / "dist",
-            "keys": keys.folder,
+            "keys": [keys.folder],
             "url": "https://files.example/byoi",
             "repository": None,
             "allow_missing": False,
