@@ -141,12 +141,13 @@ async def install_once(
         if _is_there(target):
             return
         _check_room(target.parent, needed_bytes, start.phase)
-        partial = _begin(target)
+        # In threads: an engine's environment has tens of thousands of files, and others are served.
+        partial = await asyncio.to_thread(_begin, target)
         try:
             await _shown(build(partial), partial, report, start)
             partial.rename(target)
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
 
 
 def _is_there(target: Path) -> bool:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
+import threading
 
 import pytest
 
@@ -106,6 +108,26 @@ async def test_a_failed_build_leaves_nothing_and_raises_as_it_was(tmp_path, hear
     with pytest.raises(type(error), match=str(error)):
         await install_once(tmp_path / "thing", build, heard.append, START)
     assert [path.name for path in tmp_path.iterdir()] == ["thing.lock"]
+
+
+async def test_what_is_half_made_is_cleared_in_a_thread_as_a_node_serves_meanwhile(
+    tmp_path, heard, monkeypatch
+):
+    threads, clear = [], shutil.rmtree
+
+    def rmtree(folder, **how):
+        threads.append(threading.current_thread())
+        clear(folder, **how)
+
+    async def build(_folder):
+        raise InstallError("x")
+
+    monkeypatch.setattr("byoi_agent.models.wheels.shutil.rmtree", rmtree)
+    (tmp_path / "thing.partial-0000").mkdir()
+    with pytest.raises(InstallError):
+        await install_once(tmp_path / "thing", build, heard.append, START)
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
 
 
 async def test_what_a_killed_process_left_is_cleared_and_not_used(tmp_path, heard):

@@ -173,7 +173,8 @@ class Attached(WithoutAdapters):
 
     def _served(self, entry: Mapping[str, Any]) -> ServedModel:
         meta = entry.get("meta")
-        context = entry.get("max_model_len") or (meta or {}).get("n_ctx")
+        told = meta.get("n_ctx") if isinstance(meta, dict) else None
+        context = entry.get("max_model_len") or told
         # Some servers answer with the time of asking, which would look like news each time.
         return ServedModel(
             id=ModelId(entry["id"]),
@@ -216,7 +217,7 @@ async def _tokenizer(client: EngineClient, model: str) -> Callable[..., Any] | N
             "POST", "/tokenize", data, timeout_seconds=probes.MODELS_SECONDS
         )
         content = json.loads(answer.body)
-    except (EngineError, ValueError):
+    except (EngineError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict):
         return None

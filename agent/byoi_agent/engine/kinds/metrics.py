@@ -77,5 +77,5 @@ def _first(found: Mapping[str, list[float]], names: tuple[str, ...]) -> list[flo
 
 
 def _count(found: Mapping[str, list[float]], names: tuple[str, ...]) -> int | None:
-    values = _first(found, names)
-    return None if values is None else int(sum(values))
+    total = sum(_first(found, names) or (math.nan,))
+    return int(total) if math.isfinite(total) else None

@@ -7,7 +7,6 @@ It serves one model on a unix socket of ours: routes of its own answer without a
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from byoi_agent.errors import ConfigError, EngineError
 from byoi_agent.models.catalogue import ModelEntry
 from byoi_agent.models.conversion import ensure_safetensors
 from byoi_agent.models.folders import ModelFolder
+from byoi_agent.models.headers import config_in
 from byoi_agent.models.resolve import again
 from byoi_wire.ids import ModelId
 
@@ -191,7 +191,8 @@ class Vllm:
         return await ensure_safetensors(self._model, file, self._models_folder, python, report)
 
     def _launch(self, python: Path, folder: Path) -> Launch:
-        config = json.loads((folder / "config.json").read_bytes())
+        if (config := config_in(folder)) is None:
+            raise ConfigError(f"{folder} has no config.json, so that it is no model")
         kv_gib = self._sizes.kv_gib
         if kv_gib is None and self._release.build == "cpu":
             kv_gib = default_kv_gib(config, self._context_tokens, self.slots)

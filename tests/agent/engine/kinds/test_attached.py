@@ -68,6 +68,20 @@ async def test_only_the_wanted_model_is_offered(vllm):
         await Attached(vllm.address, model=ModelId("x")).discover(vllm.client)
 
 
+@pytest.mark.parametrize("meta", ["large", ["n_ctx", 512], 7, {"n_ctx": "many"}])
+async def test_what_a_server_says_beside_a_model_may_be_anything(vllm, meta):
+    vllm.table["/v1/models"] = (200, {"data": [{"id": "m", "meta": meta}]})
+    (served,) = await Attached(vllm.address).discover(vllm.client)
+    assert (served.id, served.context_tokens) == ("m", None)
+
+
+async def test_a_tokenizer_that_answers_nonsense_is_none(vllm):
+    vllm.table["/tokenize"] = (200, b"[" * 100_000)
+    kind = Attached(vllm.address)
+    await kind.discover(vllm.client)
+    assert await kind.count(vllm.client, CHAT, {"messages": []}, "x") is None
+
+
 async def test_a_list_may_begin_with_models_that_cannot_chat(vllm):
     asked = []
 

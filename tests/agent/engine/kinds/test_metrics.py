@@ -64,6 +64,12 @@ def test_numbers_that_are_none_are_not_shown(text):
     assert read_load(text) is None
 
 
+def test_numbers_that_are_too_large_together_are_not_shown():
+    line = "vllm:prompt_tokens_total 1e308\n"
+    assert read_load(line).prompt_tokens == int(1e308)
+    assert read_load(2 * line) is None
+
+
 @given(st.text(alphabet='vlm:numrequestsrunning{}" 0123.\n', max_size=200))
 def test_no_text_is_too_odd(text):
     read_load("vllm:num_requests_running" + text)

@@ -130,6 +130,13 @@ async def test_a_folder_is_looked_through_again_at_each_start(make, tmp_path):
         await kind.prepare(lambda _: None)
 
 
+async def test_a_model_whose_settings_are_damaged_is_the_owners_to_mend(make, tmp_path):
+    for damage in ('{"num_hidden_layers": ', "[" * 100_000, "[]"):
+        (tmp_path / "converted" / "config.json").write_text(damage)
+        with pytest.raises(ConfigError, match=r"config\.json"):
+            await make().prepare(lambda _: None)
+
+
 async def test_it_finds_the_programs_of_its_environment(make, monkeypatch):
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     spec = await make().prepare(lambda _: None)
