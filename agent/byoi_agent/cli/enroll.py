@@ -83,6 +83,7 @@ def enroll(
     if chosen.settings.console is None:
         raise click.UsageError("--console URL is needed (or BYOI_CONSOLE)")
     base = checked_console_url(chosen.settings.console)
+    _previous(chosen, replace=replace)  # said first, as its node may run and hold the lock
     prepare(chosen.paths)
     token = _token(join_token_file)
     screen: Screen = ForPrograms()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
+from itertools import pairwise
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, Self
 
 from byoi_agent.config.file_locks import lock
@@ -47,7 +49,8 @@ class StateLock:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise StateInUse(
-                f"already running as pid {holder} with the data folder {self._file.parent}"
+                f"already running as pid {holder}{_command_of(holder)} with the data folder "
+                f"{self._file.parent}"
             )
         with suppress(OSError):  # a full disk costs the next one our number, not us the lock
             os.ftruncate(descriptor, 0)
@@ -60,6 +63,18 @@ class StateLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _command_of(holder: str) -> str:
+    """Which of our commands it is, as far as the system tells: one that waits is soon forgotten."""
+    import psutil  # noqa: PLC0415 not for each command
+
+    with suppress(psutil.Error, OSError, ValueError):
+        words = psutil.Process(int(holder)).cmdline()
+        for program, command in pairwise(words):
+            if PurePath(program).stem == "byoi":
+                return f" (byoi {command})"
+    return ""
 
 
 def holder_of(file: Path) -> int | None:

@@ -334,7 +334,8 @@ class EnginePool:
         for key, entry in self._wanted.items():
             if model in {key, *(offered.id for offered in entry.kind.offers)}:
                 return [self._seats[key]]
-        there = ", ".join(self._wanted)
+        offered = (one.id for entry in self._wanted.values() for one in entry.kind.offers)
+        there = ", ".join(offered) or ", ".join(self._wanted)
         raise ConfigError(f"no engine here has the model {model}; there are: {there}")
 
     # News and orders.

@@ -231,5 +231,6 @@ def test_a_running_nodes_enrolment_is_not_touched(enroll, monkeypatch, tmp_path)
     enroll()
     with StateLock(tmp_path / "data" / "byoi.lock"):
         code, _, err = enroll("--replace")
-    assert code == 69
-    assert "already running" in err
+        assert (code, "already running" in err) == (69, True)
+        code, _, err = enroll()
+        assert (code, "add --replace" in err) == (78, True), "that it is a node is the news"
