@@ -491,12 +491,22 @@ FAULTS = ("error_event", "error_event_only", "short", "truncated", "reset")
         (CHAT, "not_utf8"),
     ],
 )
-async def test_an_engine_that_fails_in_mid_stream(shared, stand_in, path, fault):
+async def test_an_engine_that_fails_in_mid_stream(shared, stand_in, helper, path, fault):
     (field,) = ROUTES[path]
-    # So slowly that the first pieces are with the client before it fails.
-    text = f"[[fault={fault} after=3 tokens_per_second=20]] {path}"
+    text = f"[[fault={fault} after=3]] {path}"
     value = [{"role": "user", "content": text}] if field == "messages" else text
-    answer = await shared.post(path, {"model": stand_in, field: value, "stream": True})
+    answer = helper("deployment").Answer()
+    await shared.hold(shared.engine, 3)
+    async with asyncio.TaskGroup() as tasks:
+        body = {"model": stand_in, field: value, "stream": True}
+        tasks.create_task(shared.post(path, body, into=answer))
+
+        async def has_begun():
+            """Some of it is with the client before it fails."""
+            return b"data: " in answer.body
+
+        await shared.until(has_begun)
+        await shared.let_go(shared.engine)
     assert answer.broken is None
     assert answer.status == 200
     *_, last = [

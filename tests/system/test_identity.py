@@ -88,7 +88,8 @@ async def loaded(deployment):
     await deployment.start_console()
     deployment.engine = engine = await deployment.start_fake_engine()
     await deployment.hold(engine, TOKENS // 2)
-    await deployment.start_node("node", "--engine", engine.ready["url"], "--slots", str(STREAMS))
+    slots = ("--slots", str(STREAMS + 1))  # the streams that stand still leave one
+    await deployment.start_node("node", "--engine", engine.ready["url"], *slots)
 
     async with asyncio.TaskGroup() as tasks:
         running = [
