@@ -66,12 +66,12 @@ class FakeEngine:
         return self._ask("/requests")
 
     def _ask(self, path, body=None):
-        with urllib.request.urlopen(self.url + path, body, timeout=10) as answer:
+        with urllib.request.urlopen(self.url + path, body, timeout=60) as answer:
             return json.load(answer)
 
     def end(self):
         self.process.terminate()
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")

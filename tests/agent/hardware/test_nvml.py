@@ -226,5 +226,5 @@ async def test_a_hung_driver_is_a_problem_and_is_read_again_when_it_answers(
     assert libraries.asked == 1
     monkeypatch.setattr(looking, "LOOK_SECONDS", 10.0)
     in_process.change(hang=None)
-    probe._looking._pending.result(timeout=10)
+    probe._looking._pending.result(timeout=60)
     assert len((await probe.read()).devices) == 2

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 
 import pytest
@@ -115,6 +116,7 @@ async def test_a_console_s_last_word_comes_out_as_itself_and_not_in_a_group(dial
 async def test_a_console_that_wants_a_renewal_all_the_time_gets_one_a_second(dialling):
     console = Console(a_welcome(renew_seconds=0.0))
     link = dialling(console)
+    began = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(link.run())
         await until(lambda: console.heard)
@@ -122,7 +124,7 @@ async def test_a_console_that_wants_a_renewal_all_the_time_gets_one_a_second(dia
             await asyncio.sleep(0)
         running.cancel()
     renewals = [m for m in map(codec.decode_control, console.heard) if isinstance(m, Renew)]
-    assert len(renewals) == 1
+    assert 1 <= len(renewals) <= 1 + (time.monotonic() - began)
 
 
 @pytest.mark.parametrize("grace", [-1.0, 1e308])

@@ -87,7 +87,7 @@ async def live(rooms, browser, person, enrolment, join_tokens, machine, clock):
             running = tasks.create_task(stream.run())
             yield stream
             stream.leave()
-            await asyncio.wait({running}, timeout=5)
+            await asyncio.wait({running}, timeout=60)
             running.cancel()
 
     running = asyncio.get_running_loop().create_task(viewers.run())
