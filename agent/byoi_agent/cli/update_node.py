@@ -13,9 +13,9 @@ from byoi_agent.control.client import ControlClient, NodeUnreachable
 from byoi_agent.control.instances import find
 from byoi_agent.errors import AgentError
 from byoi_agent.lifecycle.state_schema import number_of
+from byoi_agent.service import renewal
 from byoi_agent.service.doing import carry_out
 from byoi_agent.service.launcher import Run
-from byoi_agent.update import service_files
 from byoi_agent.update.programs import UpdateFailed, run
 from byoi_agent.update.staging import program_of, python_of
 from byoi_agent.update.supervisor import Before
@@ -127,10 +127,10 @@ class UpdatedNode:
             return
         module = ["-m", "byoi_agent.service.written"]
         before, after = (
-            service_files.read(run([str(python_of(code)), *module], environment=self.environment))
+            renewal.read(run([str(python_of(code)), *module], environment=self.environment))
             for code in (away, to)
         )
-        wanted = service_files.renewal(before, after, _text_at)
+        wanted = renewal.renewal(before, after, _text_at)
         for kept in wanted.kept:
             click.echo(
                 f"byoi: {kept} was changed here and stays; look at what it should be", err=True

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from byoi_agent.service.launcher import Remove, WriteFile
-from byoi_agent.update.service_files import read, renewal
+from byoi_agent.service.renewal import read, renewal
 
 UNIT, TIMER = Path("/etc/systemd/system/byoi-agent.service"), Path("/etc/systemd/system/new.timer")
 OLD, NEW = {UNIT: WriteFile(UNIT, "old", 0o600)}, {UNIT: WriteFile(UNIT, "new", 0o644)}
