@@ -41,20 +41,20 @@ def machine(request, machines, packages, released):
     machine = machines(request.param)
     for package in packages.values():
         machine.copy_in(package, f"/srv/{package.name}")
-    machine.copy_in(released.wheels_of_the_engine(), "/srv/wheels")
-    (machine.root / "etc/pip.conf").write_text("[global]\nfind-links = /srv/wheels\n")
+    released.give_wheels(machine)
     machine.python = SYSTEMS[request.param]
     return machine
 
 
-async def answers(deployment, machine) -> None:
-    await of_debian_12.serving(deployment, machine)
-    assert (await deployment.chat("Say hello.", max_tokens=8)).is_complete
+async def answers(deployment, machine, heard) -> None:
+    await heard(machine)
+    answer = await deployment.chat("Say hello.", max_tokens=8, temperature=0)
+    assert answer.is_complete
 
 
 @pytest.mark.slow
 async def test_a_node_is_installed_serves_is_back_after_a_reboot_upgraded_and_purged(
-    deployment, machine
+    deployment, machine, heard
 ):
     files, accounts = debs.files(machine), debs.accounts(machine)
     await deployment.start_console()
@@ -64,13 +64,13 @@ async def test_a_node_is_installed_serves_is_back_after_a_reboot_upgraded_and_pu
     assert machine.systemctl("is-system-running").strip() == "running"
 
     await of_debian_12.enrol(deployment, machine, f"model={MODEL}")
-    await answers(deployment, machine)
+    await answers(deployment, machine, heard)
     await asyncio.to_thread(machine.reboot)
-    await answers(deployment, machine)
+    await answers(deployment, machine, heard)
 
     await of_debian_12.upgrade(machine)
     assert machine.run("byoi", "version").startswith(f"byoi {debs.NEW} ")
-    await answers(deployment, machine)
+    await answers(deployment, machine, heard)
     told = machine.journal("byoi-agent")
     for trouble in ("Traceback", "Warning", "Unknown key", "Failed"):
         assert trouble not in told
