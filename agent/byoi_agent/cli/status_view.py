@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from byoi_agent.control.schema import (
         DeviceStatus,
         EngineStatus,
+        EstimateStatus,
         LinkStatus,
         OwnApiStatus,
         ReclaimStatus,
@@ -50,13 +51,7 @@ def lines_of(report: StatusReport, now: float) -> Iterator[tuple[str, str]]:
     if (availability := report.availability) is not None:
         yield "mode", f"{availability.mode}  {availability.reason}"
         yield from _reclaims(availability.reclaims)
-    if (engine := report.engine) is not None:
-        name = f"{engine.kind} {engine.version or ''}".strip()
-        restarts = f"  {engine.restarts} restarts" if engine.restarts else ""
-        yield "engine", f"{name}  {_with(engine.state, engine.reason)}{restarts}"
-        yield "models", ", ".join(engine.models) or "none"
-    for one in report.engines if len(report.engines) > 1 else ():
-        yield one.key or "", _one_of_several(one, now)
+    yield from _engines(report, now)
     rate = ""
     if report.tokens_per_second is not None:
         rate = f", {report.tokens_per_second:g} tokens/s in the last minute"
@@ -81,6 +76,28 @@ def lines_of(report: StatusReport, now: float) -> Iterator[tuple[str, str]]:
     yield "key", report.key_place or f"in the {report.key_store} store"
     if report.log is not None:
         yield "log", report.log.file or _journal(report.log.unit)
+
+
+def _engines(report: StatusReport, now: float) -> Iterator[tuple[str, str]]:
+    """What serves, each model's engine where there are several, and what is known of their size."""
+    if (engine := report.engine) is not None:
+        name = f"{engine.kind} {engine.version or ''}".strip()
+        restarts = f"  {engine.restarts} restarts" if engine.restarts else ""
+        yield "engine", f"{name}  {_with(engine.state, engine.reason)}{restarts}"
+        yield "models", ", ".join(engine.models) or "none"
+    for one in report.engines if len(report.engines) > 1 else ():
+        yield one.key or "", _one_of_several(one, now)
+    if (estimates := report.estimates) is not None:
+        yield "estimates", _estimates(estimates)
+
+
+def _estimates(estimates: EstimateStatus) -> str:
+    """How far off those of the engines' memory are, so that an owner knows what to make of them."""
+    loads = "1 load" if estimates.loads == 1 else f"{estimates.loads:,} loads"
+    return (
+        f"of memory {estimates.error:.1%} off, corrected by earlier loads "
+        f"{estimates.corrected_error:.1%} (mean of {loads})"
+    )
 
 
 def _version(report: StatusReport) -> str:

@@ -58,6 +58,18 @@ class EngineStatus(_Answer):
     since: float | None = None
 
 
+class EstimateStatus(_Answer):
+    """How far estimates of engines' memory were off, as mean shares of what was then measured.
+
+    `error` is that of the arithmetic alone, `corrected_error` that of what was said before each
+    load, corrected by what the loads before it took.
+    """
+
+    loads: int
+    error: float
+    corrected_error: float
+
+
 class EngineOrder(BaseModel):
     """What comes with the order to sleep or wake: what requests under way get, and which model."""
 
@@ -266,6 +278,7 @@ class StatusReport(_Answer):
     log: LogStatus | None = None
     own: OwnApiStatus | None = None
     update: UpdateStatus | None = None
+    estimates: EstimateStatus | None = None
 
 
 class ReloadReport(_Answer):

@@ -11,6 +11,7 @@ from byoi_agent.control.schema import (
     DeviceStatus,
     EnginePlace,
     EngineStatus,
+    EstimateStatus,
     LinkStatus,
     LogStatus,
     OwnApiStatus,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.node.view import NodeView
+    from byoi_agent.planning.calibration import Accuracy
     from byoi_agent.telemetry.log_place import LogPlace
     from byoi_agent.update.told import Told
     from byoi_agent.usage.report import UsageReport
@@ -80,6 +82,7 @@ def status_of(
         log=None if log is None else _log_of(log),
         own=_own_of(view),
         update=None if update is None else update_of(update),
+        estimates=None if view.estimates is None else _estimates_of(view.estimates),
     )
 
 
@@ -87,6 +90,12 @@ def update_of(told: Told) -> UpdateStatus:
     """What the updater told."""
     facts = {name: getattr(told, name) for name in UpdateStatus.model_fields}
     return UpdateStatus.model_validate(facts)
+
+
+def _estimates_of(accuracy: Accuracy) -> EstimateStatus:
+    return EstimateStatus(
+        loads=accuracy.loads, error=accuracy.before, corrected_error=accuracy.after
+    )
 
 
 def _own_of(view: NodeView) -> OwnApiStatus:

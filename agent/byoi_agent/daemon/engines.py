@@ -51,7 +51,9 @@ class Engines:
         self._health = health
         self._clock = clock
         self._changed = changed
-        self.learning = Learning(paths, clock, lambda: self.pool)
+        self.learning = Learning(
+            paths, clock, lambda: self.pool, lambda accuracy: board.update(estimates=accuracy)
+        )
         self.pool = EnginePool(
             entries_of(settings, paths),
             supervise=self._supervise,

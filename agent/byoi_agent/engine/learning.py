@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from byoi_agent.engine.prediction import Prediction
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
+    from byoi_agent.planning.calibration import Accuracy
 
 
 class Wanted(Protocol):
@@ -37,10 +38,21 @@ class Engines(Protocol):
 
 
 class Learning:
-    """Joins arithmetic, measurement and memory of both; `engines` is asked from `run` on only."""
+    """Joins arithmetic, measurement and memory of both.
 
-    def __init__(self, paths: Paths, clock: Clock, engines: Callable[[], Engines]) -> None:
+    `engines` is asked from `run` on only; `tell` hears how good the estimates are, now and whenever
+    a load has taught something.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        clock: Clock,
+        engines: Callable[[], Engines],
+        tell: Callable[[Accuracy | None], None],
+    ) -> None:
         self._engines = engines
+        self._tell = tell
         self._kept = KeptLoads(paths.loads_file)
         self._predictions = Predictions(paths)
         self._devices: tuple[DeviceReading, ...] = ()
@@ -48,8 +60,9 @@ class Learning:
             self._kept,
             predict=self._predict,
             clock=clock,
-            on_known=lambda: engines().reconsider(),
+            on_known=self._known,
         )
+        tell(self._kept.corrections.accuracy())
 
     def expected_bytes(self, wanted: Wanted) -> int | None:
         """What its engine will take, by all that is known; None where nothing is, or not yet."""
@@ -63,6 +76,10 @@ class Learning:
     async def run(self) -> None:
         """Until cancelled."""
         await self._watch.run()
+
+    def _known(self) -> None:
+        self._tell(self._kept.corrections.accuracy())
+        self._engines().reconsider()
 
     def _predict(self, view: EngineView) -> Prediction | None:
         wanted = {entry.key: entry.settings for entry in self._engines().entries}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.link.view import LinkView
+    from byoi_agent.planning.calibration import Accuracy
     from byoi_agent.telemetry.health import HealthWarning
     from byoi_agent.usage.prices import PriceList
     from byoi_wire.ids import ModelId
@@ -47,6 +48,7 @@ class Parts(TypedDict, total=False):
     prices: PriceList
     held: Mapping[str, int]
     own: OwnApi
+    estimates: Accuracy | None
 
 
 class Board:

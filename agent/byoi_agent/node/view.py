@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.engine.view import EngineView
     from byoi_agent.hardware.devices import DeviceReading
+    from byoi_agent.planning.calibration import Accuracy
     from byoi_agent.telemetry.health import HealthWarning
     from byoi_wire.ids import ModelId, NodeId
     from byoi_wire.offers import Host, Measured
@@ -52,7 +53,8 @@ class NodeView:
     `offer_version` grows each time the console has to hear of it (`advertise.build`); `slots` and
     `queue` are the owner's limits, None where the engine's own hold. `measured` has what benchmarks
     found, by model and engine with its version; `held` how many of an engine's slots are kept for
-    the owner's own requests, by the engine's key.
+    the owner's own requests, by the engine's key; `estimates` how good those of memory were, None
+    before the first load.
     """
 
     node_id: NodeId
@@ -73,6 +75,7 @@ class NodeView:
     prices: PriceList = field(default_factory=PriceList)
     held: Mapping[str, int] = field(default_factory=dict)
     own: OwnApi = field(default_factory=OwnApi)
+    estimates: Accuracy | None = None
 
     @property
     def is_settled(self) -> bool:

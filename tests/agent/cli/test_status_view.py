@@ -11,6 +11,7 @@ from byoi_agent.control.schema import (
     AvailabilityStatus,
     DeviceStatus,
     EngineStatus,
+    EstimateStatus,
     LinkStatus,
     LogStatus,
     ReclaimStatus,
@@ -55,6 +56,7 @@ REPORT = StatusReport(
         ),
     ),
     log=LogStatus(file="/state/logs/byoi.log"),
+    estimates=EstimateStatus(loads=10, error=0.02, corrected_error=0.011),
 )
 
 
@@ -72,6 +74,10 @@ def lines(**changes):
         ("requests", "1 running, 2 waiting, 4 slots, 12.5 tokens/s in the last minute"),
         ("today", "1,200 requests, 3 tokens in, 4 out"),
         ("usage", "7 records not yet booked"),
+        (
+            "estimates",
+            "of memory 2.0% off, corrected by earlier loads 1.1% (mean of 10 loads)",
+        ),
         ("device 0", "H200  1.0 of 2.0 GiB, 50 % busy, 100 W, 40 °C"),
         ("key", "in a file in /state/keys"),
         ("log", "/state/logs/byoi.log"),
@@ -95,7 +101,7 @@ def test_a_link_that_waits_says_why_and_for_how_long():
     assert "not serving" in told["node"]
 
 
-UNSAID = ("key_place", "today", "tokens_per_second", "log", "engine")
+UNSAID = ("key_place", "today", "tokens_per_second", "log", "engine", "estimates")
 
 
 def test_what_an_older_node_does_not_say_is_left_out():
@@ -257,3 +263,9 @@ def test_figures_that_are_not_known_are_left_out():
     once = PAUSED.model_copy(update={"reclaims": ReclaimStatus(count=1, last_seconds=0.5)})
     lines = dict(lines_of(REPORT.model_copy(update={"availability": once}), NOW))
     assert lines["reclaims"] == "1, the last one 0.5 s"
+
+
+def test_estimates_are_told_of_once_there_was_a_load():
+    assert "estimates" not in lines(estimates=None)
+    one = EstimateStatus(loads=1, error=0.5, corrected_error=0.5)
+    assert lines(estimates=one)["estimates"].endswith("(mean of 1 load)")

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from byoi_agent.control.status import devices_of, engine_of, engine_place, link_of, status_of
 from byoi_agent.engine.view import EngineView, ServedModel
 from byoi_agent.hardware.devices import DeviceReading
 from byoi_agent.link.view import LinkView
 from byoi_agent.node.advertise import queue_of
 from byoi_agent.node.view import Load, NodeView
+from byoi_agent.planning.calibration import Accuracy
 from byoi_agent.telemetry.health import HealthWarning
 from byoi_wire.ids import ModelId, NodeId
 
@@ -47,6 +50,12 @@ def test_a_status_says_all_that_the_owner_needs():
     assert told.link.console_url == "https://c"
     assert told.warnings[0].mend == "make room"
     assert told.unacknowledged_records == 2
+
+
+def test_a_status_says_how_far_off_estimates_of_memory_were():
+    told = report(replace(VIEW, estimates=Accuracy(10, 0.02, 0.011)))
+    assert told.estimates.model_dump() == {"loads": 10, "error": 0.02, "corrected_error": 0.011}
+    assert report(VIEW).estimates is None
 
 
 def test_a_node_that_only_begins_has_a_status_too():

@@ -14,6 +14,7 @@ from byoi_agent.engine.estimate import Reckoning
 from byoi_agent.engine.kept_loads import read_loads
 from byoi_agent.engine.learning import Learning
 from byoi_agent.engine.view import EngineView
+from byoi_agent.planning.calibration import Accuracy
 
 READY = EngineView("ready", "llamacpp", pid=10, key="smol")
 MIB = 1 << 20
@@ -38,8 +39,8 @@ def paths(tmp_path, monkeypatch):
 
 
 async def test_what_an_engine_took_is_what_the_next_is_expected_to_take(paths):
-    engines = Engines()
-    learning = Learning(paths, SystemClock(), lambda: engines)
+    engines, told = Engines(), []
+    learning = Learning(paths, SystemClock(), lambda: engines, told.append)
     (wanted,) = engines.entries
     assert learning.expected_bytes(wanted) is None
     async with asyncio.TaskGroup() as tasks:
@@ -57,11 +58,12 @@ async def test_what_an_engine_took_is_what_the_next_is_expected_to_take(paths):
     assert 120 * MIB < learning.expected_bytes(wanted) < 150 * MIB
     (load,) = read_loads(paths.loads_file).seen.values()
     assert load[0].measured_bytes == 150 * MIB
+    assert (told[0], told[-1]) == (None, Accuracy(1, pytest.approx(1 / 3), pytest.approx(1 / 3)))
 
 
 async def test_an_engine_that_nobody_wants_any_more_teaches_nothing(paths):
-    engines = Engines()
-    learning = Learning(paths, SystemClock(), lambda: engines)
+    engines, told = Engines(), []
+    learning = Learning(paths, SystemClock(), lambda: engines, told.append)
     learning.look([replace(READY, key="gone")], ())
     await learning._watch.measure()
     assert read_loads(paths.loads_file).seen == {}
