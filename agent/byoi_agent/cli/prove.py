@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -18,19 +19,22 @@ from byoi_agent.control.instances import find
 from byoi_agent.doctor.patient import Patient, RunningNode
 from byoi_agent.doctor.proof import Answered, Unanswered, compared
 from byoi_agent.doctor.proof import prove as proof_of
+from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.client import EngineClient
 from byoi_agent.engine.kinds import probes
-from byoi_agent.errors import AgentError
+from byoi_agent.errors import AgentError, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from byoi_agent.cli.options import Chosen
+    from byoi_agent.config.settings import Settings, Source
     from byoi_agent.control.client import ControlClient
     from byoi_agent.doctor.proof import Proof
     from byoi_agent.hardware.devices import ProbeReading
 
 _LOOK_SECONDS: Final = 0.5
+_SERVER_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 120.0
 
 
@@ -103,6 +107,8 @@ async def _of_our_own(chosen: Chosen, flags: dict[str, object], wait_seconds: fl
             async with asyncio.timeout(wait_seconds):
                 return await _one_token(chosen, flags, tell)
         except TimeoutError:
+            if (silent := await _silent_server(chosen.settings)) is not None:
+                return silent
             last = f": {told[-1]}" if told else ""
             return Unanswered(
                 f"no engine was ready within {wait_seconds:g} s{last}", "byoi doctor looks closer"
@@ -118,12 +124,36 @@ async def _of_our_own(chosen: Chosen, flags: dict[str, object], wait_seconds: fl
     return await proof_of(patient, ask)
 
 
+async def _silent_server(settings: Settings) -> Unanswered | None:
+    """What an attached server says instead of being ready; None of an engine of our own."""
+    url = settings.engine
+    if settings.models or not url.startswith(("http://", "https://", "unix:")):
+        return None
+    client = EngineClient(EngineAddress.parse(url, settings.engine_api_key))
+    try:
+        async with asyncio.timeout(_SERVER_SECONDS):
+            names = [entry["id"] for entry in await probes.listed_models(client)]
+    except TimeoutError:
+        told = f"the server {url} does not answer"
+    except EngineError as error:
+        told = f"the server {url} is not to be had: {error}"
+    else:
+        told = f"the server {url} answers, and offers {', '.join(names) or 'no model'}"
+    finally:
+        await client.close()
+    return Unanswered(
+        told, "start it, or name what is there: byoi config set engine URL (and model NAME)"
+    )
+
+
 async def _one_token(
     chosen: Chosen, flags: dict[str, object], tell: Callable[[str], None]
 ) -> Answered:
     """From an engine of our own, that ends with this."""
     clock = SystemClock()
-    async with Place(chosen, flags, clock=clock).found(tell) as found:
+    # A demo that runs is somebody's play, and neither this machine's engine nor its settings.
+    alone = chosen._replace(loaded=replace(chosen.loaded, sources=_named(chosen)))
+    async with Place(alone, flags, clock=clock).found(tell) as found:
         target = found.target
         client = target.client or EngineClient(target.address)
         begun = clock.monotonic()
@@ -133,6 +163,10 @@ async def _one_token(
             if target.client is None:
                 await client.close()
         return Answered(target.model, target.engine or "engine", clock.monotonic() - begun)
+
+
+def _named(chosen: Chosen) -> dict[str, Source]:
+    return {**chosen.loaded.sources, "data_dir": "flag"}
 
 
 def _patient(chosen: Chosen, node: RunningNode | None) -> Patient:
