@@ -44,7 +44,7 @@ def test_bash_completes_a_command_with_the_script(byoi, tmp_path):
         "COMP_WORDS=(byoi mo); COMP_CWORD=1; _byoi_completion byoi; echo ${COMPREPLY[@]}"
     )
     done = subprocess.run(
-        ["bash", "--norc", "-c", typed], capture_output=True, text=True, check=True, timeout=30
+        ["bash", "--norc", "-c", typed], capture_output=True, text=True, check=True, timeout=90
     )
     assert (done.stdout.split(), done.stderr) == (["mode", "models"], "")
 

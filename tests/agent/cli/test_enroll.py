@@ -188,7 +188,7 @@ def test_ctrl_c_while_waiting_leaves_no_key_behind(tmp_path, console):
             pass
         assert list((tmp_path / "data" / "keys").iterdir())
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=90)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert not list((tmp_path / "data" / "keys").iterdir())

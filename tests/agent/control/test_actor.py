@@ -90,7 +90,7 @@ async def test_a_user_outside_the_group_cannot_even_connect(served, ask, node):
 
 def by_another(path, uid, gid):
     command = [sys.executable, "-c", ASK, str(path), str(uid), str(gid)]
-    return subprocess.run(command, check=False, timeout=30).returncode
+    return subprocess.run(command, check=False, timeout=90).returncode
 
 
 def test_without_a_connection_nobody_is_named():

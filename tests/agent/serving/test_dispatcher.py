@@ -184,7 +184,7 @@ async def test_drain_refuses_the_new_and_lets_all_that_is_here_finish(node, say)
             await answer(request, say)
         assert not draining.done()
         await answer(node.engine.requests[2], say)
-        await asyncio.wait_for(draining, 5)
+        await asyncio.wait_for(draining, 60)
     assert [record.outcome for record in node.records] == ["complete"] * 3
 
 
@@ -205,7 +205,7 @@ async def test_at_the_end_of_a_drain_the_rest_is_cut_with_records(node, say, clo
         draining = tasks.create_task(node.dispatcher.drain(grace_seconds))
         await say.turns()
         await clock.advance(grace_seconds)
-        await asyncio.wait_for(draining, 5)
+        await asyncio.wait_for(draining, 60)
     assert sorted(node.resets) == [
         ("INTERNAL", "the node was stopped"),
         ("INTERNAL", "the node was stopped"),

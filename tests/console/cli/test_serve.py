@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-async def ended(process, seconds=30.0):
+async def ended(process, seconds=90.0):
     return await asyncio.wait_for(process.wait(), seconds)
 
 
@@ -33,8 +33,8 @@ async def test_each_start_offers_one_set_up_link_until_somebody_administers(cons
         process, url = await console.serve(
             "--origin", "https://byoi.example", "--ready-file", ready
         )
-        await asyncio.wait_for(process.stdout.readline(), 30)
-        links.append((await asyncio.wait_for(process.stdout.readline(), 30)).strip().decode())
+        await asyncio.wait_for(process.stdout.readline(), 90)
+        links.append((await asyncio.wait_for(process.stdout.readline(), 90)).strip().decode())
         assert links[-1].startswith("https://byoi.example/setup/")
         paths = [link.removeprefix("https://byoi.example") for link in links]
         answers = [(await console.call(url, "GET", path))[0] for path in paths]
@@ -45,7 +45,7 @@ async def test_each_start_offers_one_set_up_link_until_somebody_administers(cons
     await console.admin()
     process, _ = await console.serve("--ready-file", ready)
     process.send_signal(signal.SIGTERM)
-    rest, _ = await asyncio.wait_for(process.communicate(), 30)
+    rest, _ = await asyncio.wait_for(process.communicate(), 90)
     assert rest == b"", "whoever administers makes further people"
     assert "setup_url" not in json.loads(ready.read_text())
 
@@ -84,11 +84,11 @@ async def test_it_ends_when_its_parent_is_killed(console):
         stdout=asyncio.subprocess.PIPE,
     )
     console.processes.append(parent)
-    line = await asyncio.wait_for(parent.stdout.readline(), 60)
+    line = await asyncio.wait_for(parent.stdout.readline(), 90)
     assert b"serves at" in line
     parent.kill()
     # Its standard output ends when the last process that holds it is gone.
-    await asyncio.wait_for(parent.stdout.read(), 30)
+    await asyncio.wait_for(parent.stdout.read(), 90)
 
 
 async def test_a_port_that_is_taken_is_told_with_the_mend(console):
@@ -116,7 +116,7 @@ async def test_no_key_or_token_reaches_the_log(console, machine):
     _, token = await console.call(url, "POST", "/api/join-tokens", {}, key)
     await console.call(url, "POST", "/agent/v1/token", machine(token["token"]))
     process.send_signal(signal.SIGTERM)
-    _, log = await asyncio.wait_for(process.communicate(), 30)
+    _, log = await asyncio.wait_for(process.communicate(), 90)
     for secret in (admin["api_key"], admin["password"], made["key"], token["token"]):
         assert secret[12:].encode() not in log
     assert all(json.loads(line) for line in log.splitlines())
@@ -162,7 +162,7 @@ async def test_sighup_ends_nothing(console):
     process.send_signal(signal.SIGHUP)
     assert (await console.call(url, "GET", "/readyz"))[0] == 200
     process.send_signal(signal.SIGTERM)
-    _, log = await asyncio.wait_for(process.communicate(), 30)
+    _, log = await asyncio.wait_for(process.communicate(), 90)
     assert process.returncode == 0
     assert b"nothing to reload" in log
 
