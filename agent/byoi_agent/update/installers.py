@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from byoi_agent.update import dpkg_lock, staging
+from byoi_agent.update import dpkg_lock, late_imports, staging
 from byoi_agent.update.policy import sort_key
 from byoi_agent.update.programs import UpdateFailed, run
 
@@ -145,7 +145,10 @@ class Debian:
             shutil.rmtree(draft, ignore_errors=True)
 
     def keep(self, change: Change) -> None:
-        """As `Installer`: dpkg replaces the files that this program runs from."""
+        """As `Installer`: dpkg replaces the files that this program runs from.
+
+        Whoever typed `byoi update` runs from them; from here on it imports from the copy.
+        """
         if not self.has(change.old):
             raise UpdateFailed(
                 f"the package of {change.old} is not at hand, so that there would be no way back; "
@@ -160,6 +163,7 @@ class Debian:
         shutil.copytree(self._prefix, draft, symlinks=True, copy_function=_link_or_copy)
         shutil.rmtree(keeper, ignore_errors=True)
         draft.replace(keeper)
+        late_imports.come_from(keeper, self._prefix)
 
     def point_at(self, version: str) -> None:
         """As `Installer`."""
@@ -179,6 +183,7 @@ class Debian:
     def clear(self, keep: set[str]) -> None:
         """As `Installer`."""
         clear_downloads(self._folder)
+        late_imports.come_from(self._prefix, self._folder / KEEPER)
         shutil.rmtree(self._folder / KEEPER, ignore_errors=True)
         for found in (self._folder / "packages").glob("*.deb"):
             if found.stem not in keep:
