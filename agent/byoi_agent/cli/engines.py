@@ -104,8 +104,11 @@ def remove(name: str, *, as_json: bool, **flags: object) -> None:
         removed = asyncio.run(inventory.remove(name))
     if as_json:
         click.echo(json.dumps({"removed": [f"{one.name} {one.version}" for one in removed]}))
-    for one in () if as_json else removed:
+        return
+    for one in removed:
         click.echo(f"{one.name} {one.version} is removed")
+    if not removed:
+        click.echo("what an install that did not end had left is removed")
 
 
 @engines.command()

