@@ -6,6 +6,7 @@ kernel's own namespaces. The network is this machine's.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 STORE = Path.home() / ".cache" / "byoi-tests"
+RUN_SECONDS = 300.0
+STOP_SECONDS = 300.0
+REMOVE_SECONDS = 60.0
 
 
 class Container:
@@ -99,17 +103,24 @@ class Container:
         )
         return subprocess.run(
             [*inside, "--root", "--wd", *as_user, "/usr/bin/env", "-i", *self._words(), *words],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
         )  # fmt: skip
 
     def is_healthy(self) -> bool:
         """Asks as the image says."""
         return self.run(*self._image.health).returncode == 0
 
-    def stop(self, seconds: float) -> int:
+    def stop(self, seconds: float = STOP_SECONDS) -> int:
         """The image's signal to the first process; its exit code."""
-        assert self._process is not None
+        self.tell_to_stop()
+        return self.wait(seconds)
+
+    def tell_to_stop(self) -> None:
         os.kill(self._first(), signal.Signals[self._image.stop_signal])
+
+    def wait(self, seconds: float = STOP_SECONDS) -> int:
+        """Until its first process has ended by itself; its exit code."""
+        assert self._process is not None
         return self._process.wait(seconds)
 
     def stray_files(self) -> list[str]:
@@ -122,10 +133,11 @@ class Container:
         if self._process is not None and self._process.poll() is None:
             # The first inside, and all others with it: `--kill-child` ends none that has changed
             # its user, as the kernel forgets whose death it was to follow.
-            for first in psutil.Process(self._process.pid).children():
-                first.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # ended by itself since
+                for first in psutil.Process(self._process.pid).children():
+                    first.kill()
             self._process.wait()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + REMOVE_SECONDS
         while True:  # what is mounted there goes with the last process
             shutil.rmtree(self.folder, ignore_errors=True)
             if not self.folder.exists() or time.monotonic() > deadline:

@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 STORE = Path.home() / ".cache" / "byoi-tests" / "images"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-STEP_SECONDS = 600
+STEP_SECONDS = 1500
 KEPT_SECONDS = 24 * 3600
 
 
