@@ -135,7 +135,7 @@ def _is_meant(setting: str | None, pin: Pin) -> bool:
 
 def _known(consents: Consents, pin_id: str) -> Pin:
     if (pin := consents.of(pin_id)) is None:
-        raise ConfigError(f"there is no pin {pin_id}; see: byoi pins")
+        raise ConfigError(f"there is no pin {pin_id!r}; see: byoi pins")
     return pin
 
 

@@ -81,7 +81,7 @@ def _meant(known: Sequence[PinStatus], pin: str | None, states: frozenset[str]) 
         named = [one for one in known if pin in {one.id, one.organisation, one.org_id}]
         named = [one for one in named if one.state in states] or named
         if not named:
-            raise AgentError(f"there is no pin {pin}; see: byoi pins")
+            raise AgentError(f"there is no pin {pin!r}; see: byoi pins")
         return named[-1]
     could = [one for one in known if one.state in states]
     if not could:

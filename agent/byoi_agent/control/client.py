@@ -110,7 +110,8 @@ class ControlClient:
 
     def usage(self, chosen: UsageFilter) -> UsageTable:
         """What the node has served. Raises as `status`."""
-        asked = {name: value for name, value in chosen._asdict().items() if value is not None}
+        all_of_it = chosen._field_defaults
+        asked = {name: it for name, it in chosen._asdict().items() if it != all_of_it[name]}
         return self._get(f"/api/usage?{urlencode(asked)}", UsageTable)
 
     def sleep(self, within_seconds: float, model: str | None = None) -> None:

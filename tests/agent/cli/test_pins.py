@@ -92,5 +92,5 @@ def test_what_cannot_be_meant_is_told(byoi, known, answers):
     code, _, err = byoi("pins", "consent")
     assert "pin_1, pin_2; name one" in err
     code, _, err = byoi("pins", "consent", "pin_9")
-    assert "no pin pin_9" in err
+    assert "no pin 'pin_9'" in err
     assert answers == []

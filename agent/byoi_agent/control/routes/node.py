@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from datetime import date
+from typing import TYPE_CHECKING, Final, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from byoi_agent.control.routing import Asked, Nothing, Route, Routes
+from byoi_agent.control.routing import Asked, Nothing, Refuses, Route, Routes
 from byoi_agent.control.schema import StatusReport, UsageTable, usage_table
-from byoi_agent.usage.report import UsageFilter
+from byoi_agent.usage.report import EVERYTHING, UsageFilter
 from byoi_wire.messages import Advertise
 
 if TYPE_CHECKING:
@@ -17,14 +18,24 @@ if TYPE_CHECKING:
     from byoi_agent.usage.report import UsageReport
 
 
+_DAY: Final = r"^\d{4}-\d{2}-\d{2}$"
+
+
 class UsageQuery(BaseModel):
     """Which lines: days as `YYYY-MM-DD`, both included, and one model's only."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    since: str | None = None
-    until: str | None = None
+    since: str | None = Field(default=None, pattern=_DAY)
+    until: str | None = Field(default=None, pattern=_DAY)
     model: str | None = None
+
+    @field_validator("since", "until")
+    @classmethod
+    def _is_a_day(cls, day: str | None) -> str | None:
+        if day is not None and day not in EVERYTHING:  # which earlier versions' programs send
+            date.fromisoformat(day)
+        return day
 
 
 class NodeViews(Protocol):
@@ -58,5 +69,14 @@ def add(routes: Routes, service: NodeViews) -> None:
         Route("GET", "/api/offer", offer, "What the node tells its console.", Nothing, Advertise),
     )
     routes.add(
-        Route("GET", "/api/usage", usage, "What the node has served.", UsageQuery, UsageTable),
+        Route(
+            "GET",
+            "/api/usage",
+            usage,
+            "What the node has served.",
+            UsageQuery,
+            UsageTable,
+            expects="since and until are days like 2026-11-30, model the name of one",
+            refuses=(Refuses(400, "a day is none, or something else is asked"),),
+        )
     )
