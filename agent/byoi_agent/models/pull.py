@@ -162,12 +162,16 @@ class _Pull:
         files = partial / FILES
         files.mkdir(parents=True, exist_ok=True, mode=0o700)
         _clear(files, selection)
-        await asyncio.to_thread(self._make_room, key, selection, files)
+        # One at a time, of all processes: what another pull was promised is no room for this one.
+        async with locked(self._store.folder / "room.lock", self._report, "making room"):
+            await asyncio.to_thread(self._make_room, key, selection, files)
+            self._store.expect(key, selection.size_bytes)
         tally = _Tally(selection.size_bytes, f"downloading {self._listing.repo}", self._report)
         transfer = Transfer(self._hub, self._listing, self._terms.patience, tally.landed)
         await self._bring_all(transfer, selection.side, files)
         selection = self._looked_at(selection, partial)
         tally.expect(selection.size_bytes)
+        self._store.expect(key, selection.size_bytes)
         await self._bring_all(transfer, selection.weights, files)
         self._report(Progress(f"looking through {self._listing.repo}"))
         await asyncio.to_thread(self._look_through, selection, partial)
@@ -221,6 +225,7 @@ class _Pull:
                 self._store.remove_key(one)
                 self._removed.append(one)
         needed = max(0, size - bytes_in(files)) + self._terms.margin_bytes
+        needed += self._store.to_come(key)
         free = shutil.disk_usage(files).free
         if free < needed:
             raise DiskFull(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 FILES: Final = "files"
 PARTIAL: Final = ".partial"
+_WANTED: Final = "wanted-bytes"
 
 _NOT_INHERITED: Final = getattr(os, "O_CLOEXEC", 0)  # on Windows that is so anyway
 _LOOKS: Final = 20
@@ -267,7 +268,7 @@ class Store:
         """
         doomed = [one for one in self._partials() if _repo_of(one).lower() == repo.lower()]
         for folder in doomed:
-            if _is_locked(_lock_file(folder)):
+            if _is_coming(folder):
                 raise ModelInUse(f"{repo} is being pulled now; stop that first")
             _discard(folder)
         return len(doomed)
@@ -289,10 +290,18 @@ class Store:
             for one in self.all()
         ]
         rows += [
-            Kept(one.name, bytes_in(one), one.stat().st_mtime, _is_locked(_lock_file(one)))
+            Kept(one.name, bytes_in(one) + _to_come(one), one.stat().st_mtime, _is_coming(one))
             for one in self._partials()
         ]
         return rows
+
+    def expect(self, key: str, size_bytes: int) -> None:
+        """A pull says how large its model will be, so that no other one takes that room."""
+        (self.folder / (key + PARTIAL) / _WANTED).write_text(str(size_bytes))
+
+    def to_come(self, besides: str) -> int:
+        """Bytes that pulls under way will still bring, in all processes; not that of one key."""
+        return sum(_to_come(one) for one in self._partials() if one.name != besides + PARTIAL)
 
     def _partials(self) -> list[Path]:
         return sorted(self.folder.glob(f"*{PARTIAL}"))
@@ -315,6 +324,7 @@ def sealed(folder: Path, manifest: Manifest) -> Manifest:
 def finish(folder: Path, target: Path, manifest: Manifest) -> Pulled:
     """Make a whole model of a folder whose files were all proven: all of it, or not at all."""
     _write(folder, sealed(folder, manifest))
+    (folder / _WANTED).unlink(missing_ok=True)
     if target.exists():
         _discard(target)  # damaged, else it would have been found: nobody can have it in use
     folder.replace(target)
@@ -348,6 +358,19 @@ def _read(folder: Path) -> Pulled | None:
 def _lock_file(partial: Path) -> Path:
     """Held by whoever pulls it."""
     return partial.with_name(partial.name.removesuffix(PARTIAL) + ".lock")
+
+
+def _is_coming(partial: Path) -> bool:
+    return _is_locked(_lock_file(partial))
+
+
+def _to_come(partial: Path) -> int:
+    """Of one that is being pulled; nothing of one that was given up."""
+    try:
+        wanted = int((partial / _WANTED).read_text())
+    except (OSError, ValueError):
+        return 0
+    return max(0, wanted - bytes_in(partial / FILES)) if _is_coming(partial) else 0
 
 
 def _repo_of(folder: Path) -> str:

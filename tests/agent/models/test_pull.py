@@ -433,6 +433,28 @@ async def test_a_pinned_model_never_makes_room(hub, hubs, ask, store):
         await ask("owner/second", budget_bytes=int(1.5 * BIG))
 
 
+async def test_what_another_pull_was_promised_is_no_room_for_this_one(
+    hub, hubs, ask, store, monkeypatch
+):
+    for name in ("first", "second"):
+        hub.add(f"owner/{name}", {f"{name}-Q8_0.gguf": hubs.gguf(size=BIG)})
+    hub.faults["first-Q8_0.gguf"].append("stall:1000")
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(ask("owner/first", patience=Patience(stall_seconds=600)))
+        while not any_part(store):
+            await asyncio.sleep(0.01)
+        with pytest.raises(DiskFull, match="model_disk_gib leaves room for no more"):
+            await ask("owner/second", budget_bytes=int(1.5 * BIG))
+        with monkeypatch.context() as little:
+            free = SimpleNamespace(free=int(1.5 * BIG))
+            little.setattr(module.shutil, "disk_usage", lambda _: free)
+            with pytest.raises(DiskFull, match="are free"):
+                await ask("owner/second")
+        first.cancel()
+    found = await ask("owner/second", budget_bytes=int(1.5 * BIG))
+    assert {file.name for file in found.pulled.folder.iterdir()} == {"files", "manifest.json"}
+
+
 async def test_two_pulls_of_one_model_bring_it_once(hub, ask, model, heard):
     hub.add(REPO, model)
     hub.chunk_seconds = 0.005
