@@ -9,11 +9,11 @@ import pytest
 KILLS_FROM_THE_START = 2
 KILLS_WHILE_SERVING = 4
 CONSOLE_KILLS = 4
-KILLED_SECONDS = 30.0
+KILLED_SECONDS = 120.0
 STRACE = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync")
 
 pytestmark = [
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(
         shutil.which("strace") is None, reason="needs strace, which kills at the n-th system call"
     ),
@@ -62,7 +62,14 @@ async def serves(deployment, clients):
     async def ten():
         return len(clients.complete) >= before + 10
 
-    await deployment.until(ten, 30)
+    await deployment.until(ten)
+
+
+async def is_idle(deployment, engine):
+    async def nothing_runs():
+        return (await deployment.engine_stats(engine))["running"] == 0
+
+    await deployment.until(nothing_runs)
 
 
 async def test_a_node_killed_at_each_of_its_syncs_books_every_answer_once(
@@ -90,7 +97,7 @@ async def test_a_node_killed_at_each_of_its_syncs_books_every_answer_once(
         await serves(deployment, clients)
     assert {asked.verdict for asked in clients.asked} <= {"complete", "error"}
     await books.check(clients.asked)
-    assert (await deployment.engine_stats(engine))["running"] == 0
+    await is_idle(deployment, engine)
 
 
 async def test_a_console_killed_at_each_of_its_syncs_books_every_answer_once(
@@ -115,4 +122,4 @@ async def test_a_console_killed_at_each_of_its_syncs_books_every_answer_once(
     assert {asked.verdict for asked in clients.asked} <= {"complete", "error", "broken"}
     rows = await books.check(clients.asked, lost_with=[(0.0, float("inf"))])
     assert all(row["claimed"] for row in rows)
-    assert (await deployment.engine_stats(engine))["running"] == 0
+    await is_idle(deployment, engine)
