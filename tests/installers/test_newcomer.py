@@ -157,8 +157,10 @@ async def test_without_apt_it_is_a_folder_of_its_own_and_a_wrong_token_is_told(
 ):
     machine = with_wheels(machines(), released)
     await deployment.start_console()
+    for program in ("apt-get", "apt-cache", "dpkg"):
+        (machine.root / "usr/bin" / program).unlink()
     before = tree(machine)
-    order = ("--yes", "--method", "bundle", "--console", deployment.url, "--mode", "dedicated")
+    order = ("--yes", "--console", deployment.url, "--mode", "dedicated")
     order = (*order, "--model", MODEL, "--join-token-file", "/root/token")
 
     (machine.root / "root/token").write_text("byoi-join-of-nobody")
