@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from math import log
+from math import inf, log
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _UNKNOWN_LOAD_SECONDS: Final = 60.0
 """What a load is taken for that was never measured: longer than most small models', so that a node
 which knows better is asked first, and not so long that it is never asked."""
+
+_ANSWER_TOKENS: Final = 256
+"""What an answer is taken for, to tell how long a queue takes at a measured speed."""
 
 _TRUSTED_RATIO: Final = 16.0
 _LEAST_SPEED: Final = 1e-6
@@ -58,7 +61,8 @@ def choose(
     Busy is the share of a node's capacity that is in flight; a node that was measured twice as fast
     as another takes twice its load, and one that was never measured counts as a middling one. Of
     equals the one that answers a single request fastest comes first. Where the model is not loaded,
-    the node that loads it soonest comes first.
+    the node that loads it soonest comes first; also before one where it is loaded, but whose queue,
+    by what was measured there, takes longer than that.
 
     Nodes that were tried, are not connected, or have no room are left out. Ties are kept in the
     candidates' order, rotated by `spread` (any number), so that equals share the load.
@@ -90,30 +94,36 @@ class _Field(NamedTuple):
 
     slot_speed: float | None
     lone_speed: float | None
+    soonest_load: float
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate]) -> _Field:
         """Of these candidates; a lower middle, so that no number is made of two."""
         found = [(each.model.measured, each.slots) for each in candidates]
+        loads = (_load_seconds(each.model) for each in candidates if not each.model.is_loaded)
+        soonest = min(loads, default=inf)
         slots = sorted(m.knee_tokens_per_second / max(1, n) for m, n in found if m is not None)
         lone = sorted(m.decode_tokens_per_second for m, _ in found if m is not None)
         middle = (len(slots) - 1) // 2
-        return cls(slots[middle], lone[middle]) if slots else cls(None, None)
+        return cls(slots[middle], lone[middle], soonest) if slots else cls(None, None, soonest)
 
     def rank(self, candidate: Candidate) -> tuple[bool, float, float, int]:
         """Its place in the order: smaller is better."""
-        waits = not candidate.model.is_loaded
-        seconds = candidate.model.load_seconds if waits else 0.0
+        if candidate.model.is_loaded:
+            seconds = _queue_seconds(candidate)
+            waits = seconds > self.soonest_load
+        else:
+            seconds, waits = _load_seconds(candidate.model), True
         return (
             waits,
-            _UNKNOWN_LOAD_SECONDS if seconds is None else seconds,
+            seconds if waits else 0.0,
             self._busy(candidate),
             self._slowness(candidate),
         )
 
     def _busy(self, candidate: Candidate) -> float:
         if not candidate.slots:  # it only queues: after all that can start at once
-            return float("inf")
+            return inf
         measured = candidate.model.measured
         speed = 1.0
         if measured is not None and self.slot_speed is not None:
@@ -125,6 +135,19 @@ class _Field(NamedTuple):
         if measured is None or self.lone_speed is None:
             return 0
         return -round(log(_ratio(measured.decode_tokens_per_second, self.lone_speed), _NOTICEABLE))
+
+
+def _load_seconds(model: ModelOffer) -> float:
+    return _UNKNOWN_LOAD_SECONDS if model.load_seconds is None else model.load_seconds
+
+
+def _queue_seconds(candidate: Candidate) -> float:
+    """How long one more request waits for a slot; nothing where the node was never measured."""
+    measured = candidate.model.measured
+    ahead = candidate.in_flight + 1 - candidate.slots
+    if measured is None or ahead <= 0:
+        return 0.0
+    return ahead * _ANSWER_TOKENS / max(measured.knee_tokens_per_second, _LEAST_SPEED)
 
 
 def _ratio(speed: float, middling: float) -> float:
