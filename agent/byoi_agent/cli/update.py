@@ -132,7 +132,7 @@ def _update(
         return None
     offered, no = desk.look(version)
     if no is not None:
-        if version is not None:
+        if version not in {None, desk.present.version}:
             raise ConfigError(f"{version} is not installed: {no.reason}")
         return None
     if is_check:

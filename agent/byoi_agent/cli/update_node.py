@@ -90,6 +90,8 @@ class UpdatedNode:
             told = run([str(program), "version"], account=self.account, within_seconds=60.0)
             if change.new not in told.split():
                 raise UpdateFailed(f"{program} says that it is {told.strip()}")
+            # No node ran that could show more; at least what a node starts with can be loaded.
+            run([str(program), "run", "--help"], account=self.account, within_seconds=60.0)
             return
         until = time.monotonic() + self.proof_seconds
         restarts = self.launcher.status().restarts or 0

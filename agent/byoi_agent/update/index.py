@@ -139,7 +139,7 @@ class Index:
         try:
             sort_key(version)
         except ValueError as error:
-            raise IndexTrouble(f"the index names {error}") from error
+            raise IndexTrouble(str(error)) from error
         release = self._small(f"releases/{version}/release.json", ReleaseFile)
         if release.version != version:
             raise IndexTrouble(f"the index says {release.version} where {version} was asked for")

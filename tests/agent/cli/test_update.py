@@ -32,6 +32,10 @@ class StandInDesk:
     def terms(self):
         return SimpleNamespace(source=self.source)
 
+    @property
+    def present(self):
+        return SimpleNamespace(version="9.0.0")
+
     def resume(self):
         return self.left
 
@@ -101,6 +105,12 @@ def test_a_named_version_that_cannot_be_is_refused_with_the_reason(byoi, desk):
     code, _, err = byoi("update", "--to", "9.2.0")
     assert code == 78
     assert "9.2.0 is not installed: it does not speak byoi.v1" in err
+
+
+def test_the_version_that_is_installed_may_be_named_and_nothing_happens(byoi, desk):
+    desk.no = No("9.0.0 is installed")
+    assert byoi("update", "--to", "9.0.0")[0] == 0
+    assert desk.calls == [("look", "9.0.0")]
 
 
 def test_the_version_before_is_asked_for_by_its_owner(byoi, desk):

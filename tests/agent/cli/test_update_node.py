@@ -160,7 +160,8 @@ def test_one_that_did_not_run_is_asked_for_its_version_as_the_account(updated, m
 
     monkeypatch.setattr(module, "run", run)
     updated().prove(Change(OLD, NEW))
-    assert asked == [(["/opt/1.1.0/bin/byoi", "version"], "byoi")]
+    program = "/opt/1.1.0/bin/byoi"
+    assert asked == [([program, "version"], "byoi"), ([program, "run", "--help"], "byoi")]
     with pytest.raises(UpdateFailed, match="says that it is"):
         updated().prove(Change(NEW, "1.2.0"))
 
