@@ -63,7 +63,11 @@ Examples:
     help="File with a join token; - for standard input.  [default: BYOI_JOIN_TOKEN]",
 )
 @click.option("--no-browser", is_flag=True, help="Open no browser; the address is shown anyway.")
-@click.option("--replace", is_flag=True, help="Give up the enrolment that is here.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Give up the enrolment that is here; without --console, for one with the same.",
+)
 @json_option
 @debug_option
 def enroll(
@@ -80,10 +84,12 @@ def enroll(
     node's key is made here and never leaves this machine; the console gets its public half.
     """
     chosen = choose(flags)
-    if chosen.settings.console is None:
+    # Said before the lock is taken, as the node of a former enrolment may run and hold it.
+    former = _previous(chosen, replace=replace)
+    console = chosen.settings.console or (None if former is None else former.console_url)
+    if console is None:
         raise click.UsageError("--console URL is needed (or BYOI_CONSOLE)")
-    base = checked_console_url(chosen.settings.console)
-    _previous(chosen, replace=replace)  # said first, as its node may run and hold the lock
+    base = checked_console_url(console)
     prepare(chosen.paths)
     token = _token(join_token_file)
     screen: Screen = ForPrograms()

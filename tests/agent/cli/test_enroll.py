@@ -234,3 +234,14 @@ def test_a_running_nodes_enrolment_is_not_touched(enroll, monkeypatch, tmp_path)
         assert (code, "already running" in err) == (69, True)
         code, _, err = enroll()
         assert (code, "add --replace" in err) == (78, True), "that it is a node is the news"
+
+
+def test_a_node_that_was_revoked_is_enrolled_again_with_its_console(
+    byoi, enroll, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("BYOI_JOIN_TOKEN", "byoi-join-x")
+    where = ("--data-dir", tmp_path / "data", "--key-store", "file")
+    assert byoi("enroll", "--replace", *where)[0] == 64, "there is no console yet"
+    enroll()
+    code, out, _ = byoi("enroll", "--replace", *where)
+    assert (code, "as n2" in out) == (0, True)
