@@ -274,10 +274,10 @@ async def test_a_page_of_another_place_cannot_turn_the_switch(site, owner, place
 
 
 @pytest.mark.slow
-async def test_an_open_page_holds_up_no_stop_and_tells_by_itself_what_to_do_after_a_restart(
+async def test_an_open_page_holds_up_no_stop_and_goes_on_after_it_until_it_is_signed_out(
     site, owner
 ):
-    """Sessions end with the node: whoever had its port meanwhile may have seen the cookie."""
+    """Its session goes on with the node on its port; once ended, it says by itself what to do."""
     async with owner.visit() as visit:
         page = visit.page
         visit.expect("ERR_")
@@ -290,6 +290,12 @@ async def test_an_open_page_holds_up_no_stop_and_tells_by_itself_what_to_do_afte
         assert time.monotonic() - began < STOP_SECONDS
         await page.get_by_text("Not live at the moment").wait_for()
         await owner.start("--control-port", port)
+        await page.get_by_text("This page is live.").wait_for()
+        await page.get_by_role("switch").click()
+        await page.get_by_role("heading", name="Paused").wait_for()
+        await page.get_by_role("switch").click()
+        await page.get_by_role("heading", name="Serving").wait_for()
+        await owner.api("POST", "/api/dashboard/sign-out")
         await page.get_by_role("heading", name="This page needs a link").wait_for()
         await page.goto(await owner.link())
         await page.get_by_text("This page is live.").wait_for()
