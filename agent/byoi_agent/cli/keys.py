@@ -141,7 +141,7 @@ def seal_hint(record: EnrolmentRecord, paths: Paths) -> str | None:
     return (
         "The credential device-key cannot be written by the service and holds a key of former "
         "days. Seal the new one: systemd-creds encrypt --name=device-key "
-        f"{file} /etc/credstore.encrypted/device-key; restart the service; then delete {file}"
+        f"{file} /etc/credstore.encrypted/byoi.device-key; restart the service; then delete {file}"
     )
 
 
