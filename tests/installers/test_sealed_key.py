@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from pathlib import Path
 
 import pytest
-
 from tests.installers.test_update import installed, serving
 
 GUIDE = Path(__file__).parents[2] / "docs" / "provider-guide.md"
@@ -36,5 +34,4 @@ async def test_a_key_in_a_file_is_sealed_and_the_node_goes_on_with_it(debian, de
 
     assert not list(keys.glob("*.key"))
     await serving(deployment, debian, installed.VERSION)
-    (present,) = json.loads(debian.run("byoi", "keys", "--json"))["keys"]
-    assert "credential" in debian.run("byoi", "status", "--json"), present
+    assert "credential" in debian.run("byoi", "status", "--json")
