@@ -23,7 +23,8 @@ async def fix(
     """
     done: dict[str, str] = {}
     if "folders" in names and (count := _make_private(patient)):
-        done["folders"] = f"rights of {count} files and folders taken from others"
+        what = "a file or folder" if count == 1 else f"{count} files and folders"
+        done["folders"] = f"rights of {what} taken from others"
     if is_the_node:
         if "leftovers" in names:
             done["leftovers"] = f"{_remove_drafts(patient)} removed"

@@ -26,10 +26,9 @@ async def mend(patient: Patient, *, is_the_node: bool = False) -> Report:
 def told(before: Report, after: Report, done: Mapping[str, str]) -> Report:
     """The later look, each finding that is gone in the words of what was done about it, first."""
     seen = {finding.name: finding for finding in after.checks}
+    well = {"state": "ok", "mend": None, "can_fix": False, "is_fixed": True}
     mended = tuple(
-        finding.model_copy(
-            update={"state": "ok", "text": done[finding.name], "mend": None, "is_fixed": True}
-        )
+        finding.model_copy(update={**well, "text": done[finding.name]})
         for finding in before.checks
         if finding.name in done and (finding.name not in seen or not seen[finding.name].can_fix)
     )

@@ -18,6 +18,7 @@ def test_what_was_mended_comes_first_in_the_words_of_what_was_done():
     assert found.checks[0].is_fixed
     assert found.checks[0].text == "rights of 2 files taken"
     assert found.checks[0].mend is None
+    assert not any(check.can_fix for check in found.checks)
 
 
 def test_what_is_still_wrong_is_told_as_it_is():
