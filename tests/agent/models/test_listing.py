@@ -24,6 +24,12 @@ def test_what_is_no_list_is_said(content):
         listing.of_list(REPO, content, "http://hub")
 
 
+def test_a_list_longer_than_any_models_is_refused(monkeypatch):
+    monkeypatch.setattr(listing, "_LISTED_FILES", 1)
+    with pytest.raises(HubRefused, match="lists 2 files, so it is no model"):
+        listing.of_list(REPO, {"sha": COMMIT, "siblings": [{}, {}]}, "http://hub")
+
+
 @pytest.mark.parametrize("entry", [None, 3, [], {}, {"rfilename": 3}])
 def test_a_file_without_a_name_is_refused(entry):
     with pytest.raises(HubRefused, match="has no name"):
