@@ -14,7 +14,13 @@ from starlette.routing import Route
 from byoi_console.accounts.keys import KeyRequest
 from byoi_console.pages.headers import HEADERS
 
-OPEN = {"/sign-in", "/setup/{token}", "/reset-password/{token}", "/static/{name}"}
+OPEN = {
+    "/sign-in",
+    "/setup/{token}",
+    "/reset-password/{token}",
+    "/invitation/{token}",
+    "/static/{name}",
+}
 XSS = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
