@@ -505,8 +505,10 @@ async def test_an_engine_that_fails_in_mid_stream(shared, stand_in, helper, path
             """Some of it is with the client before it fails."""
             return b"data: " in answer.body
 
-        await shared.until(has_begun)
-        await shared.let_go(shared.engine)
+        try:
+            await shared.until(has_begun)
+        finally:  # other tests have the same engine
+            await shared.let_go(shared.engine)
     assert answer.broken is None
     assert answer.status == 200
     *_, last = [

@@ -14,7 +14,7 @@ from byoi_console.accounts.audit import Change
 from byoi_console.accounts.organisations import first_organisation
 from byoi_console.accounts.passwords import Passwords, check_password
 from byoi_console.accounts.principal import Principal
-from byoi_console.accounts.sign_ins import end_sign_ins, places_of
+from byoi_console.accounts.sign_ins import end_sign_ins, places_of, refuse_former
 from byoi_console.clock import wall_ms
 from byoi_console.errors import InputInvalid, NotFound, Unauthenticated
 from byoi_console.store.identifiers import new_id
@@ -198,16 +198,18 @@ class People:
             peer: the address that the request came from.
 
         Raises:
-            InputInvalid: the current one is wrong, or the new one is not good enough.
+            InputInvalid: the current one is wrong, also by now, or the new one is not good enough.
             TooManyAttempts: too many wrong ones from this peer or for this email.
         """
         try:
             person = await self.sign_in(email, current, peer=peer)
+            hashed = await self.hashed(new, email)
+            async with self._database.write() as connection:
+                await refuse_former(connection, person.person_id, person.password_hash)
+                by = person.person_id
+                await self.set_password(connection, person, hashed, actor=by, keep=keep)
         except Unauthenticated as error:
             raise InputInvalid("The current password is wrong.", "current") from error
-        hashed = await self.hashed(new, email)
-        async with self._database.write() as connection:
-            await self.set_password(connection, person, hashed, actor=person.person_id, keep=keep)
 
     async def set_password(
         self,

@@ -128,7 +128,7 @@ class SignIns:
         }
         async with self._database.write() as connection:
             if password_hash is not None:
-                await _refuse_former(connection, person_id, password_hash)
+                await refuse_former(connection, person_id, password_hash)
             if instead_of is not None:
                 before = sign_ins.c.token_hash == secret_hash(instead_of)
                 await connection.execute(_ended(now_ms).where(before))
@@ -218,11 +218,15 @@ async def places_of(connection: AsyncConnection, person_id: str, since_ms: int) 
     return frozenset(place_of(peer) for peer in peers if peer)
 
 
-async def _refuse_former(connection: AsyncConnection, person_id: str, password_hash: str) -> None:
-    """Looking at a password takes a while, and the end of all sign-ins would miss this one.
+async def refuse_former(
+    connection: AsyncConnection, person_id: str, password_hash: str | None
+) -> None:
+    """Looking at a password takes a while: whoever knew one that is none any more stays out.
 
-    The row stays locked: whoever changes the password from now on finds the new sign-in.
+    Raises:
+        Unauthenticated: the person has another one by now, or none.
     """
+    # The row stays locked: whoever changes the password from now on finds the new sign-in.
     query = select(people.c.password_hash).where(people.c.id == person_id).with_for_update()
     if await connection.scalar(query) != password_hash:
         raise Unauthenticated("Wrong email or password.")

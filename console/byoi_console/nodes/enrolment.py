@@ -22,6 +22,7 @@ from byoi_console.nodes.membership import (
     Newcomer,
     add_node,
     enrolled_as,
+    host_as_kept,
 )
 from byoi_console.store.tables import node_keys, nodes
 from byoi_wire.ids import NodeId
@@ -132,9 +133,10 @@ class Enrolment:
     async def _admitted(
         self, connection: AsyncConnection, request: JoinRequest, public_key: str
     ) -> Enrolled | None:
-        """The node that this token has made of this key a moment ago, if no link was proven yet.
+        """The node that this token has made of this machine a moment ago, if it was not here yet.
 
-        What came later is another machine's: clones of one image may hold the same sealed key.
+        What else has the key is another machine: clones of one image may hold the same sealed one,
+        and tell a name or an identity of their own.
         """
         token_id = await self._tokens.id_of(connection, request.join_token)
         since_ms = self._now_ms() - _AGAIN_MS
@@ -144,6 +146,8 @@ class Enrolment:
             .where(nodes.c.join_token_id == token_id, nodes.c.revoked_at_ms.is_(None))
             .where(node_keys.c.public_key == public_key, node_keys.c.first_used_at_ms.is_(None))
             .where(node_keys.c.created_at_ms >= since_ms)
+            .where(nodes.c.host == host_as_kept(request.host))
+            .where(nodes.c.machine.is_not_distinct_from(request.machine))
         )
         node_id = None if token_id is None else await connection.scalar(query)
         if node_id is None:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from byoi_console.accounts.sign_ins import SignIns
 from byoi_console.errors import InputInvalid, TooManyAttempts, Unauthenticated
@@ -142,3 +142,21 @@ async def test_an_address_given_as_an_email_locks_nobody_there_out(people):
         with pytest.raises(Unauthenticated):
             await people.sign_in("192.0.2.7", "x", peer="10.0.0.1")
     await people.sign_in(made.email, made.password, peer="192.0.2.7")
+
+
+async def test_a_password_that_is_none_any_more_changes_nothing(people, database, monkeypatch):
+    """It was reset, or its owner taken out, while the hash of the next one was made."""
+    ada = await people.create_admin("ada@example.org")
+    hashed = people.hashed
+
+    async def reset_meanwhile(password, email):
+        async with database.write() as connection:
+            query = update(people_table).where(people_table.c.id == ada.person_id)
+            await connection.execute(query.values(password_hash="another"))
+        return await hashed(password, email)
+
+    monkeypatch.setattr(people, "hashed", reset_meanwhile)
+    with pytest.raises(InputInvalid, match="current password is wrong"):
+        await people.change_password(ada.email, ada.password, "quite another long one", keep="")
+    async with database.read() as connection:
+        assert await connection.scalar(select(people_table.c.password_hash)) == "another"

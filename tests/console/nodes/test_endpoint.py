@@ -261,8 +261,11 @@ async def test_what_nodes_offer_is_written_down(house, records, org_id):
     machine = await house.come_in()
     machine.offer(models=2)
     async with asyncio.timeout(60):
-        while await records.offered_since(0) != {(org_id, "m0"), (org_id, "m1")}:
+        while not (written := await records.offered_since(0)):
             await asyncio.sleep(0.05)
+    (last,) = written
+    assert (last.node_id, last.org_id) == (machine.enrolled.node_id, org_id)
+    assert set(last.models) == {"m0", "m1"}
 
 
 async def test_a_machine_made_anew_ends_its_old_link_at_once(

@@ -82,7 +82,10 @@ async def test_an_answer_that_was_lost_is_given_again_and_costs_no_use(
     assert refusal.value.code == "join_token_invalid"
 
 
-@pytest.mark.parametrize("what", ["connected", "revoked", "long ago", "by another token"])
+@pytest.mark.parametrize(
+    "what",
+    ["connected", "revoked", "long ago", "by another token", "another host", "another machine"],
+)
 async def test_what_is_not_a_lost_answer_is_refused_and_costs_no_use(
     enrolment, join_tokens, records, org_id, machine, clock, what
 ):
@@ -97,6 +100,10 @@ async def test_what_is_not_a_lost_answer_is_refused_and_costs_no_use(
         await records.revoke(enrolled.node_id, "person_1")
     elif what == "long ago":
         clock.seconds += 601
+    elif what == "another host":
+        body = {**body, "host": {**body["host"], "name": "its clone"}}
+    elif what == "another machine":
+        body = {**body, "machine": "ab" * 32}
     else:
         body = machine(other.token, key=key)
     with pytest.raises(EnrolmentRefused) as refusal:
