@@ -109,7 +109,8 @@ def update(
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with alone(folder):
         desk, terms = desk_of(installation, folder, ring=ring, source=source, is_now=is_now)
-        entry = desk.resume()
+        # A look is also the node's own child, which would not outlive what it goes on with.
+        entry = None if is_check else desk.resume()
         if entry is None and is_unattended and desk.terms.source is None:
             return 0  # the timer is there in any case; an owner who asks is told
         if entry is None and not is_resume:

@@ -37,6 +37,8 @@ class StandInDesk:
         return SimpleNamespace(version="9.0.0")
 
     def resume(self):
+        if self.left is not None:
+            self.calls.append(("resume", self.left.new))
         return self.left
 
     def look(self, version):
@@ -100,6 +102,12 @@ def test_a_look_installs_nothing(byoi, desk):
     assert desk.calls == [("look", None)]
 
 
+def test_a_look_goes_on_with_nothing_that_was_broken_off(byoi, desk):
+    desk.left = Entry(at=1.0, old="9.0.0", new="9.1.0", outcome=machine.STUCK)
+    assert byoi("update", "--check")[0] == 0
+    assert desk.calls == [("look", None)]
+
+
 def test_a_named_version_that_cannot_be_is_refused_with_the_reason(byoi, desk):
     desk.no = No("it does not speak byoi.v1")
     code, _, err = byoi("update", "--to", "9.2.0")
@@ -121,10 +129,10 @@ def test_the_version_before_is_asked_for_by_its_owner(byoi, desk):
 def test_what_was_broken_off_comes_first_and_is_all(byoi, desk):
     desk.left = Entry(at=1.0, old="9.0.0", new="9.1.0", outcome=machine.DONE)
     assert byoi("update", "--unattended")[0] == 0
-    assert desk.calls == []
+    assert desk.calls == [("resume", "9.1.0")]
     desk.left = None
     assert byoi("update", "--resume")[0] == 0
-    assert desk.calls == []
+    assert desk.calls == [("resume", "9.1.0")]
 
 
 def test_two_wishes_at_once_are_refused(byoi, desk):
