@@ -164,7 +164,12 @@ def _parser() -> argparse.ArgumentParser:
         "version"
     )
     command("refresh", _refresh, "sign anew what expires soon; run it every day")
-    rotate = command("rotate", _rotate, "replace the key of a role; needs the root's present key")
+    rotate = command(
+        "rotate",
+        _rotate,
+        "replace the key of a role; needs the root's present key, for snapshot the timestamp's "
+        "too, for targets those of both",
+    )
     rotate.add_argument("role", choices=ROLES)
     rotate.add_argument(
         "--new-keys", type=Path, action="append", required=True, metavar="FOLDER",

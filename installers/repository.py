@@ -41,6 +41,14 @@ LIFETIMES = {
 """How long a role's signature is good. The shorter, the sooner a node sees that news is kept from
 it; the longer, the more seldom the key is needed."""
 
+NAMED_BY = {
+    "root": (),
+    "targets": ("snapshot", "timestamp"),
+    "snapshot": ("timestamp",),
+    "timestamp": (),
+}
+"""The roles whose files name a role's file, and are signed anew with it."""
+
 RINGS = ("stable", "beta")
 SCHEMA = 1
 FILES_BY_SUFFIX = {
@@ -218,15 +226,18 @@ class Repository:
         """Replace a role's keys by all that other folders have, signed by the root's present ones.
 
         A new root is signed by both: clients that know the old one follow. `threshold` is how many
-        of the new keys have to sign from now on, as many as before if it is None.
+        of the new keys have to sign from now on, as many as before if it is None. The files
+        that name the role's file are signed anew too, each with its role's present keys.
 
         Raises:
-            RepositoryError: too few of the root's keys, or of the new ones, are here.
+            RepositoryError: too few of the root's keys, of the new ones, or of those are here.
         """
         root = self._load("root", Root)
         signers = self._signers("root")
+        self.check_keys(NAMED_BY[role])
         new = _signers(replacement, role)
-        _trust(root.signed, role, new, threshold or root.signed.roles[role].threshold)
+        before = root.signed.roles[role].threshold
+        _trust(root.signed, role, new, before if threshold is None else threshold)
         root.signed.version += 1
         root.signed.expires = self._until("root")
         _sign(root, [*signers, *new] if role == "root" else signers)

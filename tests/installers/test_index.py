@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -209,6 +210,22 @@ def test_nodes_follow_when_a_key_is_replaced_and_the_old_one_is_worth_nothing(
         begun().promote("0.2.0", "stable", 1)
     with pytest.raises(UnsignedMetadataError):
         node.ring()
+
+
+@pytest.mark.parametrize("role", ["targets", "snapshot"])
+def test_a_key_that_is_missing_further_down_is_told_before_anything_is_written(
+    begun, opened, files, tmp_path, keys, role
+):
+    begun().add(ABOUT, files)
+    other = signing.make_keys(tmp_path / "other")
+    some = shutil.copytree(keys.folder, tmp_path / "some")
+    (some / "timestamp.key").unlink()
+    before = {path: path.read_bytes() for path in opened().metadata.iterdir()}
+    with pytest.raises(signing.KeysError, match="timestamp"):
+        opened(keys=signing.Keys(some)).rotate(role, other)
+    with pytest.raises(RepositoryError, match="of 0 keys"):
+        opened().rotate("timestamp", other, threshold=0)
+    assert {path: path.read_bytes() for path in opened().metadata.iterdir()} == before
 
 
 def whoever_has_the_old_key_signs_all_the_same(monkeypatch):
