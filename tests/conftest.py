@@ -2,7 +2,8 @@
 
 A machine without nginx or a compiler runs what it can and says what it left out; with
 `--leave-nothing-out`, as in continuous integration, a skipped test is a failure. A skip that starts
-with "only on" names another operating system.
+with "only on" names another operating system; one that starts with "needs root" is told alone where
+nobody is root, as no package brings that.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -32,6 +34,7 @@ REAL = "smollm2-135m-instruct"
 FIRST_DOWNLOAD_SECONDS = 900
 INSTALL_SECONDS = 120
 HERE = Path(__file__).parent
+IS_ROOT = not hasattr(os, "geteuid") or os.geteuid() == 0
 
 # How long an example takes on a busy machine proves nothing.
 hypothesis.settings.register_profile(
@@ -61,6 +64,7 @@ class LeftOut:
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
+        self.for_root: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._note(report)
@@ -72,7 +76,10 @@ class LeftOut:
         if not report.skipped or hasattr(report, "wasxfail"):
             return
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        if not reason.removeprefix("Skipped: ").startswith("only on "):
+        reason = reason.removeprefix("Skipped: ")
+        if reason.startswith("needs root") and not IS_ROOT:
+            self.for_root.append(f"{report.nodeid}: {reason}")
+        elif not reason.startswith("only on "):
             self.reasons.append(f"{report.nodeid}: {reason}")
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -83,6 +90,9 @@ class LeftOut:
         if self.reasons:
             terminalreporter.section("left out, which this run does not allow")
             terminalreporter.write("".join(f"{reason}\n" for reason in self.reasons))
+        if self.for_root:
+            terminalreporter.section("left out, as nobody is root here")
+            terminalreporter.write("".join(f"{reason}\n" for reason in self.for_root))
 
 
 def pytest_configure(config: pytest.Config) -> None:

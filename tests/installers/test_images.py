@@ -24,9 +24,10 @@ TMPFS = {"/run/byoi": "1777", "/tmp": "1777"}
 
 def free_port():
     """One of those that the kernel gives to nobody by itself before it is listened at."""
-    given = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    outside = [port for port in range(1024, 65536) if not first <= port <= last]
     while True:
-        port = random.SystemRandom().randrange(10_000, int(given.split()[0]))
+        port = random.SystemRandom().choice(outside or range(first, last + 1))
         with socket.socket() as one, contextlib.suppress(OSError):
             one.bind(("127.0.0.1", port))
             return port
@@ -128,11 +129,14 @@ def test_a_node_enrols_serves_and_drains_in_a_container_without_rights(
         stdout=subprocess.PIPE,
         text=True,
     ) as asked:
-        until(lambda: (ask(f"{engine}/stats", "") or {}).get("running"), agent.log)
-        agent.tell_to_stop()
-        until(lambda: "node stops" in agent.log(), agent.log)
-        until(lambda: ask(f"{engine}/let_go", "", {}) == {}, agent.log)
-        answer = asked.communicate()[0]
+        try:
+            until(lambda: (ask(f"{engine}/stats", "") or {}).get("running"), agent.log)
+            agent.tell_to_stop()
+            until(lambda: "node stops" in agent.log(), agent.log)
+            until(lambda: ask(f"{engine}/let_go", "", {}) == {}, agent.log)
+            answer = asked.communicate()[0]
+        finally:
+            asked.kill()
     assert agent.wait() == 0, agent.log()
     assert '"finish_reason":"length"' in answer.replace(" ", ""), answer  # it was let end
     assert agent.stray_files() == []

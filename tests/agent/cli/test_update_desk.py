@@ -108,7 +108,9 @@ def test_a_terminal_that_is_gone_stops_nothing(installed, monkeypatch):
     desk.tell("Fetching …")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root could read what the account may not")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="needs root, which could read what the account may not"
+)
 def test_what_the_services_account_may_not_read_root_does_not_read_for_it(installed, capsys):
     secret = installed.config.with_name("secret")
     secret.write_text("token-of-root = 1\n")

@@ -30,7 +30,7 @@ connection.request("POST", "/api/engine/wake", b"{}")
 sys.exit(0 if connection.getresponse().status == 202 else 1)
 """
 
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as somebody else")
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to ask as somebody else")
 
 
 @pytest.fixture
