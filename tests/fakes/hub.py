@@ -8,6 +8,7 @@ takes the first fault, and whoever finds the queue empty is served as it should 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import json
 import struct
@@ -79,6 +80,10 @@ class FakeHub:
         self.tells = "list"
         """Which answer has sizes and digests: list, tree (in pages), headers, or lengths alone."""
         self.knows_only_revisions = False
+        self.compresses = False
+        """Whether it sends what was compressed, and that length, to who takes it."""
+        self.goes_on_at: str | None = None
+        """Where the tree goes on, in place of its next page."""
         self._runner: web.AppRunner | None = None
 
     def add(self, repo: str, files: dict[str, bytes], commit: str = COMMIT, **how: Any) -> Repo:
@@ -153,8 +158,8 @@ class FakeHub:
             entries.append(
                 entry if large is None else {**entry, "lfs": {**large, "oid": large["sha256"]}}
             )
-        following = f'<{self.url}{request.path}?page={page + 1}>; rel="next"'
-        headers = {"link": following} if page * 6 + 6 < len(files) else {}
+        following = self.goes_on_at or f"{self.url}{request.path}?page={page + 1}"
+        headers = {"link": f'<{following}>; rel="next"'} if page * 6 + 6 < len(files) else {}
         return web.json_response(entries, headers=headers)
 
     def _sibling(self, name: str, raw: bytes, instead: dict[str, Any] | None) -> dict[str, Any]:
@@ -176,7 +181,11 @@ class FakeHub:
             return _error(404, "EntryNotFound")
         self._note("resolve" if request.method == "GET" else "head", file, request)
         if request.method == "HEAD" and self.tells == "lengths":
-            return web.Response(body=raw, headers={"etag": '"made-up"'})
+            headers = {"etag": '"made-up"'}
+            if self.compresses and "gzip" in request.headers.get("accept-encoding", ""):
+                headers["content-encoding"] = "gzip"
+                raw = gzip.compress(raw)
+            return web.Response(body=raw, headers=headers)
         if request.method == "HEAD" and not file.endswith((".safetensors", ".gguf")):
             told = self._sibling(file, raw, None)["blobId"]
             return web.Response(body=raw, headers={"etag": f'W/"{told}"', "x-repo-commit": commit})

@@ -45,6 +45,7 @@ _TREE_PAGES: Final = 100
 _ASKED_AT_ONCE: Final = 8
 _ASKED_ONE_BY_ONE: Final = 2000
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_AS_IT_IS: Final = {"accept-encoding": "identity"}
 _UNAUTHORISED: Final = frozenset({401, 403})
 _NOT_FOUND: Final = 404
 
@@ -112,7 +113,8 @@ class Hub:
         found: Told = {}
         following: str | None = f"{url}?recursive=true"
         for _ in range(_TREE_PAGES):
-            if following is None or not self.is_own(following):
+            # The same line too, not only the same host: the token goes along.
+            if following is None or _origin(following) != _origin(self.endpoint):
                 break
             try:
                 content, following = await self._json(following, repo, None, seconds)
@@ -133,7 +135,9 @@ class Hub:
         async def ask(name: str) -> RemoteFile:
             async with turns:
                 url = self.file_url(repo, commit, name)
-                head = await self._client.head(url, headers=self._headers, timeout=seconds)
+                # The length of the file itself counts, as it will come.
+                headers = {**self._headers, **_AS_IT_IS}
+                head = await self._client.head(url, headers=headers, timeout=seconds)
                 await refuse_error(head, repo)
                 return of_headers(repo, name, [one.headers for one in (*head.history, head)])
 
@@ -161,13 +165,13 @@ class Hub:
 
         The token does not follow a redirection to another host.
         """
-        asked = {**self._headers, "accept-encoding": "identity", **headers}
+        asked = {**self._headers, **_AS_IT_IS, **headers}
         async with self._client.stream("GET", url, headers=asked, timeout=seconds) as response:
             yield response
 
     def is_own(self, url: object) -> bool:
         """Whether an address is the hub's, rather than of those that hold files for it."""
-        return urlsplit(str(url)).netloc == urlsplit(self.endpoint).netloc
+        return _origin(str(url))[1] == _origin(self.endpoint)[1]
 
 
 @asynccontextmanager
@@ -263,6 +267,15 @@ async def _bounded(response: Any) -> Any:  # noqa: ANN401 JSON from outside
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise HubUnreachable("the hub's list of files is no JSON") from error
+
+
+def _origin(url: str) -> tuple[str, str]:
+    """Scheme, and host with port; empty where it is no URL."""
+    try:
+        parts = urlsplit(url if url.isprintable() else "")
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.netloc
 
 
 def _may_have_token(endpoint: str) -> bool:
