@@ -6,6 +6,7 @@ in the tree only, and others with each file. All of it is from outside, and boun
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _LISTED_FILES: Final = 100_000
 _LARGEST_FILE_BYTES: Final = 1 << 50
+_SIZE: Final = re.compile("[0-9]{1,16}")
+"""As headers have it; int() refuses texts of thousands of digits."""
 _DIGEST_LENGTHS: Final[Mapping[int, Algorithm]] = {64: "sha256", 40: "git-sha1"}
 
 Told = dict[str, RemoteFile | None]
@@ -96,7 +99,7 @@ def of_headers(repo: str, name: str, answers: list[Mapping[str, str]]) -> Remote
     """
     linked = _first(answers, "x-linked-size")
     size = linked or str(answers[-1].get("content-length", ""))
-    if not (size.isascii() and size.isdigit() and _is_size(int(size[:20]))):
+    if not _SIZE.fullmatch(size) or not _is_size(int(size)):
         raise HubRefused(f"the hub names no size for {name!r:.80} of {repo}")
     names = ("x-checksum-sha256", "x-linked-etag", "etag")
     tags = [_first(answers, one).removeprefix("W/").strip('"') for one in names]

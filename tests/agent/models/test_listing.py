@@ -105,7 +105,9 @@ def test_a_files_own_headers_tell_what_nothing_else_did(answers, expected):
     assert listing.of_headers(REPO, "f", answers) == expected
 
 
-@pytest.mark.parametrize("length", ["", "-1", "seven", "9" * 40, "²"])
+@pytest.mark.parametrize(
+    "length", ["", "-1", "seven", "9" * 40, "9" * 5000, "0" * 20 + "9" * 40, "²"]
+)
 def test_a_file_without_a_size_is_refused(length):
     with pytest.raises(HubRefused, match="names no size for 'f'"):
         listing.of_headers(REPO, "f", [{"content-length": length}])
