@@ -38,8 +38,9 @@ class KeptSessions(BaseModel):
 class SessionKeeper:
     """Sole owner of the file: it is there only between an end in order and the next start.
 
-    After a crash there is none, as nobody knows for how long the port was anybody's. One that
-    cannot be read is begun anew: the owner needs another link, and nothing else hangs on it.
+    Where the node was killed or failed there is none, as nobody knows for how long the port was
+    anybody's. One that cannot be read is begun anew: the owner needs another link, and nothing else
+    hangs on it.
     """
 
     def __init__(self, file: Path, wall: Callable[[], float]) -> None:

@@ -90,10 +90,10 @@ class ControlServer:
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """Stop listening and take the socket away; who is let in may come back soon."""
+    async def __aexit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        """Stop listening and take the socket away; after an end in order browsers come back."""
         await self._close()
-        if self.keeper is not None:
+        if self.keeper is not None and failure is None:
             self.keeper.keep(self.port, self._door.sessions.kept())
         if self.socket_path is not None:
             with suppress(OSError):

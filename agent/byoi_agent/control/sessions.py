@@ -86,8 +86,9 @@ class Sessions:
         return self._sessions[key]
 
     def has(self, cookie: str) -> bool:
-        """Whether nobody ended it, for a page that stays open; that is no use of it."""
-        return _digest(cookie) in self._sessions
+        """Whether it goes on, for a page that stays open; that is no use of it."""
+        session = self._sessions.get(_digest(cookie))
+        return session is not None and not session.is_over(self._now())
 
     def end(self, cookie: str) -> None:
         """The owner signed out."""

@@ -239,6 +239,19 @@ async def test_an_open_page_goes_on_when_the_node_is_started_anew(
         assert await browser.post("/api/engine/wake", **{"X-CSRF-Token": "wrong"}) == 403
 
 
+async def test_a_node_that_failed_leaves_nobodys_session_to_the_next(
+    node, keeper, pages, session, port
+):
+    async def fail():
+        async with server_with(node, keeper, pages, port) as server:
+            await Browser(session, server).enter()
+            raise RuntimeError("a room failed")
+
+    with pytest.raises(RuntimeError, match="a room failed"):
+        await fail()
+    assert keeper.take() is None
+
+
 async def test_where_somebody_else_took_the_port_browsers_need_another_link(
     node, keeper, pages, session, port
 ):

@@ -67,6 +67,15 @@ def test_a_session_ends_when_it_is_not_used(sessions, hand):
     assert sessions.use(cookie) is None
 
 
+def test_what_streams_to_a_page_ends_with_its_session(sessions, hand):
+    cookie = sessions.redeem(sessions.make_code())
+    hand.at += IDLE_SECONDS - 1
+    assert sessions.has(cookie)
+    hand.at += 1
+    assert not sessions.has(cookie)
+    assert not sessions.has("none")
+
+
 def test_a_session_ends_after_a_week_however_much_it_is_used(sessions, hand):
     cookie = sessions.redeem(sessions.make_code())
     for _ in range(round(LIFE_SECONDS / IDLE_SECONDS * 2) - 1):
