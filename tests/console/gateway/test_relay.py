@@ -393,8 +393,6 @@ async def test_a_link_lost_after_content_goes_on_once_it_is_back(world):
 async def test_a_node_that_comes_in_time_serves_the_waiting_request(make_world):
     async with make_world(Patience(candidate=5)) as world:
         node = world.node()
-        await world.ask(world.get(b"/v1/models"), "GET")
-        world.gateway._remember("org_1", "tiny")
         world.registry.remove(node.node_id, node)
         client = await world.client()
         client.send(world.chat())
