@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ _START_SECONDS: Final = 20.0
 _TOLD_BYTES: Final = 400
 _SERVICES_OWN: Final = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "INVOCATION_ID", "JOURNAL_STREAM")
 """Variables that systemd means for the node's own process."""
+_PASSED_ON: Final = re.compile(
+    r"BYOI_\w+|XDG_[A-Z]+_HOME|[A-Za-z]+_(PROXY|proxy)|SSL_CERT_(FILE|DIR)", re.ASCII
+)
+"""Variables by which the node found its folders, its settings and its way out."""
 
 
 class UpdateRefused(AgentError):
@@ -95,9 +100,15 @@ class UpdatesByOwner:
         if not ways.can_install or runner is None:
             raise UpdateRefused(str(ways.instead))
         program = str(self.program(self.installation()))
-        told = ["--user", "--quiet", "--collect", f"--unit={UNIT}"]
         about = "--description=byoi: an update that its owner asked for"
-        await self._run([runner, *told, about, "--", program, "update"], _START_SECONDS)
+        told = ["--user", "--quiet", "--collect", f"--unit={UNIT}", about]
+        # By name alone, as systemd knows since 250: a proxy's password must not stand where all
+        # of the machine may read it.
+        names = [f"--setenv={name}" for name in self.environment if _PASSED_ON.fullmatch(name)]
+        try:
+            await self._run([runner, *told, *names, "--", program, "update"], _START_SECONDS)
+        except UpdateRefused as refused:
+            raise UpdateRefused(f"{refused}; or, in a terminal: {program} update") from refused
 
     def _runner(self) -> str | None:
         """What starts a program beside the service that this node is; None where it is none."""

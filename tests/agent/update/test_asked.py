@@ -33,12 +33,19 @@ class Place:
         program = self.root.parent / name
         program.parent.mkdir(parents=True, exist_ok=True)
         heard = self.root.parent / f"{program.name}.heard"
-        program.write_text(f'#!/bin/sh\necho "$@ ${{NOTIFY_SOCKET-}}" >"{heard}"\n{does}\n')
+        program.write_text(
+            f'#!/bin/sh\necho "$@ ${{NOTIFY_SOCKET-}}" >"{heard}"\n'
+            f'env >"{heard.with_suffix(".had")}"\n{does}\n'
+        )
         program.chmod(0o755)
         return program
 
     def heard(self, name):
         return (self.root.parent / f"{name}.heard").read_text().split()
+
+    def had(self, name):
+        lines = (self.root.parent / f"{name}.had").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
 
     def updates(self, kind=None, **changes):
         installation = kind or Installation(kind="versions", root=self.root)
@@ -63,6 +70,25 @@ async def test_an_installation_of_one_user_is_looked_for_and_replaced_from_here(
     assert heard[0] == "--user"
     assert f"--unit={asked.UNIT}" in heard
     assert heard[-3:] == ["--", str(place.program), "update"]
+
+
+async def test_what_replaces_the_node_has_its_variables_and_shows_none_of_their_values(place):
+    theirs = {
+        "BYOI_DATA_DIR": "/data",
+        "XDG_CONFIG_HOME": "/config",
+        "https_proxy": "http://me:secret@proxy",
+        "NO_PROXY": "localhost",
+        "SSL_CERT_FILE": "/ca.pem",
+    }
+    odd = {"BYOI_": "", "XDG_RUNTIME_DIR": "/run/user/1", "BYOI_X-Y": "1", "OTHERS": "1"}
+    place.environment |= theirs | odd
+    await place.updates(platform="linux").install()
+    heard = place.heard("systemd-run")
+    passed = [word.removeprefix("--setenv=") for word in heard if word.startswith("--setenv")]
+    assert sorted(passed) == sorted(theirs)
+    assert heard.index("--") > heard.index("--setenv=NO_PROXY")
+    assert not any(value in word for value in theirs.values() for word in heard)
+    assert theirs.items() <= place.had("systemd-run").items()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +125,7 @@ async def test_what_the_updater_refuses_is_told_in_its_own_words(place):
     with pytest.raises(UpdateRefused, match=r"^the index has expired$"):
         await place.updates().look()
     place.make("bin/systemd-run", "exit 1")
-    with pytest.raises(UpdateRefused, match="ended with 1"):
+    with pytest.raises(UpdateRefused, match=r"ended with 1; or, in a terminal: .*/byoi update"):
         await place.updates(platform="linux").install()
 
 
