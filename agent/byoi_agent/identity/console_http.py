@@ -91,7 +91,12 @@ class ConsoleHttp:
     async def _ask(self, method: str, path: str, limit_bytes: int, **what: Any) -> Reply:  # noqa: ANN401 aiohttp's own
         import aiohttp  # noqa: PLC0415 a third of a second that only this call needs
 
-        limit = aiohttp.ClientTimeout(total=CALL_SECONDS)
+        limit = aiohttp.ClientTimeout(total=CALL_SECONDS, connect=CALL_SECONDS / 2)
+        never_asked = (
+            aiohttp.ClientConnectorError,
+            aiohttp.ConnectionTimeoutError,
+            aiohttp.ClientHttpProxyError,
+        )
         trust = trust_of(self.ca_file) if self.base.startswith("https:") else True
         try:
             async with (
@@ -111,8 +116,7 @@ class ConsoleHttp:
         except (aiohttp.ClientError, OSError) as error:
             # It may quote what the other side said, over several lines.
             reason = printable(" ".join(str(error).split())) or type(error).__name__
-            was_asked = not isinstance(error, aiohttp.ClientConnectorError)
-            raise (AnswerLost if was_asked else LinkError)(
+            raise (LinkError if isinstance(error, never_asked) else AnswerLost)(
                 f"the console at {self.base} cannot be reached: {reason}", retry=True
             ) from error
 

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 from byoi_agent.errors import ConfigError, IdentityError, LinkError
 from byoi_agent.identity.console_http import (
     ANSWER_LIMIT_BYTES,
+    AnswerLost,
     ConsoleHttp,
     Reply,
     checked_console_url,
@@ -107,9 +108,40 @@ async def test_a_console_that_hangs_up_can_be_asked_again():
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(LinkError, match="cannot be reached") as caught:
+        with pytest.raises(AnswerLost, match="cannot be reached") as caught:
             await ConsoleHttp(f"http://127.0.0.1:{port}").post("/", {})
     assert caught.value.retry
+
+
+async def test_a_console_that_takes_no_connection_never_had_the_question(monkeypatch):
+    given = []
+
+    async def never(_connector, _request, *, timeout, **_how):
+        given.append(timeout)
+        raise TimeoutError
+
+    monkeypatch.setattr("aiohttp.TCPConnector.connect", never)
+    with pytest.raises(LinkError, match="cannot be reached") as caught:
+        await ConsoleHttp("http://127.0.0.1:1").post("/", {})
+    assert not isinstance(caught.value, AnswerLost)
+    assert caught.value.retry
+    assert given[0].connect < given[0].total, "the whole time would count as a lost answer"
+
+
+async def test_a_proxy_that_lets_nobody_through_never_gave_the_question_on(monkeypatch):
+    async def refuse(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        with pytest.raises(LinkError, match="407") as caught:
+            await ConsoleHttp("https://console.example").post("/", {})
+    assert not isinstance(caught.value, AnswerLost)
 
 
 async def test_certificates_that_cannot_be_read_are_named(tmp_path):
