@@ -53,10 +53,13 @@ def base():
         if not folder.exists():
             making = folder.with_suffix(".making")
             shutil.rmtree(making, ignore_errors=True)
+            alone = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--")
             unpack = ("mmdebstrap", "--quiet", "--variant=extract", "--architectures=arm64")
             only = ("--skip=check/qemu", f"--include={','.join(PACKAGES)}", "bookworm")
             subprocess.run(
-                [*unpack, *only, making, machinery.DEBIAN], check=True, timeout=BUILD_SECONDS
+                [*alone, *unpack, *only, making, machinery.DEBIAN],
+                check=True,
+                timeout=BUILD_SECONDS,
             )
             making.rename(folder)
     return folder
