@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import threading
+
+import pytest
+
+from byoi_agent.doctor import fixes
 from byoi_agent.doctor.finding import Report, failed, ok, warned
 from byoi_agent.doctor.mending import mend, told
 
@@ -38,6 +43,31 @@ async def test_a_running_node_takes_others_rights_and_looks_again(well):
     found = {check.name: check for check in (await mend(patient, is_the_node=True)).checks}
     assert found["folders"].is_fixed
     assert patient.paths.keys_folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("is_the_node", [True, False])
+async def test_a_mend_that_the_disk_refuses_is_told_and_holds_up_no_other(
+    well, monkeypatch, caplog, is_the_node
+):
+    async def nobody(_folder):
+        return 2
+
+    threads = []
+
+    def refuse(_paths):
+        threads.append(threading.current_thread())
+        raise PermissionError(13, "Permission denied", "/s/.draft")
+
+    monkeypatch.setattr(fixes, "drafts", refuse)
+    monkeypatch.setattr(fixes, "too_open", refuse)
+    monkeypatch.setattr(fixes, "clear_leftovers", nobody)
+    names = frozenset({"folders", "leftovers", "orphans"})
+    done = await fixes.fix(well(), names, is_the_node=is_the_node)
+    assert done == ({} if is_the_node else {"orphans": "2 processes ended"})
+    assert [line.reason for line in caplog.records] == [
+        "[Errno 13] Permission denied: '/s/.draft'"
+    ] * 2
+    assert threading.main_thread() not in threads
 
 
 async def test_where_nothing_can_be_mended_one_look_is_enough(well, monkeypatch):
