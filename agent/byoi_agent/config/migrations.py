@@ -77,21 +77,32 @@ def for_older(text: str, schema: int, steps: Sequence[Step] = STEPS) -> str:
 
     `text` has to be TOML.
     """
-    lines = lines_of(for_newer(text, steps))
+    newer = for_newer(text, steps)
+    lines = _ended(newer)
     for number in range(len(steps), schema, -1):
         lines = _lowered(lines, steps[number - 1], number)
-    return "".join(lines)
+    return _ending_as(newer, lines)
 
 
 def for_newer(text: str, steps: Sequence[Step] = STEPS) -> str:
     """The file with all that was set aside for older versions and is known here."""
-    lines = lines_of(text)
+    lines = _ended(text)
     if "#[settings " not in text or not _is_toml(lines):
         return text
     for number, step in enumerate(steps, 1):
         if any(line.startswith(_aside(number)) for line in lines):
             lines = _lifted(lines, step, number)
-    return "".join(lines)
+    return _ending_as(text, lines)
+
+
+def _ended(text: str) -> list[str]:
+    """Its lines, the last one with an end as well: others may come behind it."""
+    return lines_of(text if text.endswith("\n") else f"{text}\n")
+
+
+def _ending_as(text: str, lines: Sequence[str]) -> str:
+    changed = "".join(lines)
+    return changed if text.endswith("\n") else changed.removesuffix("\n")
 
 
 def _aside(number: int) -> str:
@@ -149,10 +160,11 @@ def _instead(each: Statement, step: Step, opened: Mapping[Path, int]) -> tuple[i
     value = _older_value(each.path, each.value, step)
     if value == each.value and path == header + each.path[len(each.header) :]:
         return each.first, None
-    if path[: len(header)] == header:
-        place, key = each.first, path[len(header) :]
-    elif path[:-1] in opened:
+    is_inside = path[: len(header)] == header
+    if path[:-1] in opened and not (is_inside and header):  # which no dotted key may add to
         place, key = opened[path[:-1]], path[-1:]
+    elif is_inside:
+        place, key = each.first, path[len(header) :]
     else:
         place, key = _TOP, path
     return place, f"{key_written(key)} = {written(value)}"

@@ -4,6 +4,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from byoi_agent.config import migrations
 from byoi_agent.config.migrations import STEPS, BothSet, Step, for_newer, for_older, understood
@@ -105,6 +107,30 @@ def test_what_was_set_aside_comes_back_to_the_byte(schema):
     assert for_older(older, schema, LATER) == older
     assert for_newer(older, LATER) == WHOLE
     assert for_newer(older, LATER[:schema]) == older
+
+
+TOP = ['mode = "eco"', 'secret = "a"  # mine', "slots = 2", "# a word", "rest.y = 3"]
+TABLES = ["[rest]\ny = 1", "[rest]", "[protect]", "[protect]\na = 1", "[eco]\nthing = 1", "# end"]
+
+
+@given(
+    st.lists(st.sampled_from(TOP), unique=True),
+    st.lists(st.sampled_from(TABLES), unique=True),
+    st.sampled_from(["", "\n", "\n\n"]),
+    st.sampled_from([1, 2]),
+)
+@example([], ["[rest]\ny = 1", "[protect]"], "", 1)
+@example(["rest.y = 3"], ["[protect]"], "\n", 1)
+def test_however_a_file_ends_it_is_understood_and_comes_back(top, tables, end, schema):
+    text = "\n".join([*top, *tables]) + end
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:  # a table twice
+        return
+    older = for_older(text, schema, LATER)
+    tomllib.loads(older)
+    assert for_older(older, schema, LATER) == older
+    assert for_newer(older, LATER) == text
 
 
 def test_a_file_that_every_version_knows_stays_as_it_is():
