@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import tomlkit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+_MARKS: Final[Mapping[str, re.Pattern[str]]] = {
+    "": re.compile(r"""\"{3}|'{3}|"(?:[^"\\]|\\.)*"|'[^']*'|#.*|[][{}]"""),
+    '"""': re.compile(r'\\.|"{3,5}', re.DOTALL),
+    "'''": re.compile(r"'{3,5}"),
+}
+"""What counts in a line for where a value ends: outside of texts, and in those of many lines."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +83,36 @@ def key_written(path: Sequence[str]) -> str:
 
 
 def _whole(lines: Sequence[str], at: int) -> tuple[int, dict[str, Any]]:
-    """Where the statement that begins there ends: a value may take many lines."""
-    for after in range(at + 1, len(lines) + 1):
-        try:
-            return after, tomllib.loads("".join(lines[at:after]))
-        except tomllib.TOMLDecodeError:
-            continue
-    return len(lines), {}
+    """Where the statement that begins there ends, and what it says: a value may take many lines."""
+    after = _after(lines, at)
+    try:
+        return after, tomllib.loads("".join(lines[at:after]))
+    except tomllib.TOMLDecodeError:
+        return len(lines), {}
+
+
+def _after(lines: Sequence[str], at: int) -> int:
+    """Behind the first line that leaves no bracket and no text of many lines open."""
+    depth, quote = 0, ""
+    for number in range(at, len(lines)):
+        depth, quote = _read(lines[number], depth, quote)
+        if not quote and depth <= 0:
+            return number + 1
+    return len(lines)
+
+
+def _read(line: str, depth: int, quote: str) -> tuple[int, str]:
+    """How many brackets are open behind a line, and the quotes of the text that goes on there."""
+    place = 0
+    while (found := _MARKS[quote].search(line, place)) is not None:
+        mark, place = found.group(), found.end()
+        if quote:
+            quote = "" if mark.startswith(quote) else quote
+        elif mark in _MARKS:
+            quote = mark
+        else:
+            depth += (mark in "[{") - (mark in "]}")
+    return depth, quote
 
 
 def _innermost(table: dict[str, Any]) -> tuple[tuple[str, ...], Any]:
