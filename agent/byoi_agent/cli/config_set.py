@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
@@ -32,9 +33,23 @@ from byoi_agent.errors import ConfigError
 if TYPE_CHECKING:
     from byoi_agent.control.config_words import SettingChange
 
+_BELOW_ZERO: Final = re.compile(r"-[0-9.][0-9.eE+-]*")
+
+
+class _TakesNumbers(click.Command):
+    """A command whose argument may be a number below zero, which is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As any command, with such numbers behind all options."""
+        below = [] if "--" in args else [each for each in args if _BELOW_ZERO.fullmatch(each)]
+        if below:
+            args = [*(each for each in args if each not in below), "--", *below]
+        return super().parse_args(ctx, args)
+
 
 @click.command(
     "set",
+    cls=_TakesNumbers,
     epilog="""\b
 Examples:
   byoi config set slots 4

@@ -171,4 +171,6 @@ def _write(file: Path, text: str) -> None:
     try:
         rewrite(file, text.encode())
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
+        is_forbidden = isinstance(error, PermissionError)
+        mend = "; do it as a user who may: sudo byoi …" if is_forbidden else ""
+        raise ConfigError(f"{file} cannot be written: {error.strerror}{mend}") from error

@@ -27,9 +27,7 @@ def rewriting(file: Path | None) -> Iterator[Path]:
         yield file
     except ConfigError as error:
         _put_back(file, before)
-        raise ConfigError(
-            f"nothing is changed: {error}; mend that, or change the file as a user who may"
-        ) from error
+        raise ConfigError(f"nothing is changed: {error}") from error
 
 
 def _put_back(file: Path, before: bytes | None) -> None:

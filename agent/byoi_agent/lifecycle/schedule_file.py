@@ -48,8 +48,5 @@ class ScheduleFile:
         try:
             set_schedule(self.file, schedule)
         except ConfigError as error:
-            raise ConfigError(
-                f"the schedule stays as it is: {error}; mend that, or change the file as a user "
-                "who may (sudo byoi schedule …)"
-            ) from error
+            raise ConfigError(f"the schedule stays as it is: {error}") from error
         self._reload()

@@ -57,6 +57,8 @@ def test_text_numbers_and_lists(byoi, file, name, value, line):
     [
         ("slotz", "4", "did you mean 'slots'"),
         ("slots", "many", "integer"),
+        ("idle.after_minutes", "-1", "idle.after_minutes: Input should be greater"),
+        ("idle.after_minutes", "-.5e1", "idle.after_minutes: Input should be greater"),
         ("idle.afterminutes", "4", "after_minutes"),
         ("idle", "4", "is a table"),
         ("models", "x", "byoi models serve"),
@@ -69,6 +71,17 @@ def test_what_cannot_be_is_a_sentence_and_changes_nothing(byoi, file, name, valu
     assert words in err
     assert "secret-1" not in err
     assert not file.exists()
+
+
+def test_what_begins_with_a_dash_and_is_no_number_is_an_option(byoi, file):
+    code, out, _ = byoi("config", "set", "idle.after_minutes", "-1", "--json")
+    assert (code, out) == (78, "")
+    code, _, err = byoi("config", "set", "slots", "-x")
+    assert code == 64
+    assert "-x" in err
+    code, _, err = byoi("config", "set", "--", "slots", "-1")
+    assert code == 78
+    assert "slots" in err
 
 
 def test_a_variable_that_wins_is_told(byoi, file, monkeypatch):

@@ -96,12 +96,22 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
         set_value(tmp_path, "slots", 1)
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(file, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), r"cannot be written: No space left on device$"),
+        (
+            PermissionError(13, "Permission denied"),
+            r"cannot be written: Permission denied; do it as a user who may: sudo byoi …$",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_written_to_is_told(file, monkeypatch, error, told):
     def refuse(*_):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(ConfigError, match="cannot be written: No space left"):
+    with pytest.raises(ConfigError, match=told):
         set_value(file, "slots", 3)
     assert file.read_text() == TEXT
     assert [path.name for path in file.parent.iterdir()] == ["config.toml"]
