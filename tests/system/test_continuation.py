@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import psutil
 import pytest
 
 from byoi_agent.control.client import ControlClient
@@ -58,17 +59,18 @@ async def test_an_answer_in_the_middle_of_which_the_owner_comes_back_is_finished
     nodes = [await deployment.start_node(name) for name in ("one", "two")]
     clients = [ControlClient(socket_path=node.ready["control_socket"]) for node in nodes]
     whole = await read(deployment)
-    paused = []
+    engines = [psutil.Process(node.ready["engine"]["pid"]) for node in nodes]
 
     async def take_back():
-        for client in clients:
-            status = await asyncio.to_thread(client.status)
-            if status.running:
-                paused.append(client)
-                await asyncio.to_thread(client.pause, None)
+        """While both engines stand still: neither ends the answer before the owner is there."""
+        for engine in engines:
+            engine.suspend()
+        running = [(await asyncio.to_thread(client.status)).running for client in clients]
+        assert sorted(running) == [0, 1]
+        engines[running.index(0)].resume()
+        await asyncio.to_thread(clients[running.index(1)].pause, None)
 
     told = await read(deployment, 15, take_back)
-    assert len(paused) == 1
     assert text_of(told) == text_of(whole)
     assert len({one["id"] for one in told}) == 1
     assert usage_of(told)["total_tokens"] == usage_of(whole)["total_tokens"]
