@@ -7,8 +7,9 @@ family that has no row is an error that names it: a guess would be wrong where n
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from byoi_agent.planning import mixers as mixing
@@ -18,14 +19,16 @@ from byoi_agent.planning.families import FAMILIES
 from byoi_agent.planning.feed_forward import dense, experts, experts_of, has_experts, shared_only
 from byoi_agent.planning.fields import Fields, UnfitModel
 from byoi_agent.planning.layout import Feed, Mixer, feeds, layer_count, mixers, windows
+from byoi_agent.planning.left_whole import left_whole
 from byoi_agent.planning.parts import Part, matrix, times, vector
 from byoi_agent.planning.vision import vision_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from byoi_agent.planning.cache import Memory
     from byoi_agent.planning.families import Family
+    from byoi_agent.planning.left_whole import Kind, LeftWhole
 
 _TEXT_FIELDS: Final = ("text_config", "llm_config", "language_config")
 _CONTEXT: Final = (
@@ -93,8 +96,10 @@ def read(config: Mapping[str, Any]) -> Architecture:
     spans = windows(fields, family, count)
     parts: list[Part] = _ends(fields, family, is_tied=is_tied)
     memories: list[Memory] = []
-    for kinds, feed, span in zip(mixed, feeding, spans, strict=True):
-        layer, remembered = _layer(model_type, fields, family, kinds, feed, span)
+    whole = left_whole(config)
+    for number, (kinds, feed, span) in enumerate(zip(mixed, feeding, spans, strict=True)):
+        left = partial(_left, whole, number)
+        layer, remembered = _layer(model_type, fields, family, kinds, feed, span, left)
         parts += layer
         memories += remembered
     is_attentive = any("attention" in kinds for kinds in mixed)
@@ -183,14 +188,39 @@ def _layer(
     mixed: tuple[Mixer, ...],
     feed: Feed,
     span: int | None,
+    left: Callable[[list[Part], Kind], list[Part]],
 ) -> tuple[list[Part], list[Memory]]:
     parts = times(_norm(hidden_of(fields), family, fields), _norm_count(model_type, fields, family))
     memories: list[Memory] = []
     for one in mixed:
         found, remembered = _mixer(model_type, fields, family, one, span)
-        parts += found
+        parts += left(found, _MIXED[one])
         memories += remembered
-    return [*parts, *_feed(fields, family, feed)], memories
+    return [*parts, *left(_feed(fields, family, feed), _FED[feed])], memories
+
+
+_MIXED: Final[Mapping[Mixer, Kind]] = MappingProxyType(
+    {
+        "attention": "attention",
+        "delta": "delta",
+        "mamba": "mamba",
+        "mamba2": "mamba",
+        "none": "attention",
+    }
+)
+_FED: Final[Mapping[Feed, Kind]] = MappingProxyType(
+    {"dense": "dense", "experts": "shared", "none": "dense"}
+)
+
+
+def _left(whole: LeftWhole, layer: int, parts: list[Part], kind: Kind) -> list[Part]:
+    """The parts, those marked that a quantiser leaves whole; routed experts are named apart."""
+    is_whole = whole.has(kind, layer)
+    are_experts_whole = whole.has("expert", layer)
+    return [
+        replace(part, is_whole=are_experts_whole if part.role == "expert" else is_whole)
+        for part in parts
+    ]
 
 
 def _mixer(

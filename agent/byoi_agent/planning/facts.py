@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from byoi_agent.planning.architecture import read, text_model
 from byoi_agent.planning.fields import Fields, UnfitModel
-from byoi_agent.planning.weights import bytes_per_weight, named, quantisation_of, weight_bytes
+from byoi_agent.planning.weights import (
+    PACKED_BY,
+    bytes_per_weight,
+    named,
+    quantisation_of,
+    weight_bytes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +79,8 @@ def from_config(
     Raises:
         UnfitModel: an architecture or a quantisation that byoi does not know.
     """
-    architecture = read(config)
+    # Packed otherwise, its quantiser's list of what it left whole says nothing.
+    architecture = read({**config, **dict.fromkeys(PACKED_BY)} if quantisation else config)
     if quantisation in {"none", "bf16", "fp16"}:
         packed = None
     else:
@@ -94,7 +101,7 @@ def _read_bytes(architecture: Architecture, packed: Quantisation | None) -> int:
     """What one token's way reads of the weights: all but the table of words, unless tied."""
     plain = architecture.dtype_bytes
     total = sum(
-        part.active_parameters * bytes_per_weight(packed, plain, part.role)
+        part.active_parameters * bytes_per_weight(packed, plain, part.role, is_whole=part.is_whole)
         for part in architecture.parts
         if part.role not in {"embedding", "vision"}
     )
@@ -105,9 +112,15 @@ def _read_bytes(architecture: Architecture, packed: Quantisation | None) -> int:
 
 
 def _expert_bytes(architecture: Architecture, packed: Quantisation | None) -> int:
-    each = bytes_per_weight(packed, architecture.dtype_bytes, "expert")
-    experts = (part for part in architecture.parts if part.role == "expert")
-    return round(sum(part.active_parameters for part in experts) * each)
+    plain = architecture.dtype_bytes
+    return round(
+        sum(
+            part.active_parameters
+            * bytes_per_weight(packed, plain, "expert", is_whole=part.is_whole)
+            for part in architecture.parts
+            if part.role == "expert"
+        )
+    )
 
 
 def from_safetensors(

@@ -16,13 +16,17 @@ the scores of all words; `vector` is norms, biases, convolutions and whatever el
 
 @dataclass(frozen=True)
 class Part:
-    """`count` matrices of `inputs` x `outputs`; a token's way leads through `active` of them."""
+    """`count` matrices of `inputs` x `outputs`; a token's way leads through `active` of them.
+
+    One that `is_whole` no quantiser packs, whatever its role.
+    """
 
     role: Role
     inputs: int
     outputs: int
     count: int = 1
     active: int = 1
+    is_whole: bool = False
 
     @property
     def parameters(self) -> int:

@@ -2,7 +2,8 @@
 
 A quantiser packs matrices in groups of weights that share a scale (and a zero point); it leaves the
 table of words, the head, routers, norms and biases in the model's own type. GPTQ, AWQ, FP8 and
-bitsandbytes do so with the attention's and the feed-forward's matrices, MXFP4 with experts alone.
+bitsandbytes do so with the attention's and the feed-forward's matrices, MXFP4 with experts alone;
+less what the model's own list leaves whole (`left_whole.py`).
 """
 
 from __future__ import annotations
@@ -41,8 +42,10 @@ class Quantisation:
     whole_bits: float | None = None
 
 
+PACKED_BY: Final = ("quantization_config", "compression_config")
+"""Where a config.json speaks of its quantiser."""
+
 _EXPERTS: Final[frozenset[Role]] = frozenset({"expert"})
-_MATRICES: Final[frozenset[Role]] = frozenset({"linear", "expert"})
 
 NAMED: Final[Mapping[str, Quantisation]] = MappingProxyType(
     {
@@ -78,7 +81,7 @@ def quantisation_of(config: Mapping[str, Any]) -> Quantisation | None:
     Raises:
         UnfitModel: a quantiser that byoi does not know, or none at all.
     """
-    given = config.get("quantization_config") or config.get("compression_config")
+    given = next((config[name] for name in PACKED_BY if config.get(name)), None)
     if not given:
         return None
     if not isinstance(given, dict):
@@ -128,20 +131,22 @@ def weight_bytes(architecture: Architecture, quantisation: Quantisation | None) 
     return round(sum(_part_bytes(part, quantisation, plain) for part in architecture.parts))
 
 
-def bytes_per_weight(quantisation: Quantisation | None, plain_bytes: int, role: Role) -> float:
+def bytes_per_weight(
+    quantisation: Quantisation | None, plain_bytes: int, role: Role, *, is_whole: bool = False
+) -> float:
     """About what one weight of a matrix takes: what a token's way through it reads."""
     if quantisation is None:
         return plain_bytes
     if quantisation.whole_bits is not None:
         return quantisation.whole_bits / 8
-    if role not in quantisation.roles:
+    if is_whole or role not in quantisation.roles:
         return plain_bytes
     shared = quantisation.scale_bytes / quantisation.group if quantisation.group else 0.0
     return quantisation.bits / 8 + shared
 
 
 def _part_bytes(part: Part, quantisation: Quantisation | None, plain_bytes: int) -> float:
-    if quantisation is None or part.role not in quantisation.roles:
+    if quantisation is None or part.is_whole or part.role not in quantisation.roles:
         return part.parameters * plain_bytes
     shared = _groups(part, quantisation) * quantisation.scale_bytes
     index = part.inputs * quantisation.index_bytes
@@ -208,19 +213,8 @@ def _compressed(fields: Fields) -> Quantisation:
     group = first.count("group_size", default=0)
     strategy = first.text("strategy", default="group" if group else "channel")
     name = f"compressed-tensors {kind}{bits}"
-    roles = _EXPERTS if _leaves_all_but_experts(fields) else _MATRICES
     if strategy in {"group", "tensor_group"}:
         scale = 1 if kind == "fp" else 2
-        return Quantisation(name, bits, "group", group or 128, scale, roles=roles)
+        return Quantisation(name, bits, "group", group or 128, scale)
     grouping: Grouping = "tensor" if strategy == "tensor" else "row"
-    return Quantisation(name, bits, grouping, scale_bytes=2, roles=roles)
-
-
-def _leaves_all_but_experts(fields: Fields) -> bool:
-    """Whether its list of what stays as it is names both attention and shared experts.
-
-    Kimi K2 Thinking's is such a list. Its patterns are looked through, never run: a pattern of
-    somebody else's can take for ever.
-    """
-    told = [str(one) for one in fields.items("ignore")]
-    return all(any(word in one for one in told) for word in ("self_attn", "shared_experts"))
+    return Quantisation(name, bits, grouping, scale_bytes=2)

@@ -85,3 +85,26 @@ def test_an_unknown_architecture_has_weights_and_nothing_else(told, family, cont
     assert (found.model_type, found.context_tokens) == (family, context)
     assert (found.parameters, found.weight_bytes, found.memories) == (110, 240, None)
     assert found.quantisation == "bf16"
+
+
+def test_what_a_quantiser_left_whole_counts_for_its_own_packing_alone(config):
+    told = {
+        **config("llama-3.1-8b"),
+        "quantization_config": {"quant_method": "fp8", "modules_to_not_convert": ["self_attn"]},
+    }
+    plain = {**told, "quantization_config": {"quant_method": "fp8"}}
+    attention = 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024)
+    left, packed = from_config("a", told), from_config("a", plain)
+    scales = 32 * (2 * 4096 + 2 * 1024) * 4
+    assert left.weight_bytes - packed.weight_bytes == attention - scales
+    assert left.read_bytes - packed.read_bytes == attention
+    assert from_config("a", told, "awq") == from_config("a", plain, "awq")
+
+
+def test_experts_that_a_quantiser_left_whole_are_read_so(config):
+    told = {
+        **config("mixtral-8x7b"),
+        "quantization_config": {"quant_method": "fp8", "ignore": ["re:.*experts.*"]},
+    }
+    packed = {**told, "quantization_config": {"quant_method": "fp8"}}
+    assert from_config("a", told).expert_bytes == 2 * from_config("a", packed).expert_bytes

@@ -104,10 +104,31 @@ def test_kimi_k2_thinking_packs_its_routed_experts_alone(config):
         "quantization_config": {
             "quant_method": "compressed-tensors",
             "config_groups": {"group_0": {"weights": weights}},
-            "ignore": ["lm_head", "re:.*self_attn.*", "re:.*shared_experts.*"],
+            "ignore": [
+                *("lm_head", "re:.*self_attn.*", "re:.*shared_experts.*"),
+                r"re:.*mlp\.(gate|up|gate_up|down)_proj.*",
+            ],
         },
     }
     assert weight_bytes(read(told), quantisation_of(told)) == pytest.approx(594e9, rel=0.005)
+
+
+def test_llama_405b_in_fp8_leaves_attention_and_two_whole_layers_as_they_are(config):
+    """By hand: a byte for each weight, and a second one for those that its list names."""
+    told = config("llama-3.1-405b")
+    left = [f"model.layers.{one}.self_attn.{name}_proj" for one in range(126) for name in "qkvo"]
+    left += [f"model.layers.{one}.mlp.{name}_proj" for one in (0, 125) for name in ("up", "down")]
+    told["quantization_config"] = {
+        "quant_method": "fbgemm_fp8",
+        "modules_to_not_convert": [*left, "lm_head"],
+    }
+    attention = 126 * (2 * 16384 * 16384 + 2 * 16384 * 1024)
+    words = 2 * 128_256 * 16384
+    second = attention + words + 2 * 3 * 16384 * 53248
+    found = weight_bytes(read(told), quantisation_of(told))
+    assert found == pytest.approx(405.85e9 + second, rel=0.001)
+    del told["quantization_config"]["modules_to_not_convert"]
+    assert found - weight_bytes(read(told), quantisation_of(told)) > 70e9
 
 
 def test_gpt_oss_packs_its_experts_alone(config):
