@@ -8,7 +8,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -21,8 +21,9 @@ from byoi_agent.cli.options import (
     place_of,
     setting_options,
 )
-from byoi_agent.config.check import problems_in
-from byoi_agent.config.files import make_private_folder, rewrite
+from byoi_agent.config.check import problems_of
+from byoi_agent.config.edit import put_text, text_in
+from byoi_agent.config.files import make_private_folder
 from byoi_agent.config.settings import Settings, variable_of
 from byoi_agent.control.instances import Instance, find
 from byoi_agent.control.routing import Refusal
@@ -94,14 +95,12 @@ def edit(**flags: object) -> None:
             "edit it as its account, or: byoi config set NAME VALUE"
         )
     file = place_of(flags)
-    before = file.read_text() if file.exists() else ""
+    before = text_in(file)
     after = _edited(before, file)
     if after == before:
         click.echo(f"{file}: nothing changed")
         return
-    if not file.parent.is_dir():
-        make_private_folder(file.parent)
-    rewrite(file, after.encode())
+    put_text(file, after)
     click.echo(f"{file} is written")
     for node in running(flags):
         _tell_reload(node.client.reload())
@@ -179,28 +178,17 @@ def _shown(change: SettingChange, name: str) -> str:
 
 def _edited(before: str, file: Path) -> str:
     """What the editor leaves; asks again while it has mistakes."""
-    text = before
-    while True:
-        text = _in_editor(text)
-        problems = problems_in(text)
-        if not problems:
-            return text
-        for problem in problems:
-            click.echo(problem.told(file), err=True)
-        if not sys.stdin.isatty() or not click.confirm("Edit it again?", default=True):
-            _leave(file)
-
-
-def _leave(file: Path) -> NoReturn:
-    raise ConfigError(f"{file} is as it was")
-
-
-def _in_editor(text: str) -> str:
     with tempfile.TemporaryDirectory(prefix="byoi-") as folder:
         draft = Path(folder) / "config.toml"
-        draft.write_text(text)
-        click.edit(filename=str(draft))
-        return draft.read_text()
+        draft.write_bytes(before.encode())  # as bytes: its lines keep the ends that they have
+        while True:
+            click.edit(filename=str(draft))
+            if not (problems := problems_of(draft)):
+                return text_in(draft)
+            for problem in problems:
+                click.echo(problem.told(file), err=True)
+            if not sys.stdin.isatty() or not click.confirm("Edit it again?", default=True):
+                raise ConfigError(f"{file} is as it was")
 
 
 def _tell_reload(report: ReloadReport) -> None:

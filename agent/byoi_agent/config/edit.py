@@ -115,19 +115,47 @@ def set_schedule(file: Path, schedule: Schedule) -> None:
     _edit(file, lambda document: put_schedule(document, schedule))
 
 
+def text_in(file: Path) -> str:
+    """What is written there; nothing in a file that is not there.
+
+    Raises:
+        ConfigError: it cannot be read, or is no text.
+    """
+    try:
+        return text_of(file) if file.exists() else ""
+    except UnfitFile as unfit:
+        raise ConfigError(f"{file} {unfit}") from unfit
+
+
+def put_text(file: Path, text: str) -> None:
+    """Put a whole text in its place; a file that is not there is made, for its owner alone.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    if not file.parent.is_dir():
+        make_private_folder(file.parent)
+    try:
+        rewrite(file, text.encode())
+    except OSError as error:
+        is_forbidden = isinstance(error, PermissionError)
+        mend = "; do it as a user who may: sudo byoi …" if is_forbidden else ""
+        raise ConfigError(f"{file} cannot be written: {error.strerror}{mend}") from error
+
+
 def _must_fit(file: Path) -> None:
     """Tables are changed only where they are tables."""
-    if problems := problems_in(_read(file)):
+    if problems := problems_in(text_in(file)):
         raise ConfigError(problems[0].told(file))
 
 
 def _edit(file: Path, edit: Callable[[TOMLDocument], None]) -> None:
-    before = _read(file)
+    before = text_in(file)
     after = _changed(before, edit, file)
     if problems := problems_in(after):
         raise ConfigError(problems[0].told(file))
     if after != before:
-        _write(file, after)
+        put_text(file, after)
 
 
 def _changed(text: str, edit: Callable[[TOMLDocument], None], file: Path) -> str:
@@ -156,21 +184,3 @@ def _table(tables: object, content: Mapping[str, object]) -> Table | InlineTable
     table = tomlkit.table() if isinstance(tables, AoT) else tomlkit.inline_table()
     table.update(content)
     return table
-
-
-def _read(file: Path) -> str:
-    try:
-        return text_of(file) if file.exists() else ""
-    except UnfitFile as unfit:
-        raise ConfigError(f"{file} {unfit}") from unfit
-
-
-def _write(file: Path, text: str) -> None:
-    if not file.parent.is_dir():
-        make_private_folder(file.parent)
-    try:
-        rewrite(file, text.encode())
-    except OSError as error:
-        is_forbidden = isinstance(error, PermissionError)
-        mend = "; do it as a user who may: sudo byoi …" if is_forbidden else ""
-        raise ConfigError(f"{file} cannot be written: {error.strerror}{mend}") from error

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from byoi_agent.cli.main import EXIT_CONFIG
 from byoi_agent.config.settings import Settings
 
 
@@ -109,6 +110,31 @@ def test_a_mistake_in_the_editor_is_told_with_its_line_and_not_kept(byoi, file, 
     assert code == 78
     assert f"{file}:2: unknown key 'slotz'" in err
     assert "as it was" in err
+    assert file.read_text() == "slots = 1\n"
+
+
+def test_the_ends_of_lines_that_nobody_edited_stay(byoi, file, editor):
+    file.write_bytes("slots = 1\r\n# grün\r\n".encode())
+    editor('sed -i s/1/7/ "$1"')
+    assert byoi("config", "edit")[0] == 0
+    assert file.read_bytes() == "slots = 7\r\n# grün\r\n".encode()
+
+
+def test_a_file_that_is_no_text_is_told_and_not_edited(byoi, file, editor):
+    file.write_bytes(b"# gr\xfcn\n")
+    editor('echo "slots = 7" > "$1"')
+    code, _, err = byoi("config", "edit")
+    assert code == EXIT_CONFIG
+    assert "UTF-8" in err
+    assert file.read_bytes() == b"# gr\xfcn\n"
+
+
+def test_what_the_editor_leaves_in_another_encoding_is_told_and_not_kept(byoi, file, editor):
+    file.write_text("slots = 1\n")
+    editor("printf '# gr\\374n\\n' > \"$1\"")
+    code, _, err = byoi("config", "edit")
+    assert code == EXIT_CONFIG
+    assert f"{file}: is not text in UTF-8" in err
     assert file.read_text() == "slots = 1\n"
 
 
