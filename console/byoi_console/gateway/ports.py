@@ -70,6 +70,9 @@ class Nodes(Protocol):
     def release(self, node_id: NodeId, group: ModelId) -> None:
         """That request is over."""
 
+    def handed_back(self, node_id: NodeId) -> None:
+        """The node's owner took the machine back while it answered."""
+
     async def wait_for_change(self) -> None:
         """Return once a node came, went or changed its offer."""
 

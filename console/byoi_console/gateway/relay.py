@@ -301,6 +301,8 @@ class Relay:
         if failure is None:
             return
         seconds = self._time() - attempt.started_at
+        if failure.code == RECLAIMED:
+            self._nodes.handed_back(attempt.node_id)
         # A request that was on its way while the owner closed the door was refused for that.
         is_shut = failure.is_refusal and self._nodes.is_away(attempt.node_id)
         if failure.code == RECLAIMED or is_shut:

@@ -86,7 +86,7 @@ class NodeView:
 
     When it was last seen counts by whole `minutes_away` (None: it was never here), so that a quiet
     node does not look new each second. `note` says in a few words why it takes no requests although
-    it is there.
+    it is there. `is_restless`: its owner came back to answers again and again lately.
     """
 
     node_id: NodeId
@@ -106,6 +106,7 @@ class NodeView:
     waiting: int
     tokens_per_second: float
     agent_version: str
+    is_restless: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -158,6 +159,7 @@ def view_of(
         waiting=0 if status is None else status.waiting,
         tokens_per_second=round(tokens_per_second, 1),
         agent_version="" if offered is None else offered.agent_version,
+        is_restless=facts is not None and facts.restless > 0,
     )
 
 

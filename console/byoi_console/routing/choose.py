@@ -32,7 +32,8 @@ class Candidate:
 
     `slots` run at once, `queue` more may wait there, `in_flight` were given to it and are not
     over: all counted for this model and those that share its engine, where the node tells them
-    apart, else for the whole node.
+    apart, else for the whole node. `restless` is the share by which it counts as fuller than that,
+    as its owner comes back again and again (`HandBacks`).
     """
 
     node_id: NodeId
@@ -41,6 +42,7 @@ class Candidate:
     queue: int
     in_flight: int
     connected: bool
+    restless: float = 0.0
 
     @property
     def group(self) -> ModelId:
@@ -59,7 +61,8 @@ def choose(
     """Where the model is loaded first, then the least busy for what it can do.
 
     Busy is the share of a node's capacity that is in flight; a node that was measured twice as fast
-    as another takes twice its load, and one that was never measured counts as a middling one. Of
+    as another takes twice its load, and one that was never measured counts as a middling one. One
+    whose owner came back to answers again and again lately counts as fuller, at most as full. Of
     equals the one that answers a single request fastest comes first. Where the model is not loaded,
     the node that loads it soonest comes first; also before one where it is loaded, but whose queue,
     by what was measured there, takes longer than that.
@@ -128,7 +131,7 @@ class _Field(NamedTuple):
         speed = 1.0
         if measured is not None and self.slot_speed is not None:
             speed = _ratio(measured.knee_tokens_per_second / candidate.slots, self.slot_speed)
-        return candidate.in_flight / (candidate.slots * speed)
+        return candidate.in_flight / (candidate.slots * speed) + candidate.restless
 
     def _slowness(self, candidate: Candidate) -> int:
         measured = candidate.model.measured

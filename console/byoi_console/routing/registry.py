@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from byoi_console.routing.choose import Candidate, group_of
+from byoi_console.routing.hand_backs import HandBacks
 from byoi_wire.messages import Availability
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from byoi_wire.aio.session import StreamHandler
     from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
@@ -80,6 +82,7 @@ class LiveFacts:
     is_drained: bool = False
     availability: Availability = SERVES
     pinned_to: OrgId | None = None
+    restless: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ class Registry:
     Calls about a node that is not here (any more) are ignored: its session may end at any time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._entries: dict[NodeId, _Entry] = {}
         # Beside the entries: a request's place outlives the session that it was opened through.
         self._in_flight: dict[NodeId, Counter[ModelId]] = {}
@@ -115,6 +119,8 @@ class Registry:
         self._pinned: dict[NodeId, OrgId] = {}
         # What a node has ever offered outlives its session too: it may come back with it.
         self._recalled: dict[NodeId, tuple[OrgId, dict[ModelId, None]]] = {}
+        # And so does how its owner is: one that leaves and returns with each key is the same.
+        self._hand_backs = HandBacks()
         self._changed = asyncio.Event()
 
     # What the agents' door tells
@@ -182,6 +188,7 @@ class Registry:
     def forget(self, node_id: NodeId) -> None:
         """It was revoked or has left for good: nobody waits for its models any more."""
         self._recalled.pop(node_id, None)
+        self._hand_backs.forget(node_id)
 
     def changed(self) -> None:
         """Wake whoever waits: something may be possible now that was not (a link is back)."""
@@ -241,6 +248,7 @@ class Registry:
             queue=entry.advertise.queue,
             in_flight=here.total() if own is None else here[group_of(offer)],
             connected=entry.node.session.connected,
+            restless=self._hand_backs.share(node_id, self._monotonic()),
         )
 
     def models(self, org_id: OrgId) -> tuple[ModelOffer, ...]:
@@ -267,6 +275,10 @@ class Registry:
         if not here:
             del self._in_flight[node_id]
         self.changed()
+
+    def handed_back(self, node_id: NodeId) -> None:
+        """Its owner came back while it answered: for a while it is not asked before its equals."""
+        self._hand_backs.add(node_id, self._monotonic())
 
     async def wait_for_change(self) -> None:
         """Until a node came, went, changed what it offers, or has a place free.
@@ -296,6 +308,7 @@ class Registry:
             is_drained=is_drained,
             availability=entry.availability,
             pinned_to=self._pinned.get(node_id),
+            restless=self._hand_backs.share(node_id, self._monotonic()),
         )
 
     def live(self) -> tuple[NodeId, ...]:

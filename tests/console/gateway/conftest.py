@@ -267,7 +267,8 @@ class World:
     event = staticmethod(event)
 
     def __init__(self, patience, times, budget=None, proxies=()):
-        self.registry = Registry()
+        self.now = 0.0
+        self.registry = Registry(lambda: self.now)
         self.keys = FakeKeys()
         self.books = FakeBooks()
         self.answered = []

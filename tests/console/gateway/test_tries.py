@@ -58,6 +58,23 @@ async def test_what_has_not_begun_goes_to_another_node_at_once(world, streams, p
     assert booked[0].usage.completion_tokens == 0
 
 
+async def test_a_node_whose_owner_comes_back_again_and_again_is_asked_after_a_steady_one(world):
+    restless, steady = world.node("node_1", slots=16), world.node("node_2", slots=16)
+    restless.session.auto = lambda stream: stream.reset(ResetCode.HANDED_BACK)
+    steady.session.auto = lambda stream: stream.stream_all("x")
+    for _ in range(2):
+        while True:  # they take turns as long as nothing speaks against either
+            before = len(restless.session.opened)
+            assert (await world.ask(world.chat()))[0] == 200
+            if len(restless.session.opened) > before:
+                break
+        world.now += 60.0
+    before = len(restless.session.opened)
+    for _ in range(8):
+        assert (await world.ask(world.chat()))[0] == 200
+    assert len(restless.session.opened) == before
+
+
 async def test_owners_who_come_back_use_up_no_attempts(world):
     nodes = [world.node(f"node_{at}") for at in range(RECLAIMS_LIMIT + 1)]
     client = await world.client()

@@ -128,7 +128,7 @@ class Browser:
 
 @pytest.fixture
 def rooms(database, audit, join_tokens, devices, records, clock, disconnected):
-    registry = Registry()
+    registry = Registry(clock.monotonic)
     people = People(
         database,
         audit,

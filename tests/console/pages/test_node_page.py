@@ -249,3 +249,16 @@ async def test_what_its_owner_says_of_serving_is_shown_with_its_end(
     assert "while nobody uses it" in (await browser.get(f"/nodes/{node_id}")).text
     rooms.registry.set_availability(node_id, Availability(serving=True, mode="idle"))
     assert "paused" not in (await browser.get("/nodes")).text
+
+
+async def test_why_a_node_is_asked_after_its_equals_is_told(browser, node_id, rooms, person, clock):
+    node = SimpleNamespace(
+        node_id=node_id, org_id=person.org_id, session=SimpleNamespace(connected=True)
+    )
+    rooms.registry.add(node, offer_of())
+    told = "Its owner came back to answers again and again lately"
+    rooms.registry.handed_back(node_id)
+    assert told not in (await browser.get(f"/nodes/{node_id}")).text
+    clock.seconds += 60.0
+    rooms.registry.handed_back(node_id)
+    assert told in (await browser.get(f"/nodes/{node_id}")).text

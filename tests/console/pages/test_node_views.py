@@ -178,3 +178,9 @@ def test_a_model_is_shown_with_all_that_is_known_of_it():
     (model,) = view_of(a_record(), facts, 0.0, NOW_MS).models
     assert (model.is_loaded, model.load_seconds, model.base) == (False, 9.0, "m")
     assert (model.prices, model.measured) == (prices, measured)
+
+
+def test_a_node_whose_owner_comes_back_again_and_again_is_told_apart():
+    assert view_of(a_record(), some_facts(restless=0.1), 0.0, NOW_MS).is_restless
+    assert not view_of(a_record(), some_facts(), 0.0, NOW_MS).is_restless
+    assert not view_of(a_record(), None, 0.0, NOW_MS).is_restless

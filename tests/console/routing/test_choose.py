@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byoi_console.routing import choose as module
@@ -135,6 +136,25 @@ def test_adapters_are_counted_with_their_base():
     assert node("n", id="pirate", base="m").group == "m"
 
 
+def test_an_owner_who_comes_back_again_and_again_is_asked_after_equals():
+    steady, restless = node("steady"), replace(node("restless"), restless=0.25)
+    assert {choose([restless, steady], spread=turn) for turn in range(4)} == {
+        ("steady", "restless")
+    }
+
+
+def test_a_restless_node_takes_what_would_make_the_others_fuller():
+    restless = replace(node("restless"), restless=0.5)
+    assert choose([restless, node("busy", 3)]) == ("restless", "busy")
+    assert choose([restless, node("busy", 1)]) == ("busy", "restless")
+    assert choose([replace(restless, restless=1.0), node("full", 4)]) == ("restless",)
+
+
+def test_where_it_is_loaded_comes_first_even_if_its_owner_is_restless():
+    cold = node("cold", is_loaded=False, load_seconds=1)
+    assert choose([cold, replace(node("restless"), restless=1.0)]) == ("restless", "cold")
+
+
 speeds = st.floats(0, sys.float_info.max, allow_nan=False)
 nodes_strategy = st.lists(
     st.builds(
@@ -172,6 +192,25 @@ def test_without_measurements_loaded_ones_are_in_order_of_load(nodes, spread):
     order = [by_name[name] for name in choose(plain, spread=spread)]
     loads = [each.in_flight / each.slots if each.slots else float("inf") for each in order]
     assert loads == sorted(loads)
+
+
+shares = st.floats(0, 1)
+
+
+@settings(max_examples=40)
+@given(nodes=nodes_strategy, spread=st.integers(), told=st.lists(shares, min_size=8, max_size=8))
+def test_restlessness_changes_the_order_and_never_who_is_asked(nodes, spread, told):
+    restless = [replace(each, restless=one) for each, one in zip(nodes, told, strict=False)]
+    assert sorted(choose(restless, spread=spread)) == sorted(choose(nodes, spread=spread))
+
+
+@settings(max_examples=40)
+@given(nodes=nodes_strategy, spread=st.integers(), share=shares, which=st.integers(0, 7))
+def test_restlessness_never_brings_a_node_forward(nodes, spread, share, which):
+    before = choose(nodes, spread=spread)
+    for one in before[which : which + 1]:
+        told = [replace(n, restless=share) if n.node_id == one else n for n in nodes]
+        assert choose(told, spread=spread).index(one) >= before.index(one)
 
 
 def test_near_matches_ignore_case_and_find_the_family():

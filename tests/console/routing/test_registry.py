@@ -243,3 +243,24 @@ async def test_a_node_that_names_ever_more_models_is_remembered_by_the_latest(re
     registry.recall("node_1", "org_1", ["one more"])
     assert not registry.is_known("first", "org_1")
     assert registry.is_known("m0", "org_1")
+
+
+async def test_a_node_that_hands_back_again_and_again_is_known_for_it_beyond_its_session():
+    now = [0.0]
+    registry, node = Registry(lambda: now[0]), live()
+    registry.add(node, offers("a"))
+
+    def share():
+        (candidate,) = registry.candidates("a", "org_1")
+        assert registry.facts("node_1").restless == candidate.restless
+        return candidate.restless
+
+    registry.handed_back("node_1")
+    assert share() == 0.0
+    now[0] = 60.0
+    registry.handed_back("node_1")
+    registry.remove("node_1", node)
+    registry.add(live(), offers("a"))
+    assert 0.2 < share() <= 0.25
+    registry.forget("node_1")
+    assert share() == 0.0
