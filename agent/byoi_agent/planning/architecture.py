@@ -21,6 +21,7 @@ from byoi_agent.planning.fields import Fields, UnfitModel
 from byoi_agent.planning.layout import Feed, Mixer, feeds, layer_count, mixers, windows
 from byoi_agent.planning.left_whole import left_whole
 from byoi_agent.planning.parts import Part, matrix, times, vector
+from byoi_agent.planning.rope import stretch
 from byoi_agent.planning.vision import vision_parts
 
 if TYPE_CHECKING:
@@ -115,12 +116,17 @@ def read(config: Mapping[str, Any]) -> Architecture:
         hidden_size=hidden_of(fields),
         inner_size=max((part.outputs for part in parts if part.role == "linear"), default=0),
         vocabulary=fields.size("vocab_size"),
-        context_tokens=fields.count(*_CONTEXT, default=0) or None,
+        context_tokens=_context_of(text, model_type, fields),
         dtype_bytes=_dtype_bytes(config, fields),
         is_tied=is_tied,
         experts=mixture[0],
         active_experts=mixture[1],
     )
+
+
+def _context_of(text: Mapping[str, Any], model_type: str, fields: Fields) -> int | None:
+    told = fields.count(*_CONTEXT, default=0)
+    return int(told * stretch(text, model_type)) or None
 
 
 def text_model(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:

@@ -30,6 +30,8 @@ from byoi_agent.models.conversion import ensure_safetensors
 from byoi_agent.models.folders import ModelFolder
 from byoi_agent.models.headers import config_in
 from byoi_agent.models.resolve import again
+from byoi_agent.planning.architecture import text_model
+from byoi_agent.planning.rope import stretch
 from byoi_wire.ids import ModelId
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ class Vllm:
         self._sizes = sizes
         self._adapters = Adapters(model.id, adapters)
         wanted = sizes.context_tokens or _CONTEXT_TOKENS[release.build]
-        self._context_tokens = min(wanted, model.context_tokens)
+        self._context_tokens = min(wanted, _longest_context(model))
         self._parsers = (
             Parsers()  # what the catalogue holds is too small to call tools
             if isinstance(model, ModelEntry)
@@ -328,6 +330,13 @@ class Vllm:
     def explain(self, ended: Ended) -> str:
         """Known failures by a line of the log, others by their code and the last error there."""
         return reason_in(ended.log) or ended.in_words(last_error(ended.log))
+
+
+def _longest_context(model: ModelEntry | ModelFolder) -> int:
+    """What vLLM takes at most: more than the config says of some models."""
+    if isinstance(model, ModelEntry):
+        return model.context_tokens
+    return int(model.context_tokens * stretch(*text_model(model.config)))
 
 
 def _scratch_beside(socket_path: Path) -> Path:

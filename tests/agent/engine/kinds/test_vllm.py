@@ -165,6 +165,14 @@ async def test_a_private_persons_build_is_never_installed_without_its_owners_wor
     assert "--enforce-eager" in spec.argv
 
 
+@pytest.mark.parametrize(("way", "longest"), [("linear", "8192"), ("yarn", "2048")])
+async def test_a_context_that_the_model_stretches_is_asked_of_vllm(make, tmp_path, way, longest):
+    config = {"model_type": "llama", "rope_scaling": {"type": way, "factor": 4.0}}
+    of = a_folder(tmp_path, context_tokens=2048, config=config)
+    spec = await make(of=of).prepare(str)
+    assert value(spec, "--max-model-len") == longest
+
+
 async def test_the_owner_may_say_how_much_memory_the_context_gets(make, tmp_path):
     Runtimes(tmp_path / "engines").folder_of(CPU.runtime()).mkdir(parents=True)
     spec = await make(CPU, kv_gib=6).prepare(lambda _: None)
