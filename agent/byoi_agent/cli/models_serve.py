@@ -12,6 +12,7 @@ import click
 from byoi_agent.cli.elsewhere import node_elsewhere, served
 from byoi_agent.cli.options import choose, debug_option, json_option, place_of, setting_options
 from byoi_agent.config.edit import serve_model, unserve_model
+from byoi_agent.config.paths import expanded
 from byoi_agent.config.settings import ENGINES, variable_of
 from byoi_agent.control.instances import find
 from byoi_agent.control.model_words import ServeOrder
@@ -129,7 +130,7 @@ def _named(model: str) -> str:
     """As it is written down: a path means the same wherever the node is started."""
     is_path = model.startswith((".", "~")) or Path(model).exists()
     if is_path and reference_of(model) is None:
-        return str(Path(model).expanduser().absolute())
+        return str(expanded(model))
     return model
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
+from byoi_agent.config.paths import expanded
 from byoi_agent.engine.estimate import plan_devices
 from byoi_agent.engine.model_facts import facts_at
 from byoi_agent.errors import ConfigError
@@ -24,6 +24,7 @@ from byoi_agent.planning.machines import GIB, PlanDevice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from byoi_agent.config.paths import Paths
     from byoi_agent.planning.facts import ModelFacts
@@ -35,6 +36,8 @@ _GPU: Final = re.compile(
     re.IGNORECASE,
 )
 _GPUS_AT_MOST: Final = 1024
+_GIB_AT_MOST: Final = 1_000_000
+_MOST_DIGITS: Final = 100
 _REPACKED: Final[dict[Engine, tuple[str, ...]]] = {
     "vllm": ("fp8", "awq"),
     "llamacpp": ("q8_0", "q4_k_m"),
@@ -71,9 +74,13 @@ class Gpu(click.ParamType[list[PlanDevice]]):
         if isinstance(value, list):
             return value
         found = _GPU.fullmatch(str(value).strip())
-        count = int(found["count"] or found["times"] or 1) if found else 0
+        counts = [] if found is None else [found["times"] or "", found["count"] or ""]
+        is_twice = all(counts)  # and which of them is meant?
+        # Python reads no number of thousands of digits.
+        count = int("".join(counts)[:_MOST_DIGITS] or 1)
         memory = float(found["gib"]) if found else 0.0
-        if found is None or not 1 <= count <= _GPUS_AT_MOST or memory <= 0:
+        fits = 1 <= count <= _GPUS_AT_MOST and 0 < memory <= _GIB_AT_MOST
+        if found is None or is_twice or not fits:
             self.fail(
                 f"{value!r} is no GPU; it looks like 'RTX 4090:24' or 'H100:80x8'", param, ctx
             )
@@ -114,7 +121,7 @@ def facts_of(model: str, paths: Paths, quantisation: str | None = None) -> Model
     Raises:
         ConfigError: it is none of them, or cannot be reckoned with.
     """
-    place = Path(model).expanduser()
+    place = expanded(model)
     if _exists(place):
         return facts_at(place, quantisation=quantisation)
     if model.startswith(("/", ".", "~")) or model.lower().endswith(".gguf"):

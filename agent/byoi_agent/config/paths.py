@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from byoi_agent.config.files import make_private_folder
+from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -146,6 +147,18 @@ def resolve(settings: Settings, environment: Mapping[str, str]) -> Paths:
     root = settings.runtime_dir or runtime_root(environment)
     name = hashlib.sha256(os.fsencode(state)).hexdigest()[:8]
     return Paths(state, cache, root / name)
+
+
+def expanded(written: str | Path) -> Path:
+    """What an owner wrote, absolute, with `~` as the home folder that it stands for.
+
+    Raises:
+        ConfigError: it is the home of somebody whom this machine does not know.
+    """
+    try:
+        return Path(written).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigError(f"{written}: there is no such user's home folder") from error
 
 
 def prepare(paths: Paths) -> None:

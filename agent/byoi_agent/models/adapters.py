@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from byoi_agent.config.paths import expanded
 from byoi_agent.errors import ConfigError
 from byoi_wire.ids import ModelId
 
@@ -58,12 +59,10 @@ def look_through_adapter(setting: AdapterSetting, base: Mapping[str, Any]) -> Ad
     except OSError as error:
         where = error.filename or setting.path
         raise ConfigError(f"{where} cannot be read: {error.strerror}") from error
-    except RuntimeError as error:
-        raise ConfigError(f"{setting.path}: there is no such user's home folder") from error
 
 
 def _look_through(setting: AdapterSetting, base: Mapping[str, Any]) -> AdapterFolder:
-    path = setting.path.expanduser().absolute()
+    path = expanded(setting.path)
     if not path.is_dir():
         raise ConfigError(f"{path}: there is no such folder")
     for file in sorted(path.rglob("*")):

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from byoi_agent.config.paths import expanded
 from byoi_agent.errors import ConfigError
 from byoi_agent.models import safetensors
 from byoi_wire.ids import ModelId
@@ -76,10 +77,7 @@ def look_through(folder: Path, *, allows_code: bool = False) -> ModelFolder:
 
 
 def _look_through(folder: Path, *, allows_code: bool) -> ModelFolder:
-    try:
-        path = folder.expanduser().absolute()
-    except RuntimeError as error:
-        raise ConfigError(f"--model {folder}: there is no such user's home folder") from error
+    path = expanded(folder)
     if not path.is_dir():
         raise ConfigError(f"--model {folder}: there is no such folder")
     config: dict[str, Any] | None = None

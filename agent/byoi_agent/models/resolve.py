@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.config.paths import expanded
 from byoi_agent.errors import ConfigError
 from byoi_agent.models import gguf
 from byoi_agent.models.catalogue import CATALOGUE, ModelEntry, find
@@ -76,7 +77,7 @@ def look_into(file: Path) -> GgufModel:
         ConfigError: it is not, or it is not there.
     """
     try:
-        path = file.expanduser().absolute()
+        path = expanded(file)
         if not path.is_file():
             raise ConfigError(f"--model {file}: there is no such file")
         parts = _parts(path)
@@ -91,8 +92,6 @@ def look_into(file: Path) -> GgufModel:
             created_at=int(path.stat().st_mtime),
             architecture=architecture,
         )
-    except RuntimeError as error:
-        raise ConfigError(f"--model {file}: there is no such user's home folder") from error
     except OSError as error:
         where = error.filename or file
         raise ConfigError(f"--model {file}: {where} cannot be read: {error.strerror}") from error

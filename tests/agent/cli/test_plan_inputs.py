@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import click
 import pytest
 
+from byoi_agent.cli.main import EXIT_CONFIG
 from byoi_agent.cli.plan_inputs import Gpu, Machine, default_engine, meant_machine
 from byoi_agent.planning.facts import from_config
 from byoi_agent.planning.known_models import known_model
@@ -23,6 +25,23 @@ def test_cards_are_named_as_people_write_them(text, count, name, gib):
     found = Gpu().convert(text, None, None)
     assert len(found) == count
     assert (found[0].name, found[0].memory_bytes) == (name, gib * GIB)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2xA:24x3", "A:0", "A:24x0", "A:" + "9" * 400, "A:24x" + "9" * 5000, "9" * 5000 + "xA:24"],
+)
+def test_cards_that_nobody_has_are_refused(text):
+    with pytest.raises(click.BadParameter, match="RTX 4090:24"):
+        Gpu().convert(text, None, None)
+
+
+@pytest.mark.parametrize("command", [("plan", "serve"), ("models", "serve")])
+def test_a_model_in_nobodys_home_is_told(byoi, command, monkeypatch, tmp_path):
+    monkeypatch.setenv("BYOI_DATA_DIR", str(tmp_path))
+    code, _, err = byoi(*command, "~nobody-of-this-name/model")
+    assert code == EXIT_CONFIG
+    assert "no such user's home folder" in err
 
 
 def test_cards_that_are_meant_are_numbered_through():

@@ -12,6 +12,7 @@ from byoi_agent.config.paths import (
     SOCKET_PATH_BYTES,
     default_config_file,
     demos_folder,
+    expanded,
     prepare,
     resolve,
     runtime_root,
@@ -90,3 +91,12 @@ def test_the_configuration_file_is_the_named_one_then_the_data_folders(tmp_path)
     assert default_config_file(tmp_path, {}) is None
     (tmp_path / "config.toml").touch()
     assert default_config_file(tmp_path, {}) == tmp_path / "config.toml"
+
+
+def test_a_home_folder_is_found_by_its_sign_and_nobodys_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert expanded("~/models") == tmp_path / "models"
+    assert expanded("models") == Path.cwd() / "models"
+    with pytest.raises(ConfigError, match="no such user's home folder"):
+        expanded("~nobody-of-this-name/models")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.config.paths import expanded
 from byoi_agent.engine.kinds import probes
 from byoi_agent.errors import AgentError, ConfigError, EngineError
 from byoi_agent.models.adapters import RANKS, AdapterFolder, look_through_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from typing import Any
 
     from byoi_agent.config.tables import AdapterSetting
@@ -108,7 +111,7 @@ class Adapters:
             return
         self._is_settled = True
         wanted, self._faults = self._wanted, {}
-        paths = {one.name: one.path.expanduser().absolute() for one in wanted}
+        paths = {one.name: _place_of(one) for one in wanted}
         for name, folder in tuple(self._loaded.items()):
             if paths.get(name) != folder.path:
                 await self._take_out(client, name)
@@ -155,6 +158,13 @@ class Adapters:
             logger.warning("adapter not taken out", extra={"adapter": name, "cause": str(error)})
         else:
             logger.info("adapter taken out", extra={"adapter": name})
+
+
+def _place_of(setting: AdapterSetting) -> Path | None:
+    """None for a place that cannot be: `_load` says why."""
+    with suppress(ConfigError):
+        return expanded(setting.path)
+    return None
 
 
 async def _order(

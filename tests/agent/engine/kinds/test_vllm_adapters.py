@@ -127,6 +127,15 @@ async def test_a_broken_one_is_a_fault_and_the_others_are_served(named, vllm, tm
     assert "another model has that name" in adapters.faults[1]
 
 
+async def test_one_in_nobodys_home_is_a_fault_and_the_others_are_served(named, vllm):
+    nobodys = AdapterSetting(name="ghost", path="~nobody-of-this-name/ghost")
+    adapters = Adapters("base", (nobodys, named("fine")))
+    adapters.prepare(BASE)
+    await adapters.settle(vllm.client)
+    assert [one.name for one in adapters.loaded] == ["fine"]
+    assert "home folder" in adapters.faults[0]
+
+
 async def test_one_that_needs_more_room_than_there_is_waits_for_a_restart(named, vllm):
     adapters = begun(named("a"))
     await adapters.settle(vllm.client)
