@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import delete, func, insert, select, update
 
 from byoi_console.accounts.audit import Change
-from byoi_console.accounts.people import checked_email, end_links
+from byoi_console.accounts.people import NO_PASSWORD, checked_email, end_links, place_for
 from byoi_console.accounts.sign_ins import end_sign_ins
 from byoi_console.clock import wall_ms
 from byoi_console.errors import InputInvalid, NotFound
 from byoi_console.store.database import hold_lock
-from byoi_console.store.identifiers import new_id
 from byoi_console.store.tables import members, one_time_links, people
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from byoi_console.accounts.one_time_links import OneTimeLinks
     from byoi_console.store.database import Database
     from byoi_wire.ids import OrgId
-
-_NO_PASSWORD = ""
-"""Is no hash of anything, so that nothing fits it."""
 
 _LOCK = "byoi_colleagues"
 
@@ -114,23 +110,19 @@ class Colleagues:
             await connection.execute(delete(members).where(*theirs))
             # They may be invited again, and then choose another one.
             ended = update(people).where(people.c.id == person_id)
-            await connection.execute(ended.values(password_hash=_NO_PASSWORD))
+            await connection.execute(ended.values(password_hash=NO_PASSWORD))
             await end_sign_ins(connection, person_id, now_ms)
             await end_links(connection, person_id, now_ms)
             change = Change(actor, "person.removed", person_id, org_id, {})
             await self._audit.record(connection, change)
 
     async def _place_for(self, connection: AsyncConnection, org_id: OrgId, email: str) -> str:
-        query = select(people.c.id, people.c.password_hash).where(people.c.email == email)
-        known = (await connection.execute(query)).first()
-        if known is not None and known.password_hash != _NO_PASSWORD:
-            raise InputInvalid(f"{email} has an account already.", "email")
-        if known is not None and await _is_member(connection, org_id, known.id):
-            return str(known.id)
-        person_id = new_id("person") if known is None else str(known.id)
-        if known is None:
-            row = {"id": person_id, "email": email, "password_hash": _NO_PASSWORD}
-            await connection.execute(insert(people).values(**row, created_at_ms=self._now_ms()))
+        query = select(people.c.id).where(people.c.email == email)
+        has_not_come = people.c.password_hash == NO_PASSWORD
+        invited = await connection.scalar(query.where(has_not_come))
+        if invited is not None and await _is_member(connection, org_id, invited):
+            return str(invited)
+        person_id = await place_for(connection, email, NO_PASSWORD, self._now_ms())
         member = {"person_id": person_id, "org_id": org_id, "role": "admin"}
         await connection.execute(insert(members).values(member))
         return person_id
@@ -144,6 +136,6 @@ async def _is_member(connection: AsyncConnection, org_id: OrgId, person_id: str)
 
 
 def _colleague(row: Row[Any]) -> Colleague:
-    has_come = row.password_hash != _NO_PASSWORD
+    has_come = row.password_hash != NO_PASSWORD
     until_ms = None if has_come else (row.until_ms or row.created_at_ms)
     return Colleague(row.id, row.email, row.created_at_ms, until_ms)

@@ -7,7 +7,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import exists, func, insert, select, update
 
 from byoi_console.accounts.attempts import WrongAttempts, place_of
 from byoi_console.accounts.audit import Change
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from byoi_console.accounts.audit import AuditLog
     from byoi_console.store.database import Database
+
+NO_PASSWORD: Final = ""
+"""Kept of somebody who has none (any more): it is no hash of anything, so that nothing fits it."""
 
 _CREDENTIALS_LIMIT: Final = 2048
 _EMAIL_LIMIT: Final = 320
@@ -107,17 +110,14 @@ class People:
     ) -> Person:
         """An administrator of the first organisation, within the caller's transaction.
 
+        Whoever was taken out comes back as who they were, so that the audit log knows them.
+
         Raises:
-            InputInvalid: somebody has this email already.
+            InputInvalid: somebody has this email already, or is invited with it.
         """
-        taken = select(people.c.id).where(people.c.email == email)
-        if (await connection.execute(taken)).first():
-            raise InputInvalid(f"{email} has an account already.", "email")
         now_ms = self._now_ms()
+        person_id = await place_for(connection, email, hashed, now_ms)
         org_id = await first_organisation(connection, org_name, now_ms)
-        person_id = new_id("person")
-        person = {"id": person_id, "email": email, "password_hash": hashed}
-        await connection.execute(insert(people).values(**person, created_at_ms=now_ms))
         member = {"person_id": person_id, "org_id": org_id, "role": "admin"}
         await connection.execute(insert(members).values(member))
         change = Change(actor, "person.created", person_id, org_id, {"role": "admin"})
@@ -232,11 +232,12 @@ class People:
         await self._audit.record(connection, change)
 
     async def _is_usual(self, person: Person | None, peer: str) -> bool:
-        if person is None or not peer:
-            return False
         since_ms = self._now_ms() - _USUAL_MS
+        # Looked for nobody as well, so that the time taken does not tell.
+        person_id = "" if person is None else person.person_id
         async with self._database.read() as connection:
-            return place_of(peer) in await places_of(connection, person.person_id, since_ms)
+            places = await places_of(connection, person_id, since_ms)
+        return bool(peer) and place_of(peer) in places
 
     async def _find(self, email: str) -> tuple[Person | None, str | None]:
         query = (
@@ -251,6 +252,34 @@ class People:
         if row is None:
             return None, None
         return Person(row.id, OrgId(row.org_id), row.email), row.password_hash
+
+
+async def place_for(connection: AsyncConnection, email: str, hashed: str, now_ms: int) -> str:
+    """The id of a person who is about to belong here, within the caller's transaction.
+
+    Somebody who was taken out is the same one, whose time here begins anew.
+
+    Raises:
+        InputInvalid: the email is that of somebody who belongs here, or is invited.
+    """
+    is_here = exists().where(members.c.person_id == people.c.id)
+    query = select(people.c.id, people.c.password_hash, is_here.label("is_here"))
+    known = (await connection.execute(query.where(people.c.email == email))).first()
+    row = {"password_hash": hashed, "created_at_ms": now_ms}
+    if known is None:
+        person_id = new_id("person")
+        await connection.execute(insert(people).values(id=person_id, email=email, **row))
+        return person_id
+    if known.is_here and known.password_hash != NO_PASSWORD:
+        raise InputInvalid(f"{email} has an account already.", "email")
+    if known.is_here:
+        raise InputInvalid(
+            f"{email} is invited already and has not come yet. A link by which they come: "
+            f"byoi-console admin reset-password --email {email}",
+            "email",
+        )
+    await connection.execute(update(people).where(people.c.id == known.id).values(row))
+    return str(known.id)
 
 
 async def count_people(connection: AsyncConnection) -> int:

@@ -78,6 +78,8 @@ class Enrolment:
         self._keys = keys
         self._now_ms = now_ms
         self._wrong = WrongAttempts(20, 3.0, monotonic)
+        # Per key: behind one address a whole fleet may join, and each of it once.
+        self._admissions = WrongAttempts(20, 3.0, monotonic)
 
     @property
     def wrong_tokens(self) -> int:
@@ -91,14 +93,19 @@ class Enrolment:
 
         Raises:
             EnrolmentRefused: the proof or the token is not good, or the key is known already.
-            TooManyAttempts: this peer has sent too many of those.
+            TooManyAttempts: this peer has sent too many of those, or this key was admitted so
+                often that no lost answer explains it.
         """
         self._wrong.check(peer)
         try:
-            return await self._admit(request, _proven_key(request))
+            public_key = _proven_key(request)
+            self._admissions.check(public_key)
+            enrolled = await self._admit(request, public_key)
         except EnrolmentRefused:
             self._wrong.failed(peer)
             raise
+        self._admissions.failed(public_key)
+        return enrolled
 
     async def _admit(self, request: JoinRequest, public_key: str) -> Enrolled:
         try:

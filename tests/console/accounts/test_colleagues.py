@@ -119,6 +119,42 @@ async def test_who_was_taken_out_may_be_invited_again(colleagues, people, ada, c
     await people.sign_in("grace@example.org", "another password")
 
 
+async def test_the_time_of_who_comes_again_begins_anew(colleagues, people, ada, come, clock):
+    grace = await come(await colleagues.invite(ada.org_id, "grace@example.org", ada.person_id))
+    await colleagues.remove(ada.org_id, grace.person_id, ada.person_id)
+    clock.seconds += 3600
+    path = await colleagues.invite(ada.org_id, "grace@example.org", ada.person_id)
+    invited_ms = clock.now_ms()
+    clock.seconds += 60
+    await colleagues.invite(ada.org_id, "grace@example.org", ada.person_id)  # another link
+    assert (await colleagues.list(ada.org_id))[1].since_ms == invited_ms
+    with pytest.raises(NotFound):
+        await come(path)
+
+
+async def test_who_was_taken_out_can_be_made_an_administrator_at_the_command_line(
+    colleagues, people, ada, come, clock
+):
+    grace = await come(await colleagues.invite(ada.org_id, "grace@example.org", ada.person_id))
+    await colleagues.remove(ada.org_id, grace.person_id, ada.person_id)
+    clock.seconds += 3600
+    again = await people.create_admin("grace@example.org")
+    assert again.person_id == grace.person_id
+    assert (await people.sign_in("grace@example.org", again.password)).org_id == ada.org_id
+    assert (await colleagues.list(ada.org_id))[1].since_ms == clock.now_ms()
+
+
+async def test_who_is_invited_is_not_made_an_administrator_a_second_time(
+    colleagues, people, ada, come
+):
+    path = await colleagues.invite(ada.org_id, "grace@example.org", ada.person_id)
+    with pytest.raises(InputInvalid, match=r"invited already.*reset-password --email grace@"):
+        await people.create_admin("grace@example.org")
+    await come(path)
+    with pytest.raises(InputInvalid, match="has an account"):
+        await people.create_admin("grace@example.org")
+
+
 async def test_an_invitation_can_be_taken_back(colleagues, ada, come):
     path = await colleagues.invite(ada.org_id, "grace@example.org", ada.person_id)
     _, grace = await colleagues.list(ada.org_id)

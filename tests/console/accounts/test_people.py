@@ -17,6 +17,14 @@ def sign_ins(database, audit, clock):
     return SignIns(database, audit, now_ms=clock.now_ms)
 
 
+@pytest.fixture
+def asked(database, monkeypatch):
+    """Each look into the database."""
+    looks, read = [], database.read
+    monkeypatch.setattr(database, "read", lambda: looks.append("read") or read())
+    return looks
+
+
 def basic(email, password):
     return "Basic " + base64.b64encode(f"{email}:{password}".encode()).decode()
 
@@ -114,6 +122,15 @@ async def test_strangers_cannot_keep_a_person_out_where_they_have_signed_in_from
             await people.sign_in(made.email, "x", peer=f"10.0.0.{number}")
     with pytest.raises(TooManyAttempts):
         await people.sign_in(made.email, made.password, peer=usual)
+
+
+@pytest.mark.parametrize("email", ["a@example.org", "nobody@example.org"])
+async def test_for_an_unknown_email_as_much_is_looked_up_as_for_a_known_one(people, email, asked):
+    await people.create_admin("a@example.org")
+    asked.clear()
+    with pytest.raises(Unauthenticated):
+        await people.sign_in(email, "x", peer="10.0.0.1")
+    assert len(asked) == 2
 
 
 async def test_what_a_person_mistypes_at_home_holds_up_nobody_elsewhere(people, sign_ins):

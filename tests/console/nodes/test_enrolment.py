@@ -153,6 +153,21 @@ async def test_guessing_is_slowed_per_peer(enrolment, join_tokens, org_id, machi
     await enrolment.join(JoinRequest.model_validate(machine(new.token)), peer="10.0.0.2")
 
 
+async def test_who_asks_again_and_again_has_lost_no_answers_and_waits_alone(
+    enrolment, join_tokens, org_id, machine, clock
+):
+    new = await join_tokens.create(org_id, "person_1", uses=2)
+    request = JoinRequest.model_validate(machine(new.token))
+    first = await enrolment.join(request, peer="10.0.0.1")
+    for _ in range(19):
+        assert await enrolment.join(request, peer="10.0.0.1") == first
+    with pytest.raises(TooManyAttempts):
+        await enrolment.join(request, peer="10.0.0.2")
+    await enrolment.join(JoinRequest.model_validate(machine(new.token)), peer="10.0.0.1")
+    clock.seconds += 3
+    assert await enrolment.join(request, peer="10.0.0.1") == first
+
+
 async def test_an_enrolment_is_in_the_audit_log(enrolment, join_tokens, org_id, machine, audit):
     new = await join_tokens.create(org_id, "person_1")
     await enrolment.join(JoinRequest.model_validate(machine(new.token)))
