@@ -1,24 +1,18 @@
-"""The lines of the provider's guide that seal a node's key, as an administrator types them."""
+"""`byoi keys seal` and `unseal` of a service that systemd runs, with systemd's own program."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from pathlib import Path
+import json
 
 import pytest
 from tests.installers.test_update import installed, serving
 
-GUIDE = Path(__file__).parents[2] / "docs" / "provider-guide.md"
-
-
-def lines_of_the_guide() -> str:
-    (block,) = re.findall(r"```sh\n([^`]*systemd-creds encrypt[^`]*)```", GUIDE.read_text())
-    return block
+CREDENTIAL = "etc/credstore.encrypted/byoi.device-key"
 
 
 @pytest.mark.slow
-async def test_a_key_in_a_file_is_sealed_and_the_node_goes_on_with_it(debian, deployment, tmp_path):
+async def test_a_serving_nodes_key_is_sealed_and_comes_back(debian, deployment, tmp_path):
     installed.put_into(debian, tmp_path)
     debian.run("/opt/byoi/bin/byoi", "service", "install", "--system")
     await deployment.start_console()
@@ -28,10 +22,26 @@ async def test_a_key_in_a_file_is_sealed_and_the_node_goes_on_with_it(debian, de
     debian.run("byoi", "enroll", "--console", deployment.url, BYOI_JOIN_TOKEN=token)
     await serving(deployment, debian, installed.VERSION)
     keys = debian.root / "var/lib/byoi/keys"
-    assert list(keys.glob("*.key"))
+    [file] = keys.glob("*.key")
+    secret = file.read_text().splitlines()[1]
 
-    await asyncio.to_thread(debian.run, "sh", "-ec", lines_of_the_guide())
+    said = json.loads(await asyncio.to_thread(debian.run, "byoi", "keys", "seal", "--json"))
 
-    assert not list(keys.glob("*.key"))
+    assert (said["key_store"], said["is_in_use"]) == ("credential", True)
+    assert not list(keys.iterdir())
+    assert secret not in (debian.root / CREDENTIAL).read_text()
     await serving(deployment, debian, installed.VERSION)
     assert "credential" in debian.run("byoi", "status", "--json")
+
+    await asyncio.to_thread(debian.run, "byoi", "keys", "unseal")
+
+    assert file.read_text().splitlines()[1] == secret
+    assert file.stat().st_uid == keys.stat().st_uid != 0
+    assert not (debian.root / CREDENTIAL).exists()
+    await serving(deployment, debian, installed.VERSION)
+    assert "credential" not in debian.run("byoi", "status", "--json")
+
+    await asyncio.to_thread(debian.run, "systemctl", "stop", "byoi-agent")
+    debian.run("byoi", "keys", "seal")
+    debian.run("/opt/byoi/bin/byoi", "service", "uninstall", "--system", "--purge")
+    assert not (debian.root / CREDENTIAL).exists()

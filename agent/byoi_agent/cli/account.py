@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _OF_NO_NODE: Final = frozenset({"completion", "demo", "help", "service", "update", "version"})
 """They need root itself, or have nothing to do with the service."""
 
+_OF_ROOT: Final = frozenset({("keys", "seal"), ("keys", "unseal")})
+"""They need root itself as well."""
+
 _OTHER_PLACES: Final = ("BYOI_DATA_DIR", "BYOI_CONFIG", "STATE_DIRECTORY")
 """Who names one of these means a node of his own."""
 
@@ -90,8 +93,10 @@ def _read(file: Path) -> str:
 
 
 def _is_meant(arguments: Sequence[str], environment: MutableMapping[str, str]) -> bool:
-    command = next((word for word in arguments if not word.startswith("-")), None)
-    if command is None or command in _OF_NO_NODE or "_BYOI_COMPLETE" in environment:
+    words = tuple(word for word in arguments if not word.startswith("-"))
+    if not words or words[0] in _OF_NO_NODE or "_BYOI_COMPLETE" in environment:
+        return False
+    if words[:2] in _OF_ROOT:
         return False
     if any(environment.get(name) for name in _OTHER_PLACES):
         return False

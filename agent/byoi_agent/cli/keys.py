@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from byoi_agent.cli.keys_seal import seal, unseal
 from byoi_agent.cli.options import (
     choose,
     debug_option,
@@ -19,6 +20,7 @@ from byoi_agent.cli.options import (
     width_of,
 )
 from byoi_agent.clock import SystemClock
+from byoi_agent.config.installation import read_installation
 from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import key_place, prepare
 from byoi_agent.control.instances import find
@@ -92,6 +94,10 @@ def rotate(*, as_json: bool, **flags: object) -> None:
         click.echo(f"byoi: {hint}", err=True)
 
 
+keys.add_command(seal)
+keys.add_command(unseal)
+
+
 def rows_of(record: EnrolmentRecord, paths: Paths) -> list[dict[str, Any]]:
     """Every key, the present one first; times as ISO 8601 in UTC."""
     present = {
@@ -137,6 +143,11 @@ def seal_hint(record: EnrolmentRecord, paths: Paths) -> str | None:
     new = record.pending if is_leaving and record.pending is not None else record
     if new.key_store != "file":
         return "The credential device-key holds a key of former days; take it out of the unit."
+    if (service := read_installation().service) is not None and service.state == paths.state:
+        return (
+            "The credential device-key cannot be written by the service and holds a key of former "
+            "days. Seal the new one, once the node serves with it: sudo byoi keys seal"
+        )
     file = paths.keys_folder / f"{new.fingerprint}.key"
     return (
         "The credential device-key cannot be written by the service and holds a key of former "

@@ -356,6 +356,8 @@ OUTPUTS: Final[dict[str, Any]] = {
     "enroll": CodeGiven | EnrolTrouble | EnrolledTold,
     "keys": KeysShown,
     "keys rotate": KeyChange,
+    "keys seal": KeyChange,
+    "keys unseal": KeyChange,
     "logs": LogLine,
     "mode": AvailabilityStatus,
     "models list": ModelsListed,

@@ -109,7 +109,11 @@ def _forget(chosen: Chosen, record: EnrolmentRecord, *, is_given_back: bool) -> 
     for sentence in left:
         click.echo(f"byoi: {sentence}", err=True)
     if any(store == "credential" for _, store in current.private_keys):
-        click.echo("byoi: take the credential device-key out of the unit", err=True)
+        click.echo(
+            "byoi: the credential device-key stays, and is root's to take away: "
+            "rm /etc/credstore.encrypted/byoi.device-key (or where else the unit has it from)",
+            err=True,
+        )
 
 
 @contextmanager

@@ -164,7 +164,7 @@ else:
 
     def _refuse_foreign(path: Path) -> None:
         facts = path.stat()
-        if facts.st_uid not in {os.getuid(), 0}:
+        if facts.st_uid not in {os.geteuid(), 0}:  # root may look as the service's account
             raise ConfigError(f"the folder {path} belongs to another user; choose another one")
         if facts.st_mode & stat.S_IWOTH:
             raise ConfigError(f"anybody can write to the folder {path}; run: chmod 700 {path}")

@@ -77,6 +77,14 @@ class EnrolmentRecord(_Part):
             named.append((self.pending.fingerprint, self.pending.key_store))
         return named + [(old.fingerprint, old.key_store) for old in self.retired if old.key_store]
 
+    def sealed(self) -> EnrolmentRecord:
+        """The record once the present key lies in the credential, where no former one is then."""
+        retired = tuple(
+            old.model_copy(update={"key_store": None}) if old.key_store == "credential" else old
+            for old in self.retired
+        )
+        return self.model_copy(update={"key_store": "credential", "retired": retired})
+
     def promoted(self, now_ms: int, public_key: str = "") -> EnrolmentRecord | None:
         """The record once the pending key is the node's key; None where none is ready for it.
 

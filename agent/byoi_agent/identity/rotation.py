@@ -142,9 +142,7 @@ class KeyRotation:
             return False
         if present.key_store == CredentialStore.name != record.key_store:
             # The administrator has sealed the present key over a retired one.
-            retired = tuple(map(_without_private_half, record.retired))
-            changes = {"key_store": CredentialStore.name, "retired": retired}
-            record = record.model_copy(update=changes)
+            record = record.sealed()
             self._write(record)
         self._put_away(record)
         return record.pending is not None and record.promoted(0) is None

@@ -43,6 +43,14 @@ PLACES: Final = ServicePlaces(
 OF_CARDS: Final = ("video", "render")
 """The groups that own the devices of cards, by udev's rules."""
 
+_LEFT: Final = (
+    "etc/credstore/byoi.join-token",
+    "etc/credstore.encrypted/byoi.device-key",
+    f"etc/systemd/system/{ENROLMENT}.d",
+    "etc/systemd/system/byoi-update.service.d",
+)
+"""What a person, or `byoi keys seal`, has put beside the units; secrets, and a proxy's password."""
+
 _SHOWN: Final = (
     "LoadState",
     "UnitFileState",
@@ -121,6 +129,7 @@ class SystemService:
         if purge:
             folders = (PLACES.state, PLACES.cache, PLACES.runtime, PLACES.config.parent)
             steps += [Remove(self.root / str(folder).lstrip("/")) for folder in folders]
+            steps += [Remove(self.root / left) for left in _LEFT]
             steps += [
                 Run((program, PLACES.account), "remove it by hand", may_fail=True)
                 for program in ("userdel", "groupdel")

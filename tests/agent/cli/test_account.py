@@ -84,6 +84,8 @@ def test_windows_moves_its_service_and_administrators_into_the_services_places(
         (["--help"], {}),
         (["update"], {}),
         (["--debug", "service", "install"], {}),
+        (["keys", "--json", "seal"], {}),
+        (["keys", "unseal"], {}),
         (["demo"], {}),
         (["status", "--data-dir", "/srv/mine"], {}),
         (["status", "--data-dir=/srv/mine"], {}),

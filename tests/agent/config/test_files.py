@@ -81,7 +81,7 @@ def test_a_folder_that_anybody_can_write_to_is_refused(tmp_path):
 
 
 def test_a_folder_of_another_user_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("byoi_agent.config.files.os.getuid", lambda: 4242)
+    monkeypatch.setattr("byoi_agent.config.files.os.geteuid", lambda: 4242)
     folder = tmp_path / "theirs"
     folder.mkdir()
     # Root may own any folder; give it to nobody where we may, else it is ours and so not 4242's.
