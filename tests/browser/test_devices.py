@@ -29,7 +29,7 @@ async def test_a_machine_is_approved_by_its_code_and_becomes_a_node(site, enroll
         await site.visiting.picture(page, pictures, "device-light")
         await page.get_by_label("Name", exact=True).fill("reading room")
         await page.get_by_role("button", name="Approve").click()
-        assert "reading room is approved" in await visit.heading()
+        await visit.headed("reading room is approved")
         await terminal.shows("Enrolled with")
         assert await terminal.wait() == 0
         await visit.go("/nodes")
@@ -42,7 +42,7 @@ async def test_a_machine_that_is_denied_hears_so(site, enrolling):
     async with enrolling("denied") as terminal, site.visit() as visit:
         await type_code(visit, (await terminal.shows(CODE))[1])
         await visit.page.get_by_role("button", name="Deny").click()
-        assert "denied" in await visit.heading()
+        await visit.headed("denied")
         assert await terminal.wait() != 0
         assert "denied" in terminal.text
 
@@ -79,12 +79,12 @@ async def test_the_community_takes_a_second_choice(site, enrolling):
         await page.get_by_role("radio", name="The community").check()
         await page.get_by_label("While nobody uses it").check()
         await page.get_by_role("button", name="Approve").click()
-        assert "both are needed" in await page.get_by_role("alert").inner_text()
+        await page.get_by_role("alert").filter(has_text="both are needed").wait_for()
         assert await page.get_by_label("Name", exact=True).input_value() == "for everybody"
         assert await page.get_by_label("While nobody uses it").is_checked()
         await page.get_by_label("Yes, strangers' requests").check()
         await page.get_by_role("button", name="Approve").click()
-        assert "is approved" in await visit.heading()
+        await visit.headed("is approved")
         assert "the community" in await page.locator("main").inner_text()
         await terminal.shows("Enrolled with")
         assert await terminal.wait() == 0

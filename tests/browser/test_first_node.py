@@ -78,7 +78,8 @@ async def make_key(page, show):
         await page.locator(place).evaluate("(place, text) => { place.textContent = text }", shown)
     await show("key")
     await page.get_by_role("link", name="Done").click()
-    assert "my laptop" in await page.content()
+    await page.get_by_text("my laptop").first.wait_for()
+    await page.wait_for_load_state()
     assert key not in await page.content()
     return key
 
@@ -123,6 +124,7 @@ async def test_from_a_fresh_console_to_the_first_answer(
             (pictures / "first-node-answer.json").write_text(json.dumps(answer, indent=2))
             assert "Paris" in answer["choices"][0]["message"]["content"]
             await page.get_by_role("link", name="Usage", exact=True).first.click()
+            await page.wait_for_url("**/usage*")
             told = await page.locator("main").inner_text()
             for part in (MODEL, "workstation", "my laptop"):
                 assert part in told

@@ -81,7 +81,7 @@ async def test_a_node_s_page_is_live_and_its_orders_are_carried_out(site, guest,
         await site.visiting.picture(page, pictures, "node-light")
 
         await page.get_by_role("link", name="Drain…").click()
-        assert await visit.heading() == "Drain guest?"
+        await visit.headed("Drain guest?")
         found += await site.visiting.violations(page, axe)
         await site.visiting.picture(page, pictures, "node-drain-light")
         await page.get_by_role("button", name="Drain").click()
@@ -94,7 +94,7 @@ async def test_a_node_s_page_is_live_and_its_orders_are_carried_out(site, guest,
 
         await page.get_by_label("Name", exact=True).fill("renamed")
         await page.get_by_role("button", name="Rename").click()
-        assert await visit.heading() == "renamed"
+        await visit.headed("renamed")
 
         await page.get_by_role("link", name="Revoke…").click()
         await page.get_by_role("button", name="Revoke").click()

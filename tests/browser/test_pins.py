@@ -26,7 +26,7 @@ async def test_a_node_is_asked_for_dedicated_and_taken_back_under_the_admin_s_ey
             page = visit.page
             await visit.go(f"/nodes/{node_id}")
             await page.get_by_role("link", name="Dedicate…").click()
-            assert (await visit.heading()).startswith("Dedicate ")
+            await visit.headed("Dedicate ")
             found = await site.visiting.violations(page, axe)
             await site.visiting.picture(page, pictures, "node-dedicate-light")
             await page.get_by_label("Why").fill("for the nights")

@@ -75,7 +75,13 @@ class Visit:
     async def go(self, path: str) -> None:
         await self.page.goto(self.url + path)
 
+    async def headed(self, words: str) -> None:
+        """Wait for the page of that heading: a click may return before the next page is there."""
+        await self.page.locator("h1", has_text=words).wait_for()
+        await self.page.wait_for_load_state()
+
     async def heading(self) -> str:
+        """Of the page that is there: for one that was gone to, not for what a click leads to."""
         return (await self.page.locator("h1").inner_text()).strip()
 
     def _is_ours(self, url: str) -> bool:
@@ -134,6 +140,7 @@ async def violations(page: Page, axe: str) -> list[str]:
 
     It is evaluated through the debugger's protocol, which the pages' policy does not bind.
     """
+    await page.wait_for_load_state()
     await page.evaluate(axe)
     found = await page.evaluate(
         "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", list(RULES)
