@@ -147,7 +147,7 @@ class Events:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._pace.stream
         spoke_at = loop.time()
-        while loop.time() < ends_at and not has_left(request):
+        while not has_left(request):
             events = await feed.take(self._pace.look)
             text = "".join(_text(*show(event)) for event in events)
             if not text and loop.time() - spoke_at >= self._pace.alive:
@@ -156,7 +156,7 @@ class Events:
                 async with asyncio.timeout(self._pace.write):
                     await response.write(text.encode())
                 spoke_at = loop.time()
-            if feed.is_closed:
+            if feed.is_closed or loop.time() >= ends_at:  # never before the first was told
                 return
 
     async def _tell_status(self, before: StatusReport | None) -> StatusReport:

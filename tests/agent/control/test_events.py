@@ -78,7 +78,10 @@ async def test_the_status_comes_at_once_and_upon_each_change(server, session, ev
             assert (name, told["running"]) == ("status", 1)
             node.running = 2
             board.change()
-            assert (await next_event(response))[1]["running"] == 2
+            # The loop that looks may have told the first one once more before the change.
+            while told["running"] == 1:
+                name, told = await next_event(response)
+            assert (name, told["running"]) == ("status", 2)
         running.cancel()
     assert not board.subscribers
 
