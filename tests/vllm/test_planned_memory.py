@@ -10,6 +10,7 @@ import socket
 import platformdirs
 import pytest
 
+from byoi_agent.engine.kinds.metrics import read_load
 from byoi_agent.engine.model_facts import facts_at
 from byoi_agent.models.catalogue import CATALOGUE
 from byoi_agent.models.conversion import converted_folder
@@ -39,11 +40,15 @@ class Unix(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def cache_of(demo):
-    """The labels of its cache_config_info."""
+def metrics_of(demo):
     with contextlib.closing(Unix(demo.socket)) as connection:
         connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
+        return connection.getresponse().read().decode()
+
+
+def cache_of(demo):
+    """The labels of its cache_config_info."""
+    text = metrics_of(demo)
     [line] = re.findall(r"^vllm:cache_config_info\{(.*)\} ", text, re.MULTILINE)
     return dict(re.findall(r'(\w+)="([^"]*)"', line))
 
@@ -62,3 +67,4 @@ def test_tokens_in_the_context_s_memory_are_as_many_as_vllm_makes_of_it(demo, fo
     block_bytes = kept.block_tokens * bytes_per_token(facts_at(folder).memories, kept)
     tokens = GIB // block_bytes * kept.block_tokens
     assert tokens == pytest.approx(int(labels["kv_cache_size_tokens"]), rel=0.02)
+    assert read_load(metrics_of(demo)).held_tokens == int(labels["kv_cache_size_tokens"])

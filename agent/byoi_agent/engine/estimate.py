@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from byoi_agent.config.settings import Settings
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.planning.facts import ModelFacts
+    from byoi_agent.planning.fit import Need
     from byoi_wire.ids import ModelId
 
 # The kinds' own choices where the owner made none; a test holds them against theirs.
@@ -38,10 +39,19 @@ _HOST: Final = PlanDevice(0, "cpu", "host memory", 0)
 
 
 @dataclass(frozen=True)
+class Demand:
+    """What an engine needs of all its cards: without any context, and for one request's."""
+
+    fixed_bytes: int
+    request_bytes: int
+
+
+@dataclass(frozen=True)
 class Reckoning:
     """One load before it happens: its bytes on all devices together, and what they rest on.
 
-    `is_on_devices` tells memory of accelerators from the machine's own.
+    `is_on_devices` tells memory of accelerators from the machine's own. An engine that takes a
+    share of its cards, whatever for, has a `demand`; None where nothing can be said of it.
     """
 
     model: str
@@ -50,6 +60,7 @@ class Reckoning:
     concurrency: int
     memory_bytes: int
     is_on_devices: bool
+    demand: Demand | None = None
 
 
 def estimate(settings: Settings, paths: Paths, devices: Sequence[DeviceReading] = ()) -> int | None:
@@ -148,18 +159,12 @@ def _vllm(
     build = vllm_release(settings.engine).build
     context = _context(facts, settings.context_tokens or VLLM_CONTEXT_TOKENS[build])
     slots = settings.slots or VLLM_SLOTS[build]
-    is_on_devices = build != "cpu"
-    if is_on_devices:
-        size = _on_cards(settings, devices, facts, context, slots)
-    else:
-        config = config_in(folder) or {}
-        gib = math.ceil(settings.kv_cache_gib or default_kv_gib(config, context, slots))
-        size = _fixed(facts, (_HOST,), context, slots) + gib * GIB
-    if size is None:
-        return None
-    return Reckoning(
-        facts.name, facts.quantisation, context, slots, size, is_on_devices=is_on_devices
-    )
+    if build != "cpu":
+        return _on_cards(settings, devices, facts, context, slots)
+    config = config_in(folder) or {}
+    gib = math.ceil(settings.kv_cache_gib or default_kv_gib(config, context, slots))
+    size = _need(facts, (_HOST,), context, slots).fixed + gib * GIB
+    return Reckoning(facts.name, facts.quantisation, context, slots, size, is_on_devices=False)
 
 
 def _on_cards(
@@ -168,24 +173,32 @@ def _on_cards(
     facts: ModelFacts,
     context_tokens: int,
     slots: int,
-) -> int | None:
+) -> Reckoning | None:
     count = settings.tensor_parallel
     cards = [one for one in plan_devices(devices, None) if one.kind == "nvidia"][:count]
     if len(cards) < count:
         return None
-    if settings.kv_cache_gib is None:
+    need = _need(facts, tuple(cards), context_tokens, slots)
+    demand: Demand | None = None
+    if settings.kv_cache_gib is not None:
+        size = count * (need.fixed + round(settings.kv_cache_gib * GIB))
+    else:
         share = settings.gpu_memory_share or VLLM_SHARE
-        return round(sum(card.memory_bytes for card in cards) * share)
-    each = _fixed(facts, tuple(cards), context_tokens, slots)
-    return count * (each + round(settings.kv_cache_gib * GIB))
+        size = round(sum(card.memory_bytes for card in cards) * share)
+        demand = Demand(count * need.fixed, count * need.kv) if need.kv else None
+    return Reckoning(
+        *(facts.name, facts.quantisation, context_tokens, slots, size),
+        is_on_devices=True,
+        demand=demand,
+    )
 
 
-def _fixed(
+def _need(
     facts: ModelFacts, devices: tuple[PlanDevice, ...], context_tokens: int, slots: int
-) -> int:
-    """On each device, without any context."""
+) -> Need:
+    """On each device."""
     layout = Layout(devices, tensor_parallel=len(devices))
-    return need_of(facts, layout, Wish("vllm"), context_tokens, slots).fixed
+    return need_of(facts, layout, Wish("vllm"), context_tokens, slots)
 
 
 def _context(facts: ModelFacts, wanted: int) -> int:

@@ -37,6 +37,7 @@ class _Load:
     """One run of an engine: what was said of it before it was measured, and its peak so far."""
 
     prediction: Prediction
+    reckoned_bytes: int
     expected_bytes: int
     at: float
     peak_bytes: int = 0
@@ -68,7 +69,7 @@ class LoadWatch:
         self._on_known = on_known
         self._measure = measure or _on_host
         self._predictions: dict[str, Prediction | None] = {}
-        self._loads: dict[int, _Load | None] = {}
+        self._loads: dict[int, _Load] = {}
         self._engines: tuple[EngineView, ...] = ()
         self._devices: tuple[DeviceReading, ...] = ()
         self._without: tuple[DeviceReading, ...] = ()
@@ -118,12 +119,15 @@ class LoadWatch:
             if pid not in self._loads:
                 if engine.state != "ready":
                     continue  # while it loads it may hold things twice; the peak remembers that
-                self._loads[pid] = self._begun(known[engine.key])
-            if (load := self._loads[pid]) is not None:
-                size = await self._size_of(pid, load.prediction) or 0
-                load.peak_bytes = max(load.peak_bytes, size)
-                if load.peak_bytes > load.prediction.predicted_bytes or _has_worked(engine, load):
-                    is_news |= self._learn(load)
+                load = self._begun(known[engine.key], engine)
+                if load is None:
+                    continue  # it may tell more the next time
+                self._loads[pid] = load
+            load = self._loads[pid]
+            size = await self._size_of(pid, load.prediction) or 0
+            load.peak_bytes = max(load.peak_bytes, size)
+            if load.peak_bytes > load.reckoned_bytes or _has_worked(engine, load):
+                is_news |= self._learn(load)
         if is_news:
             self._on_known()
 
@@ -132,22 +136,24 @@ class LoadWatch:
             return await asyncio.to_thread(self._measure, pid)
         size = device_bytes(self._devices, await asyncio.to_thread(tree_of, pid))
         if size is None and sum(one.pid is not None for one in self._engines) == 1:
-            return growth_bytes(self._without, self._devices)
+            size = growth_bytes(self._without, self._devices)
+        if size is None and prediction.demand is not None:
+            return prediction.predicted_bytes  # its share, which it measures and fills by itself
         return size
 
-    def _begun(self, prediction: Prediction | None) -> _Load | None:
-        if prediction is None:
+    def _begun(self, prediction: Prediction | None, engine: EngineView) -> _Load | None:
+        reckoned = None if prediction is None else prediction.reckoned_bytes(engine.load)
+        if prediction is None or reckoned is None:
             return None
-        said = prediction.corrected(self._kept.corrections)
-        expected = said.applied(prediction.predicted_bytes)
-        return _Load(prediction, expected, self._clock.wall())
+        said = self._kept.corrections.of(prediction.key, reckoned)
+        return _Load(prediction, reckoned, said.applied(reckoned), self._clock.wall())
 
     def _learn(self, load: _Load) -> bool:
         """Whether there was something to learn."""
         if load.peak_bytes <= load.told_bytes * GROWTH:
             return False
         is_first, load.told_bytes = load.told_bytes == 0, load.peak_bytes
-        key, predicted = load.prediction.key, load.prediction.predicted_bytes
+        key, predicted = load.prediction.key, load.reckoned_bytes
         self._kept.learn(key, Observation(predicted, load.peak_bytes, load.at, load.expected_bytes))
         if is_first:
             logger.info(

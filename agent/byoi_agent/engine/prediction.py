@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from byoi_agent.config.paths import Paths
     from byoi_agent.config.settings import Settings
+    from byoi_agent.engine.estimate import Demand
+    from byoi_agent.engine.view import EngineLoad
     from byoi_agent.hardware.devices import DeviceReading
-    from byoi_agent.planning.calibration import Correction, Corrections
+    from byoi_agent.planning.calibration import Corrections
 
 _TELLING: Final = (
     *("engine", "model", "context_tokens", "kv_cache_gib", "gpu_memory_share"),
@@ -30,16 +32,30 @@ _TELLING: Final = (
 class Prediction:
     """What the arithmetic says of a load, before any correction.
 
-    `is_on_devices` says whose memory is meant: the accelerators' or the machine's own.
+    `is_on_devices` says whose memory is meant: the accelerators' or the machine's own. An engine
+    that takes its share of them, whatever for, has a `demand`: only once it has told how much
+    context it made of the rest can its share teach anything.
     """
 
     key: Key
     predicted_bytes: int
     is_on_devices: bool
+    demand: Demand | None = None
 
-    def corrected(self, corrections: Corrections) -> Correction:
-        """What earlier loads say to it."""
-        return corrections.of(self.key, self.predicted_bytes)
+    def reckoned_bytes(self, load: EngineLoad | None) -> int | None:
+        """What the arithmetic says of the engine as it stands; None while that is not known."""
+        if self.demand is None:
+            return self.predicted_bytes
+        if load is None or load.held_tokens is None:
+            return None
+        context = self.demand.request_bytes * load.held_tokens // self.key.context_tokens
+        return self.demand.fixed_bytes + context
+
+    def expected_bytes(self, corrections: Corrections) -> int:
+        """Corrected by what earlier loads took; a share is what it is."""
+        if self.demand is not None:
+            return self.predicted_bytes
+        return corrections.of(self.key, self.predicted_bytes).applied(self.predicted_bytes)
 
 
 def predict(
@@ -64,7 +80,7 @@ def predict(
         context_tokens=found.context_tokens,
         concurrency=found.concurrency,
     )
-    return Prediction(key, found.memory_bytes, found.is_on_devices)
+    return Prediction(key, found.memory_bytes, found.is_on_devices, found.demand)
 
 
 class Predictions:
@@ -90,7 +106,7 @@ class Predictions:
         """What to count with: corrected by what earlier loads took; None before `of` has known."""
         if (known := self._known.get(_name_of(settings))) is None:
             return None
-        return known.corrected(corrections).applied(known.predicted_bytes)
+        return known.expected_bytes(corrections)
 
 
 def _name_of(settings: Settings) -> str:

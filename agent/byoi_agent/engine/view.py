@@ -41,7 +41,8 @@ class ServedModel:
 class EngineLoad:
     """What the engine says of its own work; None where it does not say.
 
-    `kv_used` is a share from 0 to 1. The tokens are counted since its start.
+    `kv_used` is a share from 0 to 1. The tokens are counted since its start; `held_tokens` are
+    those of context that it has memory for, over all requests.
     """
 
     running: int | None = None
@@ -49,6 +50,7 @@ class EngineLoad:
     kv_used: float | None = None
     prompt_tokens: int | None = None
     generated_tokens: int | None = None
+    held_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class EngineView:
     `key` names its place in the pool; of two that do not fit together, the one with the higher
     `priority` stays. `memory_bytes` is what it takes when it is loaded, None where that is not ours
     to share out; `used_at` and `since`, when its state became what it is, are Unix seconds.
-    `own_seats` are beyond the slots, for requests that it takes before others.
+    `own_seats` are beyond the slots, for requests that it takes before others. It `lends` where it
+    is a server of somebody else's that gives memory back when it is asked, and has not been left.
     """
 
     state: EngineState
@@ -79,3 +82,4 @@ class EngineView:
     used_at: float | None = None
     since: float | None = None
     own_seats: int = 0
+    lends: bool = False

@@ -86,6 +86,16 @@ def test_vllm_on_gpus_takes_its_share_unless_the_context_s_memory_is_told(folder
     assert estimate(on_vllm(folder, tensor_parallel=2), paths, [CARD]) is None
 
 
+def test_what_a_vllm_with_a_share_needs_of_it_is_told(folder, paths, build):
+    build("cuda")
+    one = reckon(on_vllm(folder, context_tokens=1024), paths, [CARD]).demand
+    two = reckon(on_vllm(folder, context_tokens=1024, tensor_parallel=2), paths, [CARD] * 2).demand
+    assert one.request_bytes == two.request_bytes == 1024 * 131_072
+    told = reckon(on_vllm(folder, context_tokens=1024, kv_cache_gib=4), paths, [CARD])
+    assert (told.memory_bytes - 4 * GIB, told.demand) == (one.fixed_bytes, None)
+    assert two.fixed_bytes > one.fixed_bytes  # the second card has libraries of its own
+
+
 def test_devices_whose_memory_is_unknown_are_not_planned_with():
     busy = DeviceReading(1, "nvidia", "a", memory_total_bytes=10 * GIB, memory_used_bytes=3 * GIB)
     lost = DeviceReading(2, "nvidia", "b")

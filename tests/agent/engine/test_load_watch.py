@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from byoi_agent.engine import load_watch
+from byoi_agent.engine.estimate import Demand
 from byoi_agent.engine.kept_loads import KeptLoads
 from byoi_agent.engine.load_watch import LoadWatch
 from byoi_agent.engine.prediction import Prediction
@@ -181,6 +182,59 @@ async def test_on_a_gpu_the_driver_s_numbers_count(watched, kept, monkeypatch):
     watch.look([READY], (DeviceReading(0, "nvidia", "GPU", processes=held),))
     await watch.measure()
     assert seen(kept) == [110]
+
+
+def holding(tokens, read=0, pid=10):
+    """An engine that has told how much context it holds."""
+    load = EngineLoad(held_tokens=tokens, prompt_tokens=read)
+    return replace(READY, pid=pid, key=str(pid), load=load)
+
+
+def card(*sizes):
+    """What the driver says of the processes from 10 on."""
+    held = (
+        DeviceProcess(pid, "compute", memory_used_bytes=size * MIB)
+        for pid, size in enumerate(sizes, 10)
+    )
+    return (DeviceReading(0, "nvidia", "GPU", processes=tuple(held)),)
+
+
+async def test_a_share_of_a_gpu_teaches_once_the_engine_tells_what_context_it_made_of_it(
+    kept, monkeypatch
+):
+    monkeypatch.setattr(load_watch, "tree_of", lambda pid: (pid,))
+    share = Prediction(KEY, 900 * MIB, is_on_devices=True, demand=Demand(100 * MIB, 200 * MIB))
+    watch = LoadWatch(kept, predict=lambda view: share, clock=Clock())
+    watch.look([READY], card(880))
+    await watch.measure()
+    assert seen(kept) == []  # that it took its share says nothing
+    watch.look([holding(3 * 2048)], card(880))
+    await watch.measure()
+    [one] = kept.corrections.seen[KEY]
+    assert (one.predicted_bytes, one.measured_bytes) == (700 * MIB, 880 * MIB)
+    assert one.expected_bytes == 700 * MIB
+
+
+async def test_less_than_a_share_s_context_was_reckoned_to_take_is_learnt_too(kept, monkeypatch):
+    monkeypatch.setattr(load_watch, "tree_of", lambda pid: (pid,))
+    share = Prediction(KEY, 900 * MIB, is_on_devices=True, demand=Demand(100 * MIB, 200 * MIB))
+    watch = LoadWatch(kept, predict=lambda view: share, clock=Clock())
+    watch.look([holding(5 * 2048)], card(880))
+    await watch.measure()
+    assert seen(kept) == []
+    watch.look([holding(5 * 2048, read=2048)], card(880))
+    await watch.measure()
+    [one] = kept.corrections.seen[KEY]
+    assert (one.predicted_bytes, one.measured_bytes) == (1100 * MIB, 880 * MIB)
+
+
+async def test_where_no_driver_names_processes_an_engine_s_share_is_what_it_took(kept, monkeypatch):
+    monkeypatch.setattr(load_watch, "tree_of", lambda pid: (pid,))
+    share = Prediction(KEY, 900 * MIB, is_on_devices=True, demand=Demand(100 * MIB, 200 * MIB))
+    watch = LoadWatch(kept, predict=lambda view: share, clock=Clock())
+    watch.look([replace(READY, key="other", pid=11), holding(3 * 2048)], gpu(2000))
+    await watch.measure()
+    assert seen(kept) == [900]
 
 
 def gpu(used_mib):

@@ -8,9 +8,10 @@ import pytest
 from byoi_agent.config.paths import Paths
 from byoi_agent.config.settings import Settings
 from byoi_agent.engine import prediction as module
-from byoi_agent.engine.estimate import Reckoning
+from byoi_agent.engine.estimate import Demand, Reckoning
 from byoi_agent.engine.kinds import llamacpp
 from byoi_agent.engine.prediction import Prediction, Predictions, predict, running_version
+from byoi_agent.engine.view import EngineLoad
 from byoi_agent.errors import ConfigError
 from byoi_agent.planning.calibration import Corrections, Key, Observation
 
@@ -58,6 +59,17 @@ def test_what_earlier_loads_took_is_counted_with(reckoned, paths):
     assert predictions.expected_bytes(SETTINGS, Corrections()) == 1000
     taught = Corrections({KEY: tuple(Observation(1000, 1500, float(at)) for at in range(5))})
     assert 1450 < predictions.expected_bytes(SETTINGS, taught) <= 1500
+
+
+def test_a_share_is_what_it_is_and_what_it_holds_is_reckoned_once_the_engine_tells(paths, reckoned):
+    reckoned(replace(RECKONED, memory_bytes=9000, is_on_devices=True, demand=Demand(500, 1000)))
+    found = predict(SETTINGS, paths)
+    assert found.reckoned_bytes(None) is None
+    assert found.reckoned_bytes(EngineLoad(prompt_tokens=7)) is None
+    assert found.reckoned_bytes(EngineLoad(held_tokens=3 * 2048)) == 500 + 3 * 1000
+    taught = Corrections({KEY: (Observation(1000, 2000, 1.0),)})
+    assert found.expected_bytes(taught) == 9000
+    assert replace(found, demand=None).reckoned_bytes(None) == 9000
 
 
 def test_heads_are_read_once_for_each_load(reckoned, paths):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.engine.view import EngineLoad
@@ -25,6 +26,9 @@ _KV_USED: Final = (
     "llamacpp:kv_cache_usage_ratio",
 )
 _PROMPT: Final = ("vllm:prompt_tokens_total", "llamacpp:prompt_tokens_total")
+_HELD: Final = re.compile(
+    r'^vllm:cache_config_info\{[^\n]*\bkv_cache_size_tokens="(\d{1,15})"', re.MULTILINE
+)
 _GENERATED: Final = ("vllm:generation_tokens_total", "llamacpp:tokens_predicted_total")
 
 
@@ -49,6 +53,7 @@ def read_load(text: str) -> EngineLoad | None:
         kv_used=max(kv_used) if kv_used else None,
         prompt_tokens=_count(found, _PROMPT),
         generated_tokens=_count(found, _GENERATED),
+        held_tokens=sum(map(int, _HELD.findall(text))) or None,
     )
     return None if load == EngineLoad() else load
 

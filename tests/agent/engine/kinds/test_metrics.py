@@ -43,6 +43,14 @@ def test_vllms_names_are_read():
     assert read_load(VLLM) == EngineLoad(4, 2, 0.010989010989010972, 1837, 2_400_000)
 
 
+def test_what_vllm_says_of_its_context_is_read_and_several_cores_are_added_up():
+    info = 'vllm:cache_config_info{block_size="128",engine="%d",kv_cache_size_tokens="%s"} 1.0\n'
+    assert read_load(info % (0, 46592)) == EngineLoad(held_tokens=46592)
+    assert read_load(info % (0, 400) + info % (1, 400)) == EngineLoad(held_tokens=800)
+    for untold in ("None", "", "9" * 5000):
+        assert read_load(info % (0, untold)) is None
+
+
 def test_llamacpps_names_are_read_and_what_it_does_not_tell_is_none():
     assert read_load(LLAMACPP) == EngineLoad(1, 0, None, 31, 17)
 
