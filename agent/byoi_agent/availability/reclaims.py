@@ -26,7 +26,8 @@ class Reclaim:
 
     `cause` is the decision's code, `at` Unix seconds. `is_back` is false where the memory was not
     seen to come back; `seconds` are then those that it was waited for. `slowest` names the engine
-    that took longest.
+    that took longest. `is_told` where a server that is not ours was among them, of which only its
+    own word is known.
     """
 
     cause: str
@@ -34,6 +35,7 @@ class Reclaim:
     seconds: float
     is_back: bool = True
     slowest: str = ""
+    is_told: bool = False
 
     @property
     def is_kept(self) -> bool:
@@ -65,6 +67,7 @@ class Reclaims:
             p99_seconds=_rank(seconds, _NEARLY_ALL),
             last_seconds=round(last.seconds, 3),
             last_cause=last.cause,
+            last_is_told=last.is_told,
             since_start=self.added,
         )
 
@@ -93,8 +96,9 @@ def _reclaim(told: object) -> Reclaim | None:
             "seconds": float() | int() as seconds,
             "is_back": bool(is_back),
             "slowest": str(slowest),
+            **more,
         } if math.isfinite(at) and math.isfinite(seconds):
-            return Reclaim(cause, at, seconds, is_back, slowest)
+            return Reclaim(cause, at, seconds, is_back, slowest, more.get("is_told") is True)
         case _:
             return None
 

@@ -33,6 +33,7 @@ class Durations:
 class ReclaimTimes:
     """How long the machine took to be the owner's again; seconds, over the reclaims kept.
 
+    `last_is_told` where a server that is not ours was among them, which only tells of its memory.
     `since_start` counts those of this process, whether their memory came back or not.
     """
 
@@ -41,6 +42,7 @@ class ReclaimTimes:
     p99_seconds: float | None = None
     last_seconds: float | None = None
     last_cause: str | None = None
+    last_is_told: bool = False
     since_start: Durations = field(default_factory=Durations)
 
 

@@ -181,7 +181,9 @@ def _reclaims(reclaims: ReclaimStatus) -> Iterator[tuple[str, str]]:
     figures = (("half", reclaims.p50_seconds), ("99 %", reclaims.p99_seconds))
     told = [f"{name} within {seconds:.2g} s" for name, seconds in figures if seconds is not None]
     if reclaims.last_seconds is not None:
-        cause = f" ({reclaims.last_cause})" if reclaims.last_cause else ""
+        why = [reclaims.last_cause] if reclaims.last_cause else []
+        why += ["as the attached server says"] if reclaims.last_is_told else []
+        cause = f" ({', '.join(why)})" if why else ""
         told.append(f"the last one {reclaims.last_seconds:.2g} s{cause}")
     yield "reclaims", ", ".join([f"{reclaims.count:,}", *told])
 

@@ -142,13 +142,17 @@ class UsageSum(_Answer):
 
 
 class ReclaimStatus(_Answer):
-    """How long the machine took to be its owner's again; seconds, over the reclaims kept."""
+    """How long the machine took to be its owner's again; seconds, over the reclaims kept.
+
+    `last_is_told` where an attached server was among them: of its memory only its own word is known.
+    """
 
     count: int = 0
     p50_seconds: float | None = None
     p99_seconds: float | None = None
     last_seconds: float | None = None
     last_cause: str | None = None
+    last_is_told: bool = False
 
 
 class AvailabilityStatus(_Answer):

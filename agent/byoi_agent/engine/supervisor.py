@@ -220,7 +220,9 @@ class EngineSupervisor:
         self._history.append((now, repr(event)))
         limits = replace(self._kind.limits, can_sleep=self._kind.can_sleep)
         if self._by is not None:
-            limits = hurried(limits, self._by - now)
+            # A server of somebody else's is not killed: leaving it early brings nothing back.
+            sleep = limits.sleep_seconds if self._lends else None
+            limits = hurried(limits, self._by - now, sleep)
         self._state, commands = machine.step(before, event, now, limits)
         if type(self._state) is not type(before):
             self._log_change(before)
@@ -361,7 +363,12 @@ class EngineSupervisor:
             restarts=self._restarts,
             load=self._load,
             faults=self._kind.faults if serves else (),
+            lends=self._lends,
         )
+
+    @property
+    def _lends(self) -> bool:
+        return isinstance(self._run, Session) and self._kind.can_sleep
 
     def _log_change(self, before: machine.State) -> None:
         state = self._state
@@ -378,13 +385,15 @@ class EngineSupervisor:
             logger.info("engine asleep", extra=extra)
 
 
-def hurried(limits: machine.Limits, left_seconds: float) -> machine.Limits:
-    """The same where whatever it does must be done in so many seconds."""
+def hurried(
+    limits: machine.Limits, left_seconds: float, sleep_seconds: float | None = None
+) -> machine.Limits:
+    """The same where whatever it does must be done in so many seconds, but for `sleep_seconds`."""
     left = max(0.0, left_seconds)
     return replace(
         limits,
         drain_seconds=min(limits.drain_seconds, left, HURRIED_END_SECONDS),
-        sleep_seconds=min(limits.sleep_seconds, left),
+        sleep_seconds=min(limits.sleep_seconds, left) if sleep_seconds is None else sleep_seconds,
         startup_seconds=min(limits.startup_seconds, left),
     )
 

@@ -1,6 +1,7 @@
 """Whether the memory of engines is seen to be back with the machine's owner; pure.
 
 What an engine says of itself does not count: some report their memory freed and keep most of it.
+Only of a server that is not ours nothing else is known: which models it has loaded, it alone tells.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ _HALF: Final = 0.5
 
 @dataclass(frozen=True)
 class Held:
-    """An engine as it was when its owner wanted the machine; `pids` are all its processes."""
+    """An engine as it was when its owner wanted the machine; `pids` are all its processes.
+
+    `is_lent` where it is a server of somebody else's, which was asked to give its memory back.
+    """
 
     key: str
     pids: frozenset[int]
     memory_bytes: int | None = None
+    is_lent: bool = False
 
 
 def not_back(
@@ -38,8 +43,19 @@ def not_back(
 ) -> tuple[str, ...]:
     """The keys of those whose memory is not seen to be back; `running` are processes."""
     return tuple(
-        one.key for one in held if not _is_back(one, views.get(one.key), running, before, now)
+        one.key
+        for one in held
+        if not (
+            _says_so(views.get(one.key))
+            if one.is_lent
+            else _is_back(one, views.get(one.key), running, before, now)
+        )
     )
+
+
+def _says_so(view: EngineView | None) -> bool:
+    """Whether a server has said that it holds nothing of what it was asked for."""
+    return view is not None and view.state == "asleep" and view.lends
 
 
 def _is_back(

@@ -125,9 +125,9 @@ class Reclaimer:
         kill_at = max(begun + KILL_SECONDS, now + LEAST_SECONDS)
         self._door.hand_back(availability.code)
         held = tuple(
-            Held(view.key, memory_holders(view.pid), view.memory_bytes)
+            one
             for view in self._engines.views
-            if view.pid is not None and view.state != "asleep"
+            if view.state != "asleep" and (one := _held(view)) is not None
         )
         self._engines.release(COUNT_SECONDS, kill_at)
         self._taking = _Taking(availability.code, begun, kill_at, held)
@@ -160,19 +160,25 @@ class Reclaimer:
                 return False, ", ".join(left)
             if at >= taking.kill_at and not is_forced:
                 is_forced = True
-                self._force(left)
+                lent = {one.key for one in taking.held if one.is_lent}
+                self._force(tuple(key for key in left if key not in lent))
             await self._clock.sleep_until(at + LOOK_SECONDS)
             now = await self._uses() or now
         return True, ", ".join(last)
 
     def _force(self, keys: tuple[str, ...]) -> None:
         """They say that they sleep and hold memory all the same, or do not obey at all."""
+        if not keys:
+            return
         logger.warning("engines are ended for their memory", extra={"engines": keys})
         self._engines.release(0.0, self._clock.monotonic(), last=keys)
 
     def _conclude(self, taking: _Taking, is_back: bool, slowest: str) -> None:
         seconds = self._clock.monotonic() - taking.begun
-        done = Reclaim(taking.cause, self._clock.wall(), round(seconds, 4), is_back, slowest)
+        is_told = any(one.is_lent for one in taking.held)
+        done = Reclaim(
+            taking.cause, self._clock.wall(), round(seconds, 4), is_back, slowest, is_told
+        )
         logger.info(
             "machine given back" if is_back else "memory not given back",
             extra={"cause": done.cause, "seconds": round(seconds, 3), "slowest": slowest},
@@ -192,3 +198,10 @@ class Reclaimer:
 
     def _views(self) -> dict[str, EngineView]:
         return {view.key: view for view in self._engines.views}
+
+
+def _held(view: EngineView) -> Held | None:
+    """What of it is to be seen given back, if anything."""
+    if view.pid is not None:
+        return Held(view.key, memory_holders(view.pid), view.memory_bytes)
+    return Held(view.key, frozenset(), is_lent=True) if view.lends else None

@@ -41,6 +41,15 @@ def test_of_one_every_figure_is_it():
     assert (times.p50_seconds, times.p99_seconds, times.last_seconds) == (0.7, 0.7, 0.7)
 
 
+def test_what_a_server_only_told_is_told_apart_and_older_files_say_nothing_of_it():
+    told = Reclaims().with_one(Reclaim("active", 1.0, 0.5, is_told=True))
+    assert told.times.last_is_told
+    assert not told.with_one(Reclaim("active", 2.0, 0.5)).times.last_is_told
+    (older,) = json.loads(told.to_json())
+    del older["is_told"]
+    assert not Reclaims.from_json(json.dumps([older])).times.last_is_told
+
+
 @pytest.mark.parametrize(
     ("seconds", "is_back", "is_kept"), [(2.0, True, True), (2.01, True, False), (1.0, False, False)]
 )
@@ -63,6 +72,7 @@ def test_the_last_thousand_are_kept():
             st.floats(0, 1e6),
             st.booleans(),
             st.text(max_size=9),
+            st.booleans(),
         ),
         max_size=9,
     )

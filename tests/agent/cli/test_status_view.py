@@ -252,6 +252,13 @@ def test_a_paused_node_says_so_and_how_fast_it_gave_the_machine_back():
     )
 
 
+def test_what_only_an_attached_server_says_is_told_as_that():
+    told = PAUSED.reclaims.model_copy(update={"last_is_told": True})
+    paused = PAUSED.model_copy(update={"reclaims": told})
+    shown = dict(lines_of(REPORT.model_copy(update={"availability": paused}), NOW))
+    assert shown["reclaims"].endswith("0.5 s (game, as the attached server says)")
+
+
 def test_a_node_that_was_never_taken_back_says_nothing_of_it():
     serving = AvailabilityStatus(mode="dedicated", state="serve", code="dedicated", reason="always")
     lines = dict(lines_of(REPORT.model_copy(update={"availability": serving}), NOW))

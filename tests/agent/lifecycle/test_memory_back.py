@@ -69,3 +69,22 @@ def test_of_several_those_are_named_that_are_not_back():
     other = Held("small", frozenset({20}))
     views = {"big": READY, "small": ENDED}
     assert not_back((HELD, other), views, frozenset({11}), LOADED, uses()) == ("big",)
+
+
+LENT = EngineView("ready", "attached", key="big", lends=True)
+LENT_HELD = Held("big", frozenset(), is_lent=True)
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (LENT, False),
+        (replace(LENT, state="draining"), False),
+        (replace(LENT, state="asleep"), True),
+        (replace(LENT, state="asleep", lends=False), False),
+        (None, False),
+    ],
+)
+def test_a_server_that_is_not_ours_is_believed_as_long_as_it_was_not_left(view, expected):
+    assert is_back(view, uses(), held=LENT_HELD) is expected
+    assert is_back(view, None, None, LENT_HELD) is expected

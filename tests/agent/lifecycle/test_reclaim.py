@@ -277,3 +277,35 @@ async def test_while_the_driver_hangs_it_is_waited_for(make):
     node.becomes(YIELD)
     await node.settled()
     assert node.kept.all.kept[0].is_kept
+
+
+async def test_a_server_that_is_not_ours_is_timed_by_its_own_word_and_never_ended(make):
+    node = make()
+    node.engines.view = replace(node.engines.view, pid=None, kind="attached", lends=True)
+    node.engines.takes = 1.5
+    node.becomes(YIELD)
+    await node.settled()
+    (one,) = node.kept.all.kept
+    assert (one.is_back, one.is_kept, one.is_told, one.slowest) == (True, True, True, "engine")
+    assert one.seconds == pytest.approx(1.5, abs=0.05)
+    assert not any(entry[3] for entry in node.log if entry[0] == "release")
+    assert node.told[-1].last_is_told
+
+
+async def test_a_server_that_is_not_ours_and_does_not_obey_is_told_as_late(make):
+    node = make()
+    node.engines.view = replace(node.engines.view, pid=None, kind="attached", lends=True)
+    node.engines.takes = 100.0
+    node.becomes(YIELD)
+    await node.settled()
+    (one,) = node.kept.all.kept
+    assert not one.is_back
+    assert node.warnings == ["reclaim-late"]
+
+
+async def test_a_server_that_can_give_nothing_back_is_not_timed(make):
+    node = make()
+    node.engines.view = replace(node.engines.view, pid=None, kind="attached")
+    node.becomes(YIELD)
+    await node.settled()
+    assert node.kept.all.kept == ()

@@ -8,6 +8,7 @@ server of somebody else's may have some: it is not asked.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -15,13 +16,16 @@ from byoi_agent.engine.kinds import probes
 from byoi_agent.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Awaitable, Callable, Collection
 
     from byoi_agent.engine.client import EngineClient
 
 _OK: Final = 200
 _FREE_SECONDS: Final = 30.0
 """For one order; whoever is in a hurry cancels it."""
+
+_LOOK_SECONDS: Final = 0.05
+"""Until it is asked again whether it has done what it was told."""
 
 
 class Lender(Protocol):
@@ -31,6 +35,9 @@ class Lender(Protocol):
 
     async def free(self, client: EngineClient, models: Collection[str]) -> None:
         """Have it give back what these models take; what else it has loaded stays.
+
+        It is over once the server, asked again, has none of them loaded any more: most answer the
+        order before they have obeyed it. Whoever cannot wait for that cancels it.
 
         Raises:
             EngineError: it did not.
@@ -60,10 +67,13 @@ class Ollama(LoadsByItself):
 
     async def free(self, client: EngineClient, models: Collection[str]) -> None:
         """One after another: each is answered at once."""
-        for model in await self.loaded(client):
-            if model in models:
-                body = {"model": model, "keep_alive": 0, "stream": False}
-                await _order(client, "/api/generate", body)
+        for model in await self._of(client, models):
+            body = {"model": model, "keep_alive": 0, "stream": False}
+            await _order(client, "/api/generate", body)
+        await _until_gone(lambda: self._of(client, models))
+
+    async def _of(self, client: EngineClient, models: Collection[str]) -> list[str]:
+        return [model for model in await self.loaded(client) if model in models]
 
     async def loaded(self, client: EngineClient) -> list[str]:
         """As `ollama ps`."""
@@ -77,9 +87,13 @@ class LmStudio(LoadsByItself):
 
     async def free(self, client: EngineClient, models: Collection[str]) -> None:
         """Instances of a model, and those that are listed as models themselves."""
-        for key, instance in await self.loaded(client):
-            if not {key, instance}.isdisjoint(models):
-                await _order(client, "/api/v1/models/unload", {"instance_id": instance})
+        for instance in await self._of(client, models):
+            await _order(client, "/api/v1/models/unload", {"instance_id": instance})
+        await _until_gone(lambda: self._of(client, models))
+
+    async def _of(self, client: EngineClient, models: Collection[str]) -> list[str]:
+        found = await self.loaded(client)
+        return [one for key, one in found if not {key, one}.isdisjoint(models)]
 
     async def loaded(self, client: EngineClient) -> list[tuple[str, str]]:
         """Each loaded instance, behind its model's key."""
@@ -99,9 +113,12 @@ class LlamaRouter(LoadsByItself):
 
     async def free(self, client: EngineClient, models: Collection[str]) -> None:
         """All that are loaded or on the way there."""
-        for model in await self.loaded(client):
-            if model in models:
-                await _order(client, "/models/unload", {"model": model})
+        for model in await self._of(client, models):
+            await _order(client, "/models/unload", {"model": model})
+        await _until_gone(lambda: self._of(client, models))
+
+    async def _of(self, client: EngineClient, models: Collection[str]) -> list[str]:
+        return [model for model in await self.loaded(client) if model in models]
 
     async def loaded(self, client: EngineClient) -> list[str]:
         """Those with memory."""
@@ -124,6 +141,11 @@ class VllmAsleep:
     async def free(self, client: EngineClient, models: Collection[str]) -> None:  # noqa: ARG002
         """Level 1: the weights go to the host's memory. It has one model, and its adapters."""
         await _order(client, "/sleep?level=1")
+
+        async def awake() -> bool:
+            return not await self.is_asleep(client)
+
+        await _until_gone(awake)
 
     async def restore(self, client: EngineClient) -> None:
         """A request to one that sleeps would hang for ever."""
@@ -154,6 +176,12 @@ async def lender_of(client: EngineClient) -> Lender | None:
             continue
         return lender
     return None
+
+
+async def _until_gone(look: Callable[[], Awaitable[object]]) -> None:
+    """Until there is nothing to be seen any more."""
+    while await look():  # noqa: ASYNC110 a server elsewhere wakes nobody
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _order(client: EngineClient, path: str, body: dict[str, Any] | None = None) -> None:

@@ -171,8 +171,7 @@ async def test_only_fixed_paths_are_ever_asked(vllm):
 
 
 async def test_how_a_server_gives_memory_back_is_asked_where_it_is_on_this_machine(vllm):
-    vllm.table["/api/ps"] = (200, {"models": [{"model": "m"}, {"model": "its-owners"}]})
-    vllm.table["/api/generate"] = (200, {"done": True})
+    _is_ollama(vllm, "m", "its-owners")
     kind = Attached(vllm.address)
     assert not kind.can_sleep
     with pytest.raises(EngineError, match="no way"):
@@ -180,7 +179,7 @@ async def test_how_a_server_gives_memory_back_is_asked_where_it_is_on_this_machi
     await kind.discover(vllm.client)
     assert kind.can_sleep
     await kind.sleep(vllm.client)
-    assert vllm.asked[-1][1:] == (
+    assert vllm.asked[-2][1:] == (
         "/api/generate",
         {"model": "m", "keep_alive": 0, "stream": False},
     )
@@ -203,6 +202,17 @@ async def test_a_vllm_that_a_node_before_left_asleep_is_woken_before_anything_is
     kind = Attached(vllm.address)
     await kind.discover(vllm.client)
     assert vllm.paths().index("/wake_up") < vllm.paths().index(CHAT)
+
+
+def _is_ollama(vllm, *loaded):
+    loaded = dict.fromkeys(loaded)
+
+    def unload(order):
+        loaded.pop(order["model"], None)
+        return {"done": True}
+
+    vllm.table["/api/ps"] = (200, lambda _: {"models": [{"model": each} for each in loaded]})
+    vllm.table["/api/generate"] = (200, unload)
 
 
 class Life:
@@ -228,8 +238,7 @@ class Life:
 
 @pytest.fixture
 async def life(vllm, tmp_path):
-    vllm.table["/api/ps"] = (200, {"models": [{"model": "m"}]})
-    vllm.table["/api/generate"] = (200, {"done": True})
+    _is_ollama(vllm, "m")
     life = Life(vllm.address, tmp_path)
     running = asyncio.ensure_future(life.supervisor.run())
     await life.until("ready")
@@ -241,7 +250,8 @@ async def life(vllm, tmp_path):
 async def test_memory_that_is_wanted_back_is_asked_for_and_the_server_serves_again(life, vllm):
     life.take_back(1.0)
     await life.until("asleep")
-    assert vllm.paths()[-1] == "/api/generate"
+    assert vllm.paths()[-2:] == ["/api/generate", "/api/ps"]
+    assert life.supervisor.view.lends
     life.supervisor.start()
     await life.until("ready")
     assert CHAT not in vllm.paths()[vllm.paths().index("/api/generate") :]
@@ -251,12 +261,31 @@ async def test_a_server_that_refuses_is_left_at_once(life, vllm):
     vllm.table["/api/generate"] = (500, {"error": "busy"})
     life.take_back(30.0)
     await life.until("asleep")
+    assert not life.supervisor.view.lends
     life.supervisor.start()
     await life.until("ready")
 
 
+async def test_a_server_that_needs_longer_than_the_owner_was_promised_is_not_left_before(
+    life, vllm
+):
+    looks = []
+
+    def still_loaded(_):
+        looks.append(life.supervisor.view.state)
+        return {"models": [{"model": "m"}] if len(looks) < 4 else []}
+
+    vllm.table["/api/generate"] = (200, {"done": True})
+    vllm.table["/api/ps"] = (200, still_loaded)
+    life.take_back(0.0)
+    await life.until("asleep")
+    assert looks == ["draining"] * 4
+    assert life.supervisor.view.lends
+
+
 async def test_a_server_that_hangs_is_left_in_time(life, vllm, helper):
     vllm.hangs.add("/api/generate")
+    life.supervisor.kind.limits = replace(Attached.limits, sleep_seconds=0.3)
 
     async def take_back():
         begun = SystemClock().monotonic()

@@ -18,59 +18,75 @@ from byoi_agent.engine.kinds.lenders import (
 from byoi_agent.errors import EngineError
 
 
-def _ollama_ps(*models):
-    return 200, {
-        "models": [
-            {"name": model, "model": model, "size": 6591830464, "size_vram": 5333539264}
-            for model in models
-        ]
-    }
+class Server:
+    """One that answers an order at once, and has obeyed it only after the next look."""
 
+    def __init__(self, name):
+        self.name = name
+        self.loaded = ["a:latest", "a:latest:2", "b:7b", "own:1b"]
+        self.is_asleep = False
+        self.going = []
 
-def _studio(loaded):
-    return 200, {
-        "models": [
-            {
-                "type": "llm",
-                "key": key,
-                "loaded_instances": [{"id": each, "config": {}} for each in instances],
-                "format": "gguf",
+    @property
+    def table(self):
+        return {
+            "Ollama": {"/api/ps": (200, self.look), "/api/generate": (200, self.unload)},
+            "LM Studio": {
+                "/api/v1/models": (200, self.look),
+                "/api/v1/models/unload": (200, self.unload),
+            },
+            "llama.cpp's router": {
+                "/models": (200, self.look),
+                "/models/unload": (200, self.unload),
+            },
+            "vLLM": {
+                "/is_sleeping": (200, self.look),
+                "/sleep?level=1": (200, self.unload),
+                "/wake_up": (200, b""),
+            },
+        }[self.name]
+
+    def unload(self, order):
+        self.going += ["all"] if order is None else [order.get("model", order.get("instance_id"))]
+        return {"model": "a", "response": "", "done": True, "done_reason": "unload"}
+
+    def look(self, _body):
+        told = self._told()
+        if self.name == "vLLM":
+            self.is_asleep = bool(self.going)
+        self.loaded = [each for each in self.loaded if each not in self.going]
+        return told
+
+    def _told(self):
+        if self.name == "Ollama":
+            shape = {"size": 6591830464, "size_vram": 5333539264}
+            return {"models": [{"name": each, "model": each, **shape} for each in self.loaded]}
+        if self.name == "LM Studio":
+            found = {"a:latest": [], "b:7b": [], "own:1b": []}
+            for each in self.loaded:
+                key = "a:latest" if each.startswith("a:") else each
+                found[key].append({"id": each, "config": {}})
+            models = found.items()
+            return {
+                "models": [
+                    {"type": "llm", "key": key, "loaded_instances": those, "format": "gguf"}
+                    for key, those in models
+                ]
             }
-            for key, instances in loaded.items()
-        ]
-    }
+        if self.name == "vLLM":
+            return {"is_sleeping": self.is_asleep}
+        states = {"c": "unloaded", **dict.fromkeys(self.loaded, "loaded")}
+        if "b:7b" in states:
+            states["b:7b"] = "sleeping"
+        return {
+            "data": [
+                {"id": model, "in_cache": True, "status": {"value": state}}
+                for model, state in states.items()
+            ]
+        }
 
 
-def _router(states):
-    return 200, {
-        "data": [
-            {"id": model, "in_cache": True, "status": {"value": state}}
-            for model, state in states.items()
-        ]
-    }
-
-
-UNLOADED = (200, {"model": "a", "response": "", "done": True, "done_reason": "unload"})
-SERVERS = {
-    "Ollama": {"/api/ps": _ollama_ps("a:latest", "b:7b", "own:1b"), "/api/generate": UNLOADED},
-    "LM Studio": {
-        "/api/v1/models": _studio(
-            {"a:latest": ["a:latest", "a:latest:2"], "b:7b": [], "own": ["x"]}
-        ),
-        "/api/v1/models/unload": (200, {"instance_id": "a"}),
-    },
-    "llama.cpp's router": {
-        "/models": _router(
-            {"a:latest": "loaded", "b:7b": "sleeping", "c": "unloaded", "o": "loaded"}
-        ),
-        "/models/unload": (200, {"success": True}),
-    },
-    "vLLM": {
-        "/is_sleeping": (200, {"is_sleeping": False}),
-        "/sleep?level=1": (200, b""),
-        "/wake_up": (200, b""),
-    },
-}
+SERVERS = ("Ollama", "LM Studio", "llama.cpp's router", "vLLM")
 ORDERS = {
     "Ollama": [
         ("/api/generate", {"model": "a:latest", "keep_alive": 0, "stream": False}),
@@ -79,6 +95,7 @@ ORDERS = {
     "LM Studio": [
         ("/api/v1/models/unload", {"instance_id": "a:latest"}),
         ("/api/v1/models/unload", {"instance_id": "a:latest:2"}),
+        ("/api/v1/models/unload", {"instance_id": "b:7b"}),
     ],
     "llama.cpp's router": [
         ("/models/unload", {"model": "a:latest"}),
@@ -95,12 +112,20 @@ def posted(engine):
 
 @pytest.mark.parametrize("name", SERVERS)
 async def test_each_server_is_known_by_its_answers_and_frees_what_is_offered_here(engine, name):
-    engine.table.update(SERVERS[name])
+    server = Server(name)
+    engine.table.update(server.table)
     lender = await lender_of(engine.client)
     assert lender.name == name
     assert posted(engine) == []
     await lender.free(engine.client, OFFERED)
     assert posted(engine) == ORDERS[name]
+    if name == "vLLM":
+        assert server.is_asleep
+    else:
+        assert [each for each in server.loaded if each in {"a:latest", "b:7b"}] == []
+        assert "own:1b" in server.loaded
+    last_order = max(at for at, (method, _, _) in enumerate(engine.asked) if method == "POST")
+    assert [method for method, _, _ in engine.asked[last_order + 1 :]] == ["GET", "GET"]
 
 
 async def test_a_server_that_knows_none_of_the_routes_lends_nothing(engine):
@@ -124,7 +149,7 @@ async def test_a_route_of_the_same_name_is_not_enough(engine, path, answer):
 @pytest.mark.parametrize("name", SERVERS)
 @pytest.mark.parametrize("status", [400, 401, 404, 500])
 async def test_an_order_that_is_refused_is_told(engine, name, status):
-    engine.table.update(SERVERS[name])
+    engine.table.update(Server(name).table)
     lender = await lender_of(engine.client)
     for path, _ in ORDERS[name]:
         engine.table[path] = (status, {"error": "no"})
@@ -139,7 +164,7 @@ async def test_what_loads_by_itself_needs_no_order_to_serve_again(engine, lender
 
 
 async def test_a_vllm_is_woken_only_where_it_sleeps(engine):
-    engine.table.update(SERVERS["vLLM"])
+    engine.table.update(Server("vLLM").table)
     await VllmAsleep().restore(engine.client)
     assert posted(engine) == []
     engine.table["/is_sleeping"] = (200, {"is_sleeping": True})
@@ -161,7 +186,7 @@ async def test_whoever_is_in_a_hurry_can_break_an_order_off(serve, answer):
     server = await serve(script)
     client = EngineClient(EngineAddress.parse(server.url))
     freeing = asyncio.ensure_future(Ollama().free(client, OFFERED))
-    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.wait_for(asked.wait(), 60)
     freeing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await freeing
