@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CORES = {
     "admission", "advertise", "attribution", "calendar", "choose", "codec", "consents", "earnings",
     "energy", "eviction", "forecast", "forecast_forms", "hand_backs", "handshake", "limits",
-    "machine", "memory_back", "meter", "mux", "policy", "precedence", "quotas", "reclaims", "resume", "rules",
-    "stickiness", "strangers", "tariff",
+    "machine", "memory_back", "meter", "mux", "policy", "precedence", "quotas", "reclaims",
+    "recollection", "resume", "rules", "stickiness", "strangers", "tariff",
 }  # fmt: skip
 """File names of pure modules; everything in `planning/` is one as well."""
 

@@ -33,8 +33,13 @@ class Offers:
         self._news = asyncio.Event()
 
     def heard(self, node_id: NodeId, models: Sequence[str]) -> None:
-        """A node says what it offers; mostly that is what it offered before."""
+        """A node says what it offers; mostly that is what it offered before.
+
+        One that begins or rests may offer nothing: what it had is what it may come back with.
+        """
         offered = tuple(sorted(set(models)))
+        if not offered:
+            return
         if self._written.get(node_id) != offered or node_id in self._waiting:
             self._waiting[node_id] = offered
             self._news.set()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from byoi_console.routing.choose import Candidate, group_of
 from byoi_console.routing.hand_backs import HandBacks
+from byoi_console.routing.recollection import Recollection
 from byoi_wire.messages import Availability
 
 if TYPE_CHECKING:
@@ -96,9 +97,6 @@ class _Entry:
     availability: Availability = SERVES
 
 
-_RECALLED: Final = 1_000
-"""Models that are remembered of one node; beyond that the one offered longest ago is forgotten."""
-
 DRAINED: Final = "drained by an administrator"
 """Why a node gets nothing new, whatever it says of itself."""
 
@@ -117,8 +115,8 @@ class Registry:
         # An administrator's wish stands whether or not the node is here, and so does a pin.
         self._drained: set[NodeId] = set()
         self._pinned: dict[NodeId, OrgId] = {}
-        # What a node has ever offered outlives its session too: it may come back with it.
-        self._recalled: dict[NodeId, tuple[OrgId, dict[ModelId, None]]] = {}
+        # What a node has offered outlives its session too: it may come back with it.
+        self._had = Recollection()
         # And so does how its owner is: one that leaves and returns with each key is the same.
         self._hand_backs = HandBacks()
         self._changed = asyncio.Event()
@@ -132,7 +130,7 @@ class Registry:
         offered = frozenset(offer.id for offer in advertise.models)
         entry = _Entry(node, advertise, offered, availability=availability)
         self._entries[node.node_id] = entry
-        self.recall(node.node_id, node.org_id, offered)
+        self._recollect(node.node_id)
         self.changed()
 
     def update(self, node_id: NodeId, advertise: Advertise) -> None:
@@ -140,8 +138,7 @@ class Registry:
         offered = frozenset(offer.id for offer in advertise.models)
         kept = {"offered": offered} if offered else {}
         self._replace(node_id, advertise=advertise, **kept)
-        if entry := self._entries.get(node_id):
-            self.recall(node_id, entry.node.org_id, offered)
+        self._recollect(node_id)
 
     def set_status(self, node_id: NodeId, status: Status) -> None:
         """The node's own load and temperatures; shown, not routed by."""
@@ -151,6 +148,7 @@ class Registry:
     def set_availability(self, node_id: NodeId, availability: Availability) -> None:
         """Whether new requests may go there (its owner's wish, or it is about to leave)."""
         self._replace(node_id, availability=availability)
+        self._recollect(node_id)
 
     def set_pinned(self, node_id: NodeId, org_id: OrgId | None) -> None:
         """Whom its owner has dedicated it to; None: nobody, or nobody any more."""
@@ -173,21 +171,16 @@ class Registry:
         entry = self._entries.get(node_id)
         if entry is not None and entry.node is node:
             del self._entries[node_id]
+            self._had.rests(node_id, self._monotonic())
             self.changed()
 
     def recall(self, node_id: NodeId, org_id: OrgId, models: Iterable[ModelId]) -> None:
         """A node has these, or had them when it was last here; while it is away they are known."""
-        owner, known = self._recalled.get(node_id, (org_id, {}))
-        for model in models:
-            known.pop(model, None)
-            known[model] = None
-        for model in tuple(known)[: max(0, len(known) - _RECALLED)]:
-            del known[model]
-        self._recalled[node_id] = (owner, known)
+        self._had.recall(node_id, org_id, models)
 
     def forget(self, node_id: NodeId) -> None:
         """It was revoked or has left for good: nobody waits for its models any more."""
-        self._recalled.pop(node_id, None)
+        self._had.forget(node_id)
         self._hand_backs.forget(node_id)
 
     def changed(self) -> None:
@@ -226,11 +219,9 @@ class Registry:
         ]
 
     def is_known(self, model: ModelId, org_id: OrgId) -> bool:
-        """Whether a node that the organisation may ask has offered `model`, be it here or not."""
-        return any(
-            model in models and owner == org_id and self._pinned.get(node_id, org_id) == org_id
-            for node_id, (owner, models) in self._recalled.items()
-        )
+        """Whether a node that the organisation may ask has `model`, or may come back with it."""
+        who_had = self._had.who_had(model, org_id, self._monotonic())
+        return any(self._pinned.get(node_id, org_id) == org_id for node_id in who_had)
 
     def is_away(self, node_id: NodeId) -> bool:
         """Whether a live node takes nothing by its owner's wish, or an administrator's."""
@@ -314,6 +305,16 @@ class Registry:
     def live(self) -> tuple[NodeId, ...]:
         """Every node that has a session."""
         return tuple(self._entries)
+
+    def _recollect(self, node_id: NodeId) -> None:
+        if (entry := self._entries.get(node_id)) is None:
+            return
+        models, owner = [offer.id for offer in entry.advertise.models], entry.node.org_id
+        if entry.availability.serving:
+            self._had.serves(node_id, owner, models, self._monotonic())
+        else:
+            self._had.rests(node_id, self._monotonic())
+            self._had.recall(node_id, owner, models)
 
     def _takes(self, node_id: NodeId, entry: _Entry) -> bool:
         return entry.availability.serving and node_id not in self._drained

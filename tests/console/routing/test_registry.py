@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from byoi_console.routing.recollection import GIVEN_UP_SECONDS
 from byoi_console.routing.registry import SERVES, STOPS, Registry
 from byoi_wire.messages import Advertise, Availability, Status
 from byoi_wire.offers import Host, ModelOffer
@@ -236,13 +237,24 @@ async def test_what_a_node_had_is_known_until_it_is_no_node_any_more(registry):
     assert not registry.is_known("a", "org_1")
 
 
-async def test_a_node_that_names_ever_more_models_is_remembered_by_the_latest(registry):
-    registry.recall("node_1", "org_1", ["first"])
-    registry.recall("node_1", "org_1", [f"m{number}" for number in range(999)])
-    assert registry.is_known("first", "org_1")
-    registry.recall("node_1", "org_1", ["one more"])
-    assert not registry.is_known("first", "org_1")
-    assert registry.is_known("m0", "org_1")
+async def test_what_a_node_serves_without_for_an_hour_nobody_waits_for():
+    now = [0.0]
+    registry = Registry(lambda: now[0])
+    registry.add(live(), offers("a", "b"))
+    registry.update("node_1", offers("a"))
+    now[0] = GIVEN_UP_SECONDS - 1
+    assert registry.is_known("b", "org_1")
+    registry.set_availability("node_1", AWAY)
+    registry.update("node_1", offers())
+    now[0] += GIVEN_UP_SECONDS
+    assert registry.is_known("a", "org_1")
+    assert registry.is_known("b", "org_1")
+    registry.set_availability("node_1", SERVES)
+    registry.update("node_1", offers("a"))
+    now[0] += GIVEN_UP_SECONDS
+    assert registry.is_known("a", "org_1")
+    assert not registry.is_known("b", "org_1")
+    registry.set_availability("node_unknown", SERVES)
 
 
 async def test_a_node_that_hands_back_again_and_again_is_known_for_it_beyond_its_session():
