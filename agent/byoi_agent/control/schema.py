@@ -144,7 +144,7 @@ class UsageSum(_Answer):
 class ReclaimStatus(_Answer):
     """How long the machine took to be its owner's again; seconds, over the reclaims kept.
 
-    `last_is_told` where an attached server was among them: of its memory only its own word is known.
+    `last_is_told` where an attached server was among them: only its own word is known of it.
     """
 
     count: int = 0
