@@ -474,7 +474,7 @@ async def test_a_cancelled_pull_leaves_what_came_for_the_next(hub, ask, store, m
     hub.add(REPO, model)
     hub.faults["model-00001-of-00002.safetensors"].append("stall:500000")
     async with asyncio.timeout(60):
-        task = asyncio.ensure_future(ask())
+        task = asyncio.ensure_future(ask(patience=Patience(stall_seconds=600)))
         while hub.bytes_sent < 500_000 or not any_part(store):
             await asyncio.sleep(0.01)
         task.cancel()

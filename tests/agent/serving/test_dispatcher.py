@@ -189,7 +189,7 @@ async def test_drain_refuses_the_new_and_lets_all_that_is_here_finish(node, say)
 
 
 async def test_drain_without_requests_ends_at_once(node, say):
-    await asyncio.wait_for(node.dispatcher.drain(30), 5)
+    await asyncio.wait_for(node.dispatcher.drain(3600), 60)
     node.open(say.chat())
     assert node.resets == [("REFUSED", "draining")]
 
@@ -222,7 +222,7 @@ async def test_a_node_that_is_stopped_does_not_wait_for_a_tokenizer(node, say, m
     _, request = await node.ask()
     request.head()
     request.events(say.word("Hi"))
-    await asyncio.wait_for(node.dispatcher.drain(0), 1)
+    await asyncio.wait_for(node.dispatcher.drain(0), 60)
     assert (node.record.counted_by, node.record.error_code) == ("events", "node_stopped")
 
 
@@ -425,7 +425,7 @@ async def test_the_count_does_not_keep_the_machine_from_its_owner(node, say, mon
     request.head()
     request.events(say.word("Hi"))
     node.dispatcher.hand_back("input")
-    await asyncio.wait_for(node.dispatcher.idle(), 1)
+    await asyncio.wait_for(node.dispatcher.idle(), 60)
     assert (node.record.usage, node.record.counted_by) == (Usage(completion_tokens=1), "events")
 
 

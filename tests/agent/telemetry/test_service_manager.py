@@ -25,7 +25,7 @@ def manager(request):
         else:
             name = f"@byoi-test-{secrets.token_hex(8)}"
             listener.bind("\0" + name[1:])
-        listener.settimeout(5)
+        listener.settimeout(60)
         yield name, listener
 
 

@@ -30,7 +30,7 @@ def server():
             if not self.path.endswith("silent"):
                 self.wfile.write(b"0123456789"[: 5 if self.path.endswith("short") else 10])
             else:
-                stop.wait(5)
+                stop.wait()
 
         def log_message(self, *_):
             pass

@@ -25,7 +25,7 @@ class Console:
         self.batches.put_nowait(batch)
 
     async def received(self) -> list[str]:
-        batch = await asyncio.wait_for(self.batches.get(), 5)
+        batch = await asyncio.wait_for(self.batches.get(), 60)
         return self.names(batch)
 
     def names(self, batch):
@@ -113,7 +113,7 @@ async def test_batches_are_bounded_in_number_and_bytes(outbox, reporter, console
     reporter.link_online(console.send)
     sizes = []
     while len(console.booked) < BATCH_RECORDS + 50:
-        batch = await asyncio.wait_for(console.batches.get(), 5)
+        batch = await asyncio.wait_for(console.batches.get(), 60)
         assert len(batch.model_dump_json().encode()) <= MESSAGE_LIMIT_BYTES
         sizes.append(len(batch.records))
         console.acknowledge(console.names(batch))

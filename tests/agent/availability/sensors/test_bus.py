@@ -66,7 +66,7 @@ async def something_at(path, words):
 
     async with await asyncio.start_unix_server(speak, path):
         yield
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 60)
 
 
 @pytest.mark.parametrize("words", [b"", b"220 welcome to another service\r\n", b"\xff" * 9000])

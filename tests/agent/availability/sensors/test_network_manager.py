@@ -36,7 +36,7 @@ async def test_another_network_is_told_at_once(network, sensor):
     sensor.on_change(told.set)
     await sensor.read()
     network.changed()
-    await asyncio.wait_for(told.wait(), 5)
+    await asyncio.wait_for(told.wait(), 60)
 
 
 @pytest.mark.parametrize(

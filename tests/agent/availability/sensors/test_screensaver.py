@@ -49,7 +49,7 @@ async def test_a_covered_screen_is_told_at_once(kde, sensor):
     await sensor.read()
     kde.answers[KDE, "GetActive"] = ("b", True)
     kde.signal(KDE, "ActiveChanged", "b", True)
-    await asyncio.wait_for(told.wait(), 5)
+    await asyncio.wait_for(told.wait(), 60)
     (session,) = await sensor.read()
     assert session.is_locked is True
 

@@ -34,7 +34,7 @@ class Compositor:
         self.server.close()
         if self.writer is not None:
             self.writer.close()
-            await asyncio.wait_for(self._left.wait(), 5)
+            await asyncio.wait_for(self._left.wait(), 60)
         self.path.unlink(missing_ok=True)
 
     async def _speak(self, reader, writer):
@@ -109,7 +109,7 @@ async def test_idle_time_begins_when_it_is_told_and_ends_at_once(screen, sensor,
     time.now += 60.0
     assert await sensor.read() == said(61.0)
     screen.resumed()
-    await asyncio.wait_for(told.wait(), 5)
+    await asyncio.wait_for(told.wait(), 60)
     assert await sensor.read() == said(0.0)
     assert sensor.trouble is None
 
