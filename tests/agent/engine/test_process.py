@@ -74,8 +74,9 @@ def tree(tmp_path):
 
     yield make
     for file in tmp_path.iterdir():
-        if file.name in {"engine", "worker", "runaway"}:
-            assert is_gone(int(file.read_text())), f"{file.name} was left running"
+        # Whoever was killed in the midst of writing left an empty one.
+        if file.name in {"engine", "worker", "runaway"} and (pid := file.read_text()):
+            assert is_gone(int(pid)), f"{file.name} was left running"
 
 
 async def test_a_terminated_engine_leaves_nothing_behind(tree, running):
