@@ -100,11 +100,9 @@ def served(node: ControlClient, model: str, order: ServeOrder | None) -> dict[st
 
 
 def _told(pull: PullStatus, node: ControlClient) -> PullTold:
-    wanted = pull.model.partition("@")[0]
-    found = [one for one in node.models().models if one.name.startswith(wanted) and one.commit]
-    if not found:
+    found = (one for one in node.models().models if f"{one.name}@{one.commit}" == pull.came)
+    if (one := next(found, None)) is None:
         raise AgentError(f"{pull.model} came and has gone again; see: byoi models list")
-    one = max(found, key=lambda model: model.pulled_at or 0)
     return {
         "model": one.name,
         "id": one.id,

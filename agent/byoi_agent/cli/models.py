@@ -112,7 +112,7 @@ def pull(
         raise click.UsageError("--file names the file already; leave the quantisation out")
     talk = pull_talk(as_json=as_json)
     if (node := node_elsewhere(chosen)) is not None:
-        order = PullOrder(model=_as_text(reference), file=file, pin=pin)
+        order = PullOrder(model=str(reference), file=file, pin=pin)
         try:
             told = pulled(node, order, talk)
         finally:
@@ -211,12 +211,6 @@ def _asked(choices: tuple[str, ...], several: AgentError, *, may_ask: bool) -> s
         click.echo(f"{number:>4}  {choice}", err=True)
     number = click.prompt("Which one", type=click.IntRange(1, len(choices)), err=True)
     return choices[number - 1]
-
-
-def _as_text(reference: Reference) -> str:
-    variant = "" if reference.variant is None else f":{reference.variant}"
-    revision = "" if reference.revision is None else f"@{reference.revision}"
-    return f"{reference.repo}{variant}{revision}"
 
 
 def _answer(outcome: Outcome) -> PullTold:

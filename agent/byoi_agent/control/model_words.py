@@ -63,7 +63,10 @@ class ModelList(_Told):
 
 
 class PullStatus(_Told):
-    """A pull; times are Unix seconds, and `error` is why it failed."""
+    """A pull; times are Unix seconds.
+
+    `error` is why it failed, and `came` what is here once it is done, as NAME@COMMIT.
+    """
 
     id: str
     model: str
@@ -76,7 +79,9 @@ class PullStatus(_Told):
     seconds_left: float | None = None
     ended_at: float | None = None
     error: str | None = None
+    came: str | None = None
     removed: tuple[str, ...] = ()
+    file: str | None = None
 
 
 class PullList(_Told):
@@ -146,7 +151,9 @@ def pull_of(view: PullView) -> PullStatus:
         seconds_left=round(left / speed, 1) if is_known and left is not None and speed else None,
         ended_at=view.ended_at,
         error=view.error,
+        came=view.came,
         removed=view.removed,
+        file=view.file,
     )
 
 

@@ -32,8 +32,9 @@ PullState = Literal["waiting", "pulling", "done", "failed", "cancelled"]
 class PullView:
     """One pull now; times are Unix seconds.
 
-    `bytes_per_second` is the mean of the phase that is under way. `error` says why it failed, and
-    `removed` names what went to make room.
+    `file` is the one that was named where there are several GGUFs. `bytes_per_second` is the mean
+    of the phase that is under way. `error` says why it failed, `came` what is here once it is done
+    (NAME@COMMIT), and `removed` names what went to make room.
     """
 
     id: str
@@ -46,7 +47,9 @@ class PullView:
     bytes_per_second: float | None = None
     ended_at: float | None = None
     error: str | None = None
+    came: str | None = None
     removed: tuple[str, ...] = ()
+    file: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -91,13 +94,13 @@ class Pulls:
         """
         model = str(reference)
         for view in self._views.values():
-            if view.model == model and not view.is_over:
+            if (view.model, view.file) == (model, file) and not view.is_over:
                 return view
         if self._tasks is None:
             raise ConfigError("the node starts or ends; ask again when it runs")
         if len(self._running) >= MOST_WAITING + AT_ONCE:
             raise ConfigError("too many pulls wait already; let some of them end first")
-        view = PullView(secrets.token_hex(6), model, "waiting", self._clock.wall())
+        view = PullView(secrets.token_hex(6), model, "waiting", self._clock.wall(), file=file)
         self._keep(view)
         self._running[view.id] = self._tasks.create_task(
             self._pull(view.id, reference, file, is_pinned), name=f"pull {model}"
@@ -138,7 +141,8 @@ class Pulls:
             )
         else:
             logger.info("model pulled", extra={"model": str(reference)})
-            self._end(pull_id, state="done", removed=outcome.removed)
+            came = f"{outcome.pulled.name}@{outcome.pulled.manifest.commit}"
+            self._end(pull_id, state="done", came=came, removed=outcome.removed)
         finally:
             self._running.pop(pull_id, None)
 

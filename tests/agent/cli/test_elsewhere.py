@@ -41,12 +41,13 @@ def a_pull(state, **facts):
     return PullStatus(id="p1", model="owner/tiny:Q8_0", state=state, began_at=99.5, **facts)
 
 
+DONE = a_pull("done", came=f"owner/tiny:Q8_0@{COMMIT}")
+
+
 @pytest.fixture
 def node(monkeypatch, tmp_path):
     """A node with other folders than this user's; `node.asked` is what it was asked to do."""
-    node = SimpleNamespace(
-        asked=[], pulls=[a_pull("pulling", phase="files", done_bytes=1), a_pull("done")]
-    )
+    node = SimpleNamespace(asked=[], pulls=[a_pull("pulling", phase="files", done_bytes=1), DONE])
 
     def answer(name, what):
         def call(_client, *arguments, **_named):
@@ -60,7 +61,9 @@ def node(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "find", lambda *_, **__: Instances((instance,), "machine"))
     monkeypatch.setattr(module.time, "sleep", lambda _: None)
     left = (Unfinished(model="owner/half", bytes=5),)
-    answer("models", ModelList(models=(TINY,), unfinished=left))
+    # Younger, and of a name that begins alike.
+    other = TINY.model_copy(update={"name": "owner/tiny:Q8_0_L", "id": "other", "pulled_at": 200})
+    answer("models", ModelList(models=(other, TINY), unfinished=left))
     answer("pull", a_pull("waiting"))
     answer("pulls", lambda: PullList(pulls=(node.pulls.pop(0),)))
     answer("cancel_pull", a_pull("cancelled"))
@@ -80,9 +83,8 @@ def node(monkeypatch, tmp_path):
 def test_its_models_are_listed_and_not_this_user_s(byoi):
     _, out, _ = byoi("models", "list", "--json")
     told = json.loads(out)
-    assert [(one["name"], one["is_chosen"]) for one in told["models"]] == [
-        ("owner/tiny:Q8_0", True)
-    ]
+    names = [(one["name"], one["is_chosen"]) for one in told["models"]]
+    assert names == [("owner/tiny:Q8_0_L", True), ("owner/tiny:Q8_0", True)]
     assert told["unfinished"] == [{"model": "owner/half", "bytes": 5}]
     assert "owner/tiny:Q8_0" in byoi("models", "list")[1]
 

@@ -94,7 +94,10 @@ async def pulled(models, node, hub, hubs, monkeypatch):
         while not models.pulls.views[0].is_over:
             await asyncio.sleep(0.001)
         running.cancel()
-    assert models.pulls.views[0].state == "done", models.pulls.views[0].error
+    ended = pull_of(models.pulls.views[0])
+    assert ended.state == "done", ended.error
+    (here,) = Store(models.paths.models_folder).all()
+    assert ended.came == f"{here.name}@{here.manifest.commit}"
     return view
 
 

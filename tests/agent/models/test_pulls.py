@@ -43,7 +43,9 @@ class Hub:
         if error is not None:
             self.answers[name].set_exception(error)
         else:
-            self.answers[name].set_result(SimpleNamespace(removed=removed))
+            manifest = SimpleNamespace(commit="c" * 40)
+            pulled = SimpleNamespace(name=f"{name}:Q8_0", manifest=manifest)
+            self.answers[name].set_result(SimpleNamespace(pulled=pulled, removed=removed))
 
 
 @pytest.fixture
@@ -101,9 +103,10 @@ async def test_a_pull_goes_its_way_and_tells_of_it(pulls, hub, told, clock):
         await settle()
     assert [one.state for one in told][:2] == ["waiting", "pulling"]
     last = pulls.views[0]
-    assert (last.id, last.state, last.removed, last.ended_at) == (
+    assert (last.id, last.state, last.came, last.removed, last.ended_at) == (
         view.id,
         "done",
+        f"owner/one:Q8_0@{'c' * 40}",
         ("old",),
         1_000_012.0,
     )
@@ -131,6 +134,15 @@ async def test_a_pull_that_is_under_way_is_not_begun_twice(pulls, hub):
         begin(pulls, "o/a")
         await settle()
         assert len(hub.begun) == 2
+
+
+async def test_another_file_of_the_same_model_is_another_pull(pulls, hub):
+    async with running(pulls):
+        first, second = begin(pulls, "o/a", "small.gguf"), begin(pulls, "o/a", "large.gguf")
+        assert first.id != second.id
+        assert begin(pulls, "o/a", "large.gguf").id == second.id
+        await settle()
+        assert [file for _, file, _ in hub.begun] == ["small.gguf", "large.gguf"]
 
 
 async def test_why_one_failed_is_told_and_the_others_go_on(pulls, hub):
