@@ -54,9 +54,7 @@ def choose(flags: dict[str, object]) -> Chosen:
 
 def settle(flags: dict[str, object]) -> LoadedSettings:
     """As `choose`, without a word to the terminal."""
-    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
-    file = default_config_file(Path(str(data_dir)) if data_dir else None, os.environ)
-    return load(flags, os.environ, file)
+    return load(flags, os.environ, default_config_file(_data_dir(flags), os.environ))
 
 
 def choose_to_ask(flags: dict[str, object]) -> Chosen:
@@ -73,16 +71,9 @@ def choose_to_ask(flags: dict[str, object]) -> Chosen:
         return Chosen(loaded, resolve(loaded.values, os.environ))
 
 
-def file_of(flags: dict[str, object]) -> Path:
-    """The configuration file that a command with these flags reads, or would if it were there."""
-    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
-    return config_file(Path(str(data_dir)) if data_dir else None, os.environ).absolute()
-
-
 def place_of(flags: Mapping[str, object]) -> Path:
-    """Where the configuration file is, or would be."""
-    data_dir = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
-    return config_file(Path(str(data_dir)) if data_dir else None, os.environ).absolute()
+    """The configuration file that a command with these flags reads, or would if it were there."""
+    return config_file(_data_dir(flags), os.environ).absolute()
 
 
 def setting_options(*names: str) -> Callable[[_Command], _Command]:
@@ -114,6 +105,12 @@ def debug_option(command: _Command) -> _Command:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+def _data_dir(flags: Mapping[str, object]) -> Path | None:
+    """Before there is a file, which cannot say where it lies itself."""
+    named = flags.get("data_dir") or os.environ.get(variable_of("data_dir"))
+    return Path(str(named)) if named else None
 
 
 def _setting_option(name: str) -> Callable[[_Command], _Command]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from byoi_agent.cli.main import hold_hang_ups
-from byoi_agent.cli.options import choose, debug_option, file_of, setting_options, settle
+from byoi_agent.cli.options import choose, debug_option, place_of, setting_options, settle
 from byoi_agent.cli.parent import when_stdin_ends
 from byoi_agent.config.lock import StateLock
 from byoi_agent.config.paths import prepare
@@ -128,7 +128,7 @@ def _run(
                 identity,
                 ready_file=ready_file,
                 reread=lambda: choose(flags).settings,
-                config_file=file_of(flags),
+                config_file=place_of(flags),
                 loaded=lambda: settle(flags),
                 service_manager=service.manager if service else ServiceManager.take(os.environ),
             )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
+from datetime import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from byoi_agent.availability.calendar import look
+from byoi_agent.cli.durations import ClockTime
 from byoi_agent.cli.options import (
     choose,
     debug_option,
-    file_of,
     json_option,
+    place_of,
     setting_options,
 )
 from byoi_agent.cli.schedule_view import hours_in_words, show
@@ -74,8 +75,10 @@ def schedule(*, as_json: bool, **flags: object) -> None:
 
 @schedule.command()
 @click.option("--days", default="all", show_default=True, help="mon-fri, sat,sun, weekend, all …")
-@click.option("--since", required=True, help="When it begins, HH:MM.")
-@click.option("--until", required=True, help="When it ends, HH:MM; before --since: the day after.")
+@click.option("--since", type=ClockTime(), required=True, help="When it begins.")
+@click.option(
+    "--until", type=ClockTime(), required=True, help="When it ends; before --since: the day after."
+)
 @click.option("--quiet", is_flag=True, help="Hours in which no mode serves.")
 @setting_options("data_dir")
 @json_option
@@ -83,14 +86,14 @@ def schedule(*, as_json: bool, **flags: object) -> None:
 def add(
     *,
     days: str,
-    since: str,
-    until: str,
+    since: tuple[int, int],
+    until: tuple[int, int],
     quiet: bool,
     as_json: bool,
     **flags: object,
 ) -> None:
     """Add hours in which the mode scheduled serves, or with --quiet some in which none does."""
-    window = Window(days=days_of(days), since=_time(since), until=_time(until))
+    window = Window(days=days_of(days), since=time(*since), until=time(*until))
     found = _find(_joined(flags))
     name = "quiet" if quiet else "windows"
     held: tuple[Window, ...] = getattr(found.status, name)
@@ -151,12 +154,6 @@ def days_of(text: str) -> tuple[Weekday, ...]:
     return tuple(day for day in WEEKDAYS if day in found)
 
 
-def _time(text: str) -> str:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-        raise click.UsageError(f'{text!r} is no time of day; it looks like "22:00"')
-    return text
-
-
 def _joined(flags: dict[str, object]) -> dict[str, object]:
     """With what stands before the name of the inner command."""
     parent = click.get_current_context().parent
@@ -175,10 +172,10 @@ def _find(flags: dict[str, object]) -> _Found:
     if found.nodes and found.found_by != "demo":
         node = found.nodes[0].client
         status = node.schedule()
-        file = Path(status.now.file) if status.now.file else file_of(flags)
+        file = Path(status.now.file) if status.now.file else place_of(flags)
         held = node.status().availability
         return _Found(status, node, file, None if held is None else held.mode)
-    file = file_of(flags)
+    file = place_of(flags)
     return _Found(_offline(chosen.settings.schedule, file), None, file, chosen.settings.mode)
 
 

@@ -35,6 +35,11 @@ def test_without_a_node_the_file_is_changed(byoi, file):
     )
 
 
+def test_times_are_typed_as_those_of_a_pause(byoi, file):
+    assert "07:30-09:05" in byoi("schedule", "add", "--since", "7:30", "--until", "9:05")[1]
+    assert 'since = "07:30", until = "09:05"' in file.read_text()
+
+
 def test_the_week_is_shown_as_a_picture(byoi, file):
     byoi("schedule", "add", "--days", "mon", "--since", "06:00", "--until", "12:00")
     byoi("schedule", "add", "--quiet", "--days", "mon", "--since", "09:00", "--until", "10:30")
@@ -66,7 +71,7 @@ def test_the_data_folder_may_stand_before_the_inner_command(byoi, tmp_path, monk
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("add", "--since", "9:00", "--until", "10:00"), 64, "no time of day"),
+        (("add", "--since", "9.00", "--until", "10:00"), 64, "no time of day"),
         (("add", "--since", "25:00", "--until", "10:00"), 64, "no time of day"),
         (("add", "--days", "some", "--since", "09:00", "--until", "10:00"), 64, "mon-fri"),
         (("add", "--since", "09:00"), 64, "--until"),
