@@ -65,14 +65,19 @@ class Costs:
         served = [(wanted[view.key], _names(view)) for view in views if view.key in wanted]
         prices = _price_list(settings.prices, served)
         self._books.take(settings.tariff, prices, has_stop_loss=settings.stop_loss == "on")
-        self._board.update(prices=prices)
         devices = self._board.view.devices
         found = devices_of_engines(views, devices, ancestors)
         self._books.know_bench(_benched(views, self._board.view.measured))
+        self._board.update(prices=prices, at_a_loss=self._at_a_loss())
         self._energy.know(
             tuple(model.id for view in views for model in view.models),
             _hosts_own(served, devices) | found | self._given_devices(served),
         )
+
+    def _at_a_loss(self) -> frozenset[ModelId]:
+        """Models whose requests stop-loss sends back now."""
+        models = (model.id for view in self._engines.views for model in view.models)
+        return frozenset(model for model in models if self._books.refusal(model) is not None)
 
     def _given_devices(
         self, served: Iterable[tuple[Entry, tuple[str, ...]]]

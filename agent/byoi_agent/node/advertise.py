@@ -10,7 +10,7 @@ from byoi_wire.offers import Device, Host, ModelOffer
 from byoi_wire.version import MODELS_LIMIT, MODELS_LIMIT_BYTES
 
 if TYPE_CHECKING:
-    from byoi_agent.engine.view import EngineView
+    from byoi_agent.engine.view import EngineView, ServedModel
     from byoi_agent.node.view import NodeView
 
 _STEP: Final = 16
@@ -40,7 +40,11 @@ def build(view: NodeView) -> Advertise:
 
 def unoffered(view: NodeView, offer: Advertise) -> int:
     """How many models the engine has beyond those that can be told to a console."""
-    return len(view.engine.models) - len(offer.models) if slots_of(view) and view.engine else 0
+    return (
+        len(_offered(view.engine, view)) - len(offer.models)
+        if view.engine and slots_of(view)
+        else 0
+    )
 
 
 def status(view: NodeView) -> Status:
@@ -116,7 +120,7 @@ def _offers(engine: EngineView, view: NodeView) -> tuple[ModelOffer, ...]:
     offers: list[ModelOffer] = []
     left_bytes = MODELS_LIMIT_BYTES
     engines = {model.id: own for own in reversed(view.engines) for model in own.models}
-    for model in engine.models[:MODELS_LIMIT]:
+    for model in _offered(engine, view)[:MODELS_LIMIT]:
         own = engines.get(model.id, engine)
         name = engine_name(own.kind, own.version)
         offer = ModelOffer(
@@ -138,6 +142,11 @@ def _offers(engine: EngineView, view: NodeView) -> tuple[ModelOffer, ...]:
             break
         offers.append(offer)
     return tuple(offers)
+
+
+def _offered(engine: EngineView, view: NodeView) -> list[ServedModel]:
+    """Without those whose requests would be sent back: so the console asks others at once."""
+    return [model for model in engine.models if model.id not in view.at_a_loss]
 
 
 def _kept(engine: EngineView, view: NodeView) -> int:

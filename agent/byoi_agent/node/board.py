@@ -26,6 +26,7 @@ Subscriber = Callable[[NodeView], None]
 
 _OFFERED: Final = frozenset(
     {"host", "devices", "engine", "engines", "slots", "queue", "held", "measured", "prices"}
+    | {"at_a_loss"}
 )
 """The parts that the console hears of; the others change with every request."""
 
@@ -46,6 +47,7 @@ class Parts(TypedDict, total=False):
     warnings: tuple[HealthWarning, ...]
     measured: Mapping[tuple[ModelId, str], Measured]
     prices: PriceList
+    at_a_loss: frozenset[ModelId]
     held: Mapping[str, int]
     own: OwnApi
     estimates: Accuracy | None

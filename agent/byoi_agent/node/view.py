@@ -52,7 +52,8 @@ class NodeView:
 
     `offer_version` grows each time the console has to hear of it (`advertise.build`); `slots` and
     `queue` are the owner's limits, None where the engine's own hold. `measured` has what benchmarks
-    found, by model and engine with its version; `held` how many of an engine's slots are kept for
+    found, by model and engine with its version; `at_a_loss` are models whose requests would earn
+    less than they take, and are sent back; `held` how many of an engine's slots are kept for
     the owner's own requests, by the engine's key; `estimates` how good those of memory were, None
     before the first load.
     """
@@ -73,6 +74,7 @@ class NodeView:
     offer_version: int = 0
     measured: Mapping[tuple[ModelId, str], Measured] = field(default_factory=dict)
     prices: PriceList = field(default_factory=PriceList)
+    at_a_loss: frozenset[ModelId] = frozenset()
     held: Mapping[str, int] = field(default_factory=dict)
     own: OwnApi = field(default_factory=OwnApi)
     estimates: Accuracy | None = None

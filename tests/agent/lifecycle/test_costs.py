@@ -61,10 +61,14 @@ class Listener:
 
     def __init__(self):
         self.took = None
+        self.losing = set()
         self.known = None
 
     def take(self, tariff, prices, *, has_stop_loss):
         self.took = (tariff, prices, has_stop_loss)
+
+    def refusal(self, model):
+        return "below_marginal_cost" if model in self.losing else None
 
     def know_bench(self, joules_per_token):
         self.benched = joules_per_token
@@ -113,6 +117,16 @@ def test_an_engine_takes_of_the_cards_that_the_pool_gave_to_it(board):
     pool = Pool(engine("smol"), entries=(entry("smol"),), given=(1, 3))
     Costs(Settings(), pool, listener, listener, board)
     assert listener.known == (("smol",), {"smol": frozenset({1, 3})})
+
+
+def test_what_stop_loss_sends_back_is_known_of_the_node_until_it_pays_again(board):
+    listener, pool = Listener(), Pool(engine("smol", "smol-adapter"), engine("large"))
+    listener.losing = {"smol"}
+    costs = Costs(Settings(), pool, listener, listener, board)
+    assert board.view.at_a_loss == {"smol"}
+    listener.losing = set()
+    costs.look()
+    assert board.view.at_a_loss == frozenset()
 
 
 def test_changed_settings_and_engines_are_told_at_once(board):

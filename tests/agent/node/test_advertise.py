@@ -54,6 +54,17 @@ def test_no_more_models_are_offered_than_a_console_takes_in_one_message(ready_vi
     assert unoffered(view, offer) == 5000 - len(offer.models)
 
 
+def test_a_model_at_a_loss_is_not_offered_and_that_is_news(ready_view):
+    one = ready_view.engine.models[0]
+    both = replace(ready_view.engine, models=(one, replace(one, id="dear")))
+    view = replace(ready_view, engine=both)
+    dear = replace(view, at_a_loss=frozenset({"dear"}))
+    assert [model.id for model in build(dear).models] == [one.id]
+    assert is_news(build(view), build(dear))
+    assert unoffered(dear, build(dear)) == 0  # nothing that the console would not take
+    assert build(replace(view, at_a_loss=frozenset({one.id, "dear"}))).models == ()
+
+
 def test_where_all_are_offered_or_none_can_be_nothing_is_left_out(ready_view):
     assert unoffered(ready_view, build(ready_view)) == 0
     starting = replace(ready_view, engine=replace(ready_view.engine, state="starting"))

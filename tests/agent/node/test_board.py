@@ -73,3 +73,12 @@ async def test_a_wait_that_is_cancelled_leaves_no_subscriber(ready_view):
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert not board._subscribers
+
+
+def test_a_model_that_begins_to_make_a_loss_is_news_to_the_console(ready_view):
+    board = Board(ready_view)
+    (model,) = ready_view.engine.models
+    board.update(at_a_loss=frozenset({model.id}))
+    assert (board.view.offer_version, board.offer.models) == (1, ())
+    board.update(at_a_loss=frozenset())
+    assert [one.id for one in board.offer.models] == [model.id]
