@@ -60,9 +60,9 @@ die() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# What needs root, shown only in a dry run; the environment that sudo is asked to keep is a proxy's.
+# What needs root. A dry run looks as far as it may without; sudo is asked to keep a proxy.
 as_root() {
-    if [ "$scope" = user ] || [ "$(id -u)" = 0 ]; then
+    if [ "$scope" = user ] || [ "$dry" = yes ] || [ "$(id -u)" = 0 ]; then
         "$@"
     else
         sudo --preserve-env=HTTPS_PROXY,HTTP_PROXY,NO_PROXY,DEBIAN_FRONTEND "$@"
@@ -226,9 +226,11 @@ has_systemd() {
 
 # The package where apt has a Python that it can use, otherwise a folder of its own.
 choose_method() {
-    if [ "$scope" = system ]; then
-        if have dpkg-query && is_package_there; then present=deb; elif [ -e "$root/current" ]; then present=bundle; else present=none; fi
-    elif [ -e "$root/current" ]; then present=bundle; else present=none; fi
+    present=none
+    if [ -e "$root/current" ]; then present=bundle; fi
+    # What a first installation that was broken off has left is none, but can be taken away.
+    if [ "$action" = uninstall ] && [ -d "$root/versions" ]; then present=bundle; fi
+    if [ "$scope" = system ] && have dpkg-query && is_package_there; then present=deb; fi
     if [ "$method" != auto ]; then
         [ "$present" = none ] || [ "$present" = "$method" ] || [ "$action" = uninstall ] ||
             die $FAILED "byoi is here already as a $present; two would fight over one service. Take that away first, its enrolment stays: sh install.sh --uninstall --method $present"
@@ -242,8 +244,12 @@ choose_method() {
     if [ "$method" = bundle ]; then command=$root/bin/byoi agent_python=$root/current/bin/python; fi
 }
 
+# Whole; what is to be taken away also half, as a script of it that failed leaves it.
 is_package_there() {
-    case $(dpkg-query -W -f='${db:Status-Abbrev}' byoi-agent 2>/dev/null) in ?i*) return 0 ;; *) return 1 ;; esac
+    case $action:$(dpkg-query -W -f='${db:Status-Abbrev}' byoi-agent 2>/dev/null) in
+    *:?i* | uninstall:?[!nc]*) return 0 ;;
+    *) return 1 ;;
+    esac
 }
 
 apt_has_python() {
@@ -363,7 +369,10 @@ installed_version() {
 newer_of() { printf '%s\n%s\n' "$1" "$2" | sort -t. -k1,1n -k2,2n -k3,3n | tail -n 1; }
 
 install_program() {
-    [ "$here" != "$offered" ] || return 0
+    if [ "$here" = "$offered" ]; then
+        [ "$method" = deb ] || lay_command # it may have been broken off just before, or be gone
+        return 0
+    fi
     if [ -n "$here" ] && [ -z "$version" ] && [ "$(newer_of "$here" "$offered")" = "$here" ]; then
         say "byoi $here is here, newer than $offered; to go back: --version $offered"
         return 0
@@ -401,7 +410,9 @@ install_bundle() {
     find_uv
     find_python
     unset VIRTUAL_ENV UV_INDEX_URL UV_DEFAULT_INDEX
-    must mkdir -p "$root/versions" "$root/bin"
+    lay_command
+    must mkdir -p "$root/versions"
+    half_made=$home
     must rm -rf "$home"
     must "$uv" venv --quiet --no-config --no-cache --python "$python" "$home"
     must "$uv" pip install --quiet --no-config --no-cache --link-mode copy --compile-bytecode \
@@ -411,8 +422,16 @@ install_bundle() {
     # Last, in one step: until here the version before is the one that runs.
     must ln -sfn "versions/$offered" "$root/current.new"
     must "$home/bin/python" -c 'import os, sys; os.replace(*sys.argv[1:])' "$root/current.new" "$root/current"
+    half_made=""
+}
+
+# `byoi` by a name that stays; it runs the version that `current` names.
+lay_command() {
+    [ -d "$root/bin" ] || must mkdir -p "$root/bin"
     put "$command" 755 "#!/bin/sh
 exec \"$root/current/bin/byoi\" \"\$@\""
+    [ "$(readlink "$linked" 2>/dev/null)" != "$command" ] || return 0
+    changed=yes
     must mkdir -p "$(dirname "$linked")"
     must ln -sfn "$command" "$linked"
 }
@@ -518,7 +537,7 @@ configure() {
 # The service's way out; root's alone, as the address may hold a password.
 write_proxy() {
     if [ "$scope" = user ]; then
-        units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user names=byoi-agent
+        units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user names='byoi-agent byoi-update'
     else
         units=/etc/systemd/system names='byoi-agent byoi-enroll byoi-update'
     fi
@@ -595,6 +614,7 @@ set_up_service() {
             return 0
         fi
         must "$command" service install $of_system --no-start
+        [ "$start$os" != noLinux ] || must_ask_systemd disable --now byoi-agent.path byoi-agent.service
     elif [ "$start" = no ] && has_systemd; then
         must systemctl disable --now byoi-agent.path byoi-agent.service
     elif [ "$start" = yes ]; then
@@ -766,7 +786,9 @@ uninstall_bundle() {
     step "Removing the service and $root"
     set -- $of_system
     [ "$purge$scope" != yessystem ] || set -- "$@" --purge # what is one person's, remove_rest knows
-    change "$command" service uninstall "$@" || say "    the service could not be removed; see $kept_log"
+    if [ -e "$root/current" ]; then
+        change "$command" service uninstall "$@" || say "    the service could not be removed; see $kept_log"
+    fi
     must rm -rf "$root"
     [ "$(readlink "$linked" 2>/dev/null)" != "$command" ] || must rm -f "$linked"
 }
@@ -775,7 +797,7 @@ uninstall_bundle() {
 remove_rest() {
     if [ "$scope" = user ]; then
         units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
-        must rm -rf "$units/byoi-agent.service.d" "$(dirname "$root")" "${XDG_STATE_HOME:-$HOME/.local/state}/byoi" \
+        must rm -rf "$units/byoi-agent.service.d" "$units/byoi-update.service.d" "$(dirname "$root")" "${XDG_STATE_HOME:-$HOME/.local/state}/byoi" \
             "${XDG_CACHE_HOME:-$HOME/.cache}/byoi" "${XDG_CONFIG_HOME:-$HOME/.config}/byoi" "$kept_log"
         return 0
     fi
@@ -792,6 +814,7 @@ clean_up() {
     status=$?
     trap - EXIT
     if [ -n "$work" ]; then
+        [ -z "$half_made" ] || as_root rm -rf "$half_made"
         if [ -e "$work/keep-log" ] && [ "$dry" = no ]; then
             as_root mkdir -p "$(dirname "$kept_log")" || true
             as_root tee -a "$kept_log" <"$log" >/dev/null || true
@@ -802,7 +825,7 @@ clean_up() {
 }
 
 main() {
-    log="" work="" changed=no dry=no kept_log=/var/log/byoi-install.log word=""
+    log="" work="" changed=no dry=no kept_log=/var/log/byoi-install.log word="" half_made=""
     umask 022
     read_arguments "$@"
     terminal=no

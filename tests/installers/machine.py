@@ -209,11 +209,19 @@ class Machine:
         try:
             if CERTIFICATES.exists():
                 self.copy_in(CERTIFICATES, CERTIFICATES)
+            self._never_by_the_hour()
             self.boot()
         except BaseException:
             self.close()
             raise
         return self
+
+    def _never_by_the_hour(self) -> None:
+        """A full hour in the midst of a test must not begin an update."""
+        for scope in ("system", "user"):
+            folder = self.root / "etc/systemd" / scope / "byoi-update.timer.d"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "never.conf").write_text("[Timer]\nOnCalendar=\nOnCalendar=2099-01-01\n")
 
     def boot(self) -> None:
         """Switch on; returns when systemd has started all that it starts by itself."""

@@ -40,7 +40,7 @@ STAND_INS = {
 # fmt: off
 TOOLS = (
     "awk", "base64", "basename", "bash", "cat", "chmod", "cksum", "cmp", "cp", "curl", "cut",
-    "dirname", "grep", "gzip", "head", "install", "ln", "mkdir", "mktemp", "mv", "openssl",
+    "dirname", "env", "grep", "gzip", "head", "install", "ln", "mkdir", "mktemp", "mv", "openssl",
     "python3", "readlink", "rm", "sed", "sh", "sha256sum", "sleep", "sort", "ssh-keygen", "tail",
     "tar", "tee", "test", "tr",
 )
@@ -50,7 +50,8 @@ UV = """#!/bin/sh
 case $1 in
 venv) for home; do :; done
     mkdir -p "$home/bin"; ln -s "$(command -v python3)" "$home/bin/python" ;;
-pip) while [ "$1" != --python ]; do shift; done
+pip) [ -z "${FULL:-}" ] || { echo "error: No space left on device" >&2; exit 2; }
+    while [ "$1" != --python ]; do shift; done
     cp "$BYOI_STAND_IN" "$(dirname "$2")/byoi" ;;
 python) [ -z "${OFFLINE:-}" ] || { echo "error: no way to github.com" >&2; exit 2; }
     while [ "$1" != --install-dir ]; do shift; done
@@ -234,6 +235,60 @@ def test_a_dry_run_shows_every_step_and_leaves_every_file_as_it_was(newcomer):
         assert shown in done.stdout
     assert "good" not in done.stdout
     assert newcomer.tree() == before
+
+
+def test_a_dry_run_asks_for_nobodys_password(newcomer):
+    newcomer.stand_in("sudo", 'echo "$*" >>"$HOME/asked"; exit 1')
+    assert newcomer.install("--dry-run", "--mode", "idle").returncode == 0
+    assert not (newcomer.home / "asked").exists()
+
+
+def test_what_was_broken_off_is_cleared_away_and_the_same_again_goes_on(newcomer):
+    program, command = newcomer.home / ".local/share/byoi/app", newcomer.home / ".local/bin/byoi"
+    full = newcomer.install("--user", "--yes", "--no-prove", FULL="yes")
+    assert full.returncode == 1
+    assert "No space left on device" in full.stderr
+    assert list((program / "versions").iterdir()) == []
+    assert not (program / "current").exists()
+
+    assert newcomer.install("--user", "--yes", "--no-prove").returncode == 0
+    for lost in (command, program / "bin/byoi"):
+        lost.unlink()
+        again = newcomer.install("--user", "--yes", "--no-prove")
+        assert again.returncode == 0, again.stderr
+        assert "nothing was changed" not in again.stdout
+        assert command.resolve() == program / "bin/byoi"
+        assert str(program / "current/bin/byoi") in command.read_text()
+
+
+def test_what_power_cut_off_can_be_taken_away(newcomer):
+    app = newcomer.home / ".local/share/byoi/app"
+    (app / "versions/0.3.0/bin").mkdir(parents=True)
+    done = newcomer.install("--user", "--uninstall", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert not app.exists()
+
+
+@pytest.mark.parametrize(("status", "is_taken_away"), [("iF ", True), ("rc ", False)])
+def test_a_package_whose_script_failed_is_installed_again_or_taken_away(
+    newcomer, status, is_taken_away
+):
+    newcomer.stand_in("dpkg-query", f"echo '{status}'")
+    done = newcomer.install("--dry-run", "--yes")
+    assert "apt-get install --yes --allow-downgrades" in done.stdout
+    done = newcomer.install("--dry-run", "--uninstall", "--yes")
+    assert ("apt-get remove" in done.stdout) is is_taken_away
+    assert ("nothing to take away" in done.stdout) is not is_taken_away
+
+
+def test_without_a_start_the_units_are_there_and_wait(newcomer):
+    newcomer.stand_in("systemctl", 'echo running; echo "$*" >>"$HOME/asked"')
+    assert newcomer.install("--user", "--yes", "--no-start").returncode == 0
+    asked = (newcomer.home / "asked").read_text().splitlines()
+    assert "--user disable --now byoi-agent.path byoi-agent.service" in asked
+    (newcomer.home / "asked").unlink()
+    assert newcomer.install("--user", "--yes", "--no-prove").returncode == 0
+    assert "disable" not in (newcomer.home / "asked").read_text()
 
 
 @pytest.mark.parametrize("checker", ["openssl", "ssh-keygen"])

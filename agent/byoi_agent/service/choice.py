@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from byoi_agent.config.installation import read_installation
 from byoi_agent.errors import ConfigError
+from byoi_agent.update.place import folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,8 +48,9 @@ def launcher_for(
         if scope == "system":
             return linux.SystemService(program)
         config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+        updates = _own_updates(installation) if data_dir is None else None
         return linux.UserService(
-            program, config / "systemd" / "user", paths.identity_file, data_dir
+            program, config / "systemd" / "user", paths.identity_file, data_dir, updates
         )
     if platform == "darwin":
         from byoi_agent.service import macos  # noqa: PLC0415
@@ -75,6 +78,14 @@ def launcher_for(
     raise ConfigError(
         f"byoi does not know how {platform} starts programs by itself; have it start: {program} run"
     )
+
+
+def _own_updates(installation: Installation) -> Path | None:
+    """Where this user's installation keeps its updates; None where it is none, or not theirs."""
+    root = installation.root
+    if installation.kind != "versions" or installation.service is not None or root is None:
+        return None
+    return folder_of(installation) if os.access(root, os.W_OK) else None
 
 
 def program_of(installation: Installation, prefix: Path | None = None) -> Path:

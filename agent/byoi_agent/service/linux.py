@@ -18,16 +18,18 @@ from byoi_agent.service.units import (
     PATH,
     SESSION,
     STARTED,
+    TIMERS,
     session_unit,
     shipped,
     system_units,
     user_path,
     user_unit,
+    user_updates,
     version_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from byoi_agent.service.launcher import Step
 
@@ -102,9 +104,11 @@ class SystemService:
             Call("write the service into the installation", lambda: record_service(PLACES)),
             Run(("systemctl", "daemon-reload"), "is systemd running here?"),
             Run(("systemctl", "enable", AGENT, *STARTED, ENROLMENT), _LOOK),
+            # A node that is started later is kept up to date from then on, not from the next boot.
+            Run(("systemctl", "start", *TIMERS), _LOOK),
         ]
         if start:
-            steps.append(Run(("systemctl", "start", AGENT, *STARTED), _LOOK))
+            steps.append(Run(("systemctl", "start", AGENT, PATH), _LOOK))
         return steps
 
     def uninstall(self, *, purge: bool) -> Sequence[Step]:
@@ -182,21 +186,27 @@ class UserService:
     """`byoi-agent.service` of one user, who needs no root for it.
 
     `record` is the enrolment without which it does not start; `data_dir` where one was named.
+    `updates` is where updates of this installation are kept, None where it can have none.
     """
 
     program: Path
     units: Path
     record: Path
     data_dir: Path | None
+    updates: Path | None = None
 
     def install(self, *, start: bool) -> Sequence[Step]:
         """See `Launcher`."""
+        timers = () if self.updates is None else TIMERS
         steps: list[Step] = [
             WriteFile(self._unit, user_unit(self.program, self.record, self.data_dir), 0o600),
             WriteFile(self.units / PATH, user_path(self.record), 0o600),
+            *(WriteFile(self.units / name, text, 0o600) for name, text in self._updates.items()),
             Run((*_as_user(), "daemon-reload"), _SIGN_IN),
-            Run((*_as_user(), "enable", AGENT, PATH), _SIGN_IN),
+            Run((*_as_user(), "enable", AGENT, PATH, *timers), _SIGN_IN),
         ]
+        if timers:
+            steps.append(Run((*_as_user(), "start", *timers), _LOOK_AS_USER))
         if start:
             steps.append(Run((*_as_user(), "restart", PATH, AGENT), _LOOK_AS_USER))
         return steps
@@ -204,10 +214,11 @@ class UserService:
     def uninstall(self, *, purge: bool) -> Sequence[Step]:
         """See `Launcher`; state is the user's own and stays: `byoi unenroll` gives it up."""
         del purge
+        own = (AGENT, PATH, *TIMERS, "byoi-update.service")
+        timers = [name for name in TIMERS if (self.units / name).exists()]
         return [
-            Run((*_as_user(), "disable", "--now", PATH, AGENT), _SIGN_IN, may_fail=True),
-            Remove(self._unit),
-            Remove(self.units / PATH),
+            Run((*_as_user(), "disable", "--now", PATH, AGENT, *timers), _SIGN_IN, may_fail=True),
+            *(Remove(self.units / name) for name in own),
             Run((*_as_user(), "daemon-reload"), _SIGN_IN, may_fail=True),
             Run((*_as_user(), "reset-failed", AGENT), _SIGN_IN, may_fail=True),
         ]
@@ -243,6 +254,10 @@ class UserService:
     @property
     def _unit(self) -> Path:
         return self.units / AGENT
+
+    @property
+    def _updates(self) -> Mapping[str, str]:
+        return {} if self.updates is None else user_updates(self.program, self.updates)
 
 
 def _memberships() -> str:

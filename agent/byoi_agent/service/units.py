@@ -17,6 +17,8 @@ PATH: Final = "byoi-agent.path"
 STARTED: Final = (PATH, "byoi-update.timer", "byoi-update-resume.timer")
 """Beside the node itself: what is enabled and started with it."""
 
+TIMERS: Final = STARTED[1:]
+
 ENROLMENT: Final = "byoi-enroll.service"
 SESSION: Final = "byoi-session.service"
 
@@ -25,6 +27,7 @@ _STEPS: Final = "byoi-agent.service.d/restart-steps.conf"
 _STEPS_SINCE: Final = 254
 _PROGRAM: Final = "/usr/bin/byoi"
 _USERS_RECORD: Final = "%h/.local/state/byoi/identity.json"
+_USERS_UPDATES: Final = "%h/.local/share/byoi/app/update"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_@./:=,+%$-]+")
 
 
@@ -53,6 +56,16 @@ def user_unit(program: Path, record: Path, data_dir: Path | None) -> str:
 def user_path(record: Path) -> str:
     """The unit that starts one user's node when it is enrolled."""
     return shipped(f"user/{PATH}").replace(_USERS_RECORD, _escaped(record))
+
+
+def user_updates(program: Path, folder: Path) -> Mapping[str, str]:
+    """The units that look for newer versions for one user; `folder` is where updates are kept."""
+    service, *timers = ("byoi-update.service", *TIMERS)
+    words = shipped(f"user/{service}").replace(_USERS_UPDATES, quoted(folder))
+    texts = {service: words.replace(_PROGRAM, quoted(program))}
+    return texts | {
+        name: shipped(f"user/{name}").replace(_USERS_UPDATES, _escaped(folder)) for name in timers
+    }
 
 
 def session_unit(program: Path) -> str:

@@ -11,7 +11,7 @@ import pytest
 from byoi_agent.config.installation import Installation
 from byoi_agent.config.paths import Paths
 from byoi_agent.errors import ConfigError
-from byoi_agent.service import linux, macos, windows
+from byoi_agent.service import choice, linux, macos, windows
 from byoi_agent.service.choice import launcher_for, meant_scope, program_of
 
 PATHS = Paths(Path("/s"), Path("/c"), Path("/r"))
@@ -34,6 +34,25 @@ def test_units_lie_where_the_user_keeps_settings():
     found = launcher_for("user", PATHS, {"HOME": "/h", "XDG_CONFIG_HOME": "/x"}, platform="linux")
     assert found.units == Path("/x/systemd/user")
     assert found.record == Path("/s/identity.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "data_dir", "is_kept_up_to_date"),
+    [
+        ({}, None, True),
+        ({}, Path("/d"), False),
+        ({"kind": "source"}, None, False),
+        ({"service": linux.PLACES}, None, False),
+        ({"root": Path("/nowhere")}, None, False),
+    ],
+)
+def test_only_an_installation_of_ones_own_is_kept_up_to_date(
+    monkeypatch, tmp_path, changes, data_dir, is_kept_up_to_date
+):
+    facts = {"kind": "versions", "root": tmp_path, **changes}
+    monkeypatch.setattr(choice, "read_installation", lambda: Installation(**facts))
+    found = launcher_for("user", PATHS, {"HOME": "/h"}, data_dir=data_dir, platform="linux")
+    assert found.updates == (tmp_path / "update" if is_kept_up_to_date else None)
 
 
 def test_a_system_that_is_not_known_is_told_what_to_start():

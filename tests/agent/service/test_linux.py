@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,25 @@ def test_one_user_gets_a_unit_that_is_enabled_and_started(own, programs, tmp_pat
         f"systemctl --user enable {AGENT} byoi-agent.path",
         f"systemctl --user restart byoi-agent.path {AGENT}",
     ]
+
+
+def test_an_installation_of_ones_own_is_kept_up_to_date_by_timers(own, programs, tmp_path):
+    programs.stand_in("systemctl")
+    own = replace(own, updates=tmp_path / "my app/update")
+    carry_out(own.install(start=False))
+    timers = "byoi-update.timer byoi-update-resume.timer"
+    assert programs.calls == [
+        "systemctl --user daemon-reload",
+        f"systemctl --user enable {AGENT} byoi-agent.path {timers}",
+        f"systemctl --user start {timers}",
+    ]
+    update = (tmp_path / "units/byoi-update.service").read_text()
+    assert f'"{tmp_path}/my app/update" /opt/byoi/bin/byoi\n' in update
+    resume = (tmp_path / "units/byoi-update-resume.timer").read_text()
+    assert f"ConditionPathExists={tmp_path}/my app/update/journal.json\n" in resume
+    carry_out(own.uninstall(purge=False))
+    assert f"disable --now byoi-agent.path {AGENT} {timers}" in " ".join(programs.calls)
+    assert list((tmp_path / "units").iterdir()) == []
 
 
 def test_a_second_time_writes_nothing(own, programs):
@@ -124,7 +144,10 @@ def test_the_machine_gets_account_folders_and_units_and_the_word_of_it(
     }
     assert (tmp_path / "root/usr/local/bin/byoi").readlink() == Path("/opt/byoi/bin/byoi")
     assert recorded == [linux.PLACES]
-    assert programs.calls[-1].startswith(f"systemctl start {AGENT} byoi-agent.path")
+    assert programs.calls[-2:] == [
+        "systemctl start byoi-update.timer byoi-update-resume.timer",
+        f"systemctl start {AGENT} byoi-agent.path",
+    ]
     # The account is there before the folders that are to be its own.
     assert [call.split()[0] for call in programs.calls[1:3]] == [
         "systemd-sysusers",

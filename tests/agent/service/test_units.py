@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import itertools
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,6 +21,7 @@ from byoi_agent.service.units import (
     system_units,
     user_path,
     user_unit,
+    user_updates,
     version_of,
 )
 
@@ -65,6 +67,7 @@ def test_systemd_has_nothing_to_say_against_the_units(analyze, tmp_path):
         AGENT: user_unit(PROGRAM, Path("/home/jo/.local/state/byoi/identity.json"), None),
         "byoi-agent.path": user_path(Path("/home/jo/.local/state/byoi/identity.json")),
         "byoi-session.service": session_unit(PROGRAM),
+        **user_updates(PROGRAM, Path("/home/jo/.local/share/byoi/my $app/update")),
     }
     user = written(tmp_path / "user", units)
     said = analyze("verify", "--man=no", "--user", *user, XDG_RUNTIME_DIR=str(tmp_path))
@@ -110,6 +113,26 @@ def test_each_unit_runs_the_program_that_is_installed(name):
     rendered = system_units(program, version=254)[name]
     assert "/usr/bin/byoi" not in rendered
     assert '"/opt/my byoi/50%%/bin/byoi" ' in rendered
+
+
+@pytest.mark.parametrize("is_being_tried", [False, True])
+def test_a_users_update_runs_the_version_before_while_another_is_being_tried(
+    tmp_path, is_being_tried
+):
+    """The unit's line as systemd takes it apart: words in quotes, `$$` for `$`, `%%` for `%`."""
+    folder, program = tmp_path / "my $HOME 5%", tmp_path / "byoi"
+    (folder / "keeper/bin").mkdir(parents=True)
+    for name, file in (("installed", program), ("kept", folder / "keeper/bin/python")):
+        if name == "installed" or is_being_tried:
+            file.write_text(f"#!/bin/sh\necho {name} $*\n")
+            file.chmod(0o755)
+    line = re.search("(?m)^ExecStart=(.*)$", user_updates(program, folder)["byoi-update.service"])
+    words = shlex.split(line[1].replace("$$", "$").replace("%%", "%").replace("\\\\", "\\"))
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    if is_being_tried:
+        assert said == "kept -m byoi_agent.cli.main update --unattended\n"
+    else:
+        assert said == "installed update --unattended\n"
 
 
 def test_steps_of_restarts_are_only_for_who_knows_them():
