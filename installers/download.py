@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import os
 import re
 import shutil
 import ssl
 import tempfile
-import urllib.error
 import urllib.parse
 import urllib.request
 from functools import cache
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 3
 TIMEOUT_SECONDS = 60
+_UNREAD = (OSError, http.client.HTTPException)
+"""What nobody answers, or an answer that was cut off: another try may go better."""
 
 
 def folder() -> Path:
@@ -54,7 +56,7 @@ def _fetch(wheel: PackageWheel, wanted: str, kept: Path) -> None:
     for address in _addresses(wheel):
         try:
             data = _read(address)
-        except (OSError, urllib.error.URLError) as error:
+        except _UNREAD as error:
             failures.append(f"{address}: {error}")
             continue
         if (found := hashlib.sha256(data).hexdigest()) != wanted:
@@ -74,7 +76,7 @@ def _addresses(wheel: PackageWheel) -> Iterator[str]:
         page = f"{index.rstrip('/')}/{name}/"
         try:
             links = re.findall(r'href="([^"]+)"', _read(page).decode())
-        except (OSError, urllib.error.URLError):
+        except _UNREAD:
             links = []
         for link in links:
             if urllib.parse.unquote(urllib.parse.urlsplit(link).path).endswith(wheel.filename):

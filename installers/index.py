@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +50,10 @@ def _add(arguments: argparse.Namespace) -> str:
     about = facts.release()
     if arguments.version:
         about["version"] = arguments.version
-    kinds = _opened(arguments).add(about, sorted(arguments.files.glob(f"*{about['version']}*")))
+    # 0.2.0 is neither 10.2.0 nor 0.2.0rc1, which may lie beside it.
+    named = re.compile(rf"(?<![0-9A-Za-z.]){re.escape(about['version'])}(?![0-9A-Za-z]|\.[0-9])")
+    files = sorted(file for file in arguments.files.glob("*") if named.search(file.name))
+    kinds = _opened(arguments).add(about, files)
     told = ", ".join(kinds) or "no kind of machine: nothing fits in " + str(arguments.files)
     return f"{about['version']} is in the index for {told}. Offered to nobody yet: promote it"
 

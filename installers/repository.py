@@ -129,7 +129,8 @@ class Repository:
         """Put a release in; no ring is at it yet. Returns the kinds of machine that it is for.
 
         Raises:
-            RepositoryError: that version is there with other files: a release never changes.
+            RepositoryError: two files are for one kind of machine, or that version is there with
+                other files: a release never changes.
         """
         version = str(about["version"])
         entries: dict[str, Path] = {}
@@ -137,6 +138,9 @@ class Repository:
         for file in files:
             for suffix, kind in FILES_BY_SUFFIX.items():
                 if file.name.endswith(suffix):
+                    if kind in offered:
+                        taken = entries[offered[kind]].name
+                        raise RepositoryError(f"{taken} and {file.name} are both for {kind}")
                     offered[kind] = f"releases/{version}/{file.name}"
                     entries[offered[kind]] = file
         wanted = ("schema", "version", "protocol", "state_schema", "settings_schema")

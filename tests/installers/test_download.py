@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 
 import download
 import pytest
@@ -53,6 +54,19 @@ def test_a_file_that_nobody_has_is_told_with_every_address(lying, tmp_path):
     (tmp_path / "files" / NAME).unlink()
     with pytest.raises(SystemExit, match="could not be downloaded"):
         download.cached(wheel)
+
+
+def test_a_download_that_is_cut_off_is_tried_again(lying, monkeypatch):
+    answers = [http.client.IncompleteRead(DATA[:3]), ConnectionResetError(), DATA]
+
+    def read(_address):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(download, "_read", read)
+    assert download.cached(lying(DATA)).read_bytes() == DATA
 
 
 def test_the_callers_own_index_is_asked_first(lying, tmp_path, monkeypatch):

@@ -131,6 +131,12 @@ def test_adding_a_release_twice_changes_nothing_and_with_other_bytes_is_refused(
         begun().add(ABOUT, files)
 
 
+def test_two_files_for_one_kind_of_machine_are_refused(begun, files, tmp_path):
+    files.append(tmp_path / "byoi-agent_0.2.0rc1_amd64.deb")
+    with pytest.raises(RepositoryError, match=r"0\.2\.0_amd64\.deb and .*rc1.* both for deb-amd64"):
+        begun().add(ABOUT, files)
+
+
 def test_what_cannot_be_is_told_with_what_to_do(begun, files):
     begun().add(ABOUT, files)
     with pytest.raises(RepositoryError, match=r"has no 9.9.9; it has 0.2.0; add it first"):
@@ -339,7 +345,12 @@ def test_the_commands_of_a_release_engineer(monkeypatch, capsys, served, tmp_pat
     assert said("init")[0] == 0
     code, told = said("halt", "--ring", "stable")
     assert (code, "nothing was promoted" in told) == (1, True)
-    assert said("add", "0.2.0", "--files", tmp_path / "dist")[0] == 0
+    for version in ("10.2.0", "0.2.0.1", "0.2.0rc1"):
+        (tmp_path / "dist" / f"byoi-agent_{version}_amd64.deb").write_text(version)
+    code, told = said("add", "0.2.0", "--files", tmp_path / "dist")
+    assert (code, "for deb-amd64, macos-arm64." in told) == (0, True)
+    deb = next((served / "targets" / "releases" / "0.2.0").glob("*.deb"))
+    assert deb.read_text() == "content of byoi-agent_0.2.0_amd64.deb"
     assert "25%" in said("promote", "0.2.0", "--ring", "stable", "--rollout", "0.25")[1]
     assert said("halt", "--ring", "stable")[0] == 0
     assert said("refresh") == (0, "signed anew: timestamp\n")
