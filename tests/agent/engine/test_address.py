@@ -106,11 +106,11 @@ async def test_https_is_spoken_with_those_whom_the_machine_trusts(
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     client = EngineClient(EngineAddress.parse(server.url))
     if is_trusted:
-        fetched = await client.fetch("GET", "/", timeout_seconds=5)
+        fetched = await client.fetch("GET", "/", timeout_seconds=60)
         assert fetched.body == b"safe"
     else:
         with pytest.raises(EngineError, match="certificate"):
-            await client.fetch("GET", "/", timeout_seconds=5)
+            await client.fetch("GET", "/", timeout_seconds=60)
     await client.close()
     await asyncio.sleep(0)
 

@@ -59,7 +59,7 @@ async def test_no_more_connections_are_kept_than_allowed(serve, answer, clients)
     client = clients(server.url)
     async with asyncio.TaskGroup() as tasks:
         for _ in range(IDLE_LIMIT + 4):
-            tasks.create_task(client.fetch("GET", "/", timeout_seconds=10))
+            tasks.create_task(client.fetch("GET", "/", timeout_seconds=60))
     while server.open > IDLE_LIMIT:
         server.gone.clear()
         await server.gone.wait()
@@ -90,7 +90,7 @@ async def test_fetch_gives_a_small_answer_whole(serve, answer, clients):
         writer.write(answer(b"no", status=404, x_kind="a"))
 
     client = clients((await serve(script)).url)
-    fetched = await client.fetch("GET", "/v1/models", timeout_seconds=5)
+    fetched = await client.fetch("GET", "/v1/models", timeout_seconds=60)
     assert (fetched.status, fetched.body, fetched.headers["x-kind"]) == (404, b"no", "a")
 
 
@@ -113,7 +113,7 @@ async def test_fetch_refuses_an_endless_answer(serve, clients):
 
     server = await serve(script)
     with pytest.raises(EngineError, match="too large"):
-        await clients(server.url).fetch("GET", "/", timeout_seconds=10)
+        await clients(server.url).fetch("GET", "/", timeout_seconds=60)
 
 
 async def test_a_prefix_and_a_key_go_with_every_request(serve, answer, clients):
@@ -122,7 +122,7 @@ async def test_a_prefix_and_a_key_go_with_every_request(serve, answer, clients):
 
     server = await serve(script, tcp=True)
     client = clients(server.url + "/openai/v1/", api_key="secret")
-    await client.fetch("GET", "/v1/models", timeout_seconds=5)
+    await client.fetch("GET", "/v1/models", timeout_seconds=60)
     assert server.requests[0].line == "GET /openai/v1/models HTTP/1.1"
     assert server.requests[0].headers["authorization"] == "Bearer secret"
     assert server.requests[0].headers["host"] == server.url.removeprefix("http://")
@@ -185,7 +185,7 @@ async def test_what_was_cut_on_a_kept_connection_is_not_asked_again(
     server = await serve(script)
     client = clients(server.url)
     running(client.run())
-    await client.fetch("GET", "/", timeout_seconds=5)
+    await client.fetch("GET", "/", timeout_seconds=60)
     handler = hearing()
     await post(client, handler)
     await settled()
@@ -200,7 +200,7 @@ async def test_what_is_asked_on_our_own_account_is_no_sign_of_life(serve, answer
         writer.write(answer(b'{"count": 3}'))
 
     client = clients((await serve(script)).url)
-    fetched = await client.fetch("POST", "/tokenize", b"{}", timeout_seconds=5)
+    fetched = await client.fetch("POST", "/tokenize", b"{}", timeout_seconds=60)
     assert fetched.body == b'{"count": 3}'
     assert client.received_bytes == 0
 

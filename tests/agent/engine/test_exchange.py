@@ -42,7 +42,7 @@ async def test_the_second_try_is_the_last(serve, answer, clients, hearing, runni
     server = await serve(script)
     client = clients(server.url)
     running(client.run())
-    await client.fetch("GET", "/", timeout_seconds=5)
+    await client.fetch("GET", "/", timeout_seconds=60)
     handler = hearing()
     await post(client, handler)
     assert isinstance(await handler.over, EngineError)
@@ -61,14 +61,14 @@ async def test_a_second_try_keeps_a_pause_and_an_abort_is_final(
     server = await serve(script)
     client = clients(server.url)
     running(client.run())
-    await client.fetch("GET", "/", timeout_seconds=5)
+    await client.fetch("GET", "/", timeout_seconds=60)
     handler = hearing()
     exchange = await post(client, handler)
     exchange.pause()
     exchange.resume()
     assert await handler.over == "ended"
     exchange.abort()
-    await client.fetch("GET", "/", timeout_seconds=5)
+    await client.fetch("GET", "/", timeout_seconds=60)
     assert server.connections == 2
 
 
@@ -83,7 +83,7 @@ async def test_without_anybody_running_the_client_a_stale_connection_fails(
 
     server = await serve(script)
     client = clients(server.url)
-    await client.fetch("GET", "/", timeout_seconds=5)
+    await client.fetch("GET", "/", timeout_seconds=60)
     handler = hearing()
     await post(client, handler)
     assert isinstance(await handler.over, EngineError)
@@ -99,7 +99,7 @@ async def test_a_connection_that_dies_within_an_answer_is_not_tried_again(
     server = await serve(script)
     client = clients(server.url)
     running(client.run())
-    await client.fetch("GET", "/", timeout_seconds=5)
+    await client.fetch("GET", "/", timeout_seconds=60)
     handler = hearing()
     await post(client, handler)
     assert "closed the connection" in str(await handler.over)
