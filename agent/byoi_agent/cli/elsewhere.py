@@ -131,4 +131,5 @@ def _row(one: ModelStatus) -> Row:
         is_chosen=one.is_served,
         is_pinned=one.is_pinned,
         runs_own_code=one.runs_own_code,
+        priority=one.priority,
     )

@@ -25,6 +25,7 @@ class ModelStatus(_Told):
 
     `name` is what commands and settings call it, `id` what clients ask for. It `is_served` where
     the settings name it, and `is_loaded` where its engine is ready. `used_at` is a day (UTC).
+    `priority` says who stays loaded (higher), where the settings name several models.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ModelStatus(_Told):
     runs_own_code: bool = False
     state: str = ""
     engine_state: str | None = None
+    priority: int | None = None
 
 
 class Unfinished(_Told):

@@ -12,10 +12,11 @@ from byoi_agent.control.rewriting import rewriting
 from byoi_agent.control.routing import Refusal
 from byoi_agent.engine.entries import ONLY
 from byoi_agent.engine.fitness import check_can_serve, engine_for
+from byoi_agent.errors import ConfigError
 from byoi_agent.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from byoi_agent.models.names import reference_of
 from byoi_agent.models.resolve import resolve
-from byoi_agent.models.shelf import Row, rows
+from byoi_agent.models.shelf import Row, named_in, rows
 from byoi_agent.models.store import Store
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ class Models:
         Raises:
             AgentError: it cannot be; the settings are as they were.
         """
-        engine = await asyncio.to_thread(self._judge, name, order.engine)
+        name, engine = await asyncio.to_thread(self._judge, name, order.engine)
+        if (order.priority is not None or order.load is not None) and not self._has_others(name):
+            raise ConfigError("priority and load mean something beside other models only")
         choices: dict[str, str | float | None] = order.model_dump(exclude_none=True)
         if engine != self.settings().engine:
             choices["engine"] = engine
@@ -103,6 +106,7 @@ class Models:
             Refusal: 404: the settings do not name it.
             ConfigError: the file cannot be written; or what is left cannot be served.
         """
+        name = named_in(self.settings(), name, self._store)
         with rewriting(self.config_file) as file:
             if not unserve_model(file, name):
                 raise Refusal(404, f"{file} does not name {name}; see: byoi config show")
@@ -132,12 +136,18 @@ class Models:
             unfinished=parts,
         )
 
-    def _judge(self, name: str, engine: str | None) -> str:
+    def _has_others(self, name: str) -> bool:
         settings = self.settings()
+        return bool(settings.models) or settings.model not in {None, name}
+
+    def _judge(self, name: str, engine: str | None) -> tuple[str, str]:
+        """What the settings call it, and the engine that is to serve it."""
+        settings = self.settings()
+        name = named_in(settings, name, self._store)
         found = resolve(name, self._store, settings.remote_code)
         chosen = engine or engine_for(found, settings.engine)
         check_can_serve(settings, self.paths, name, chosen)
-        return chosen
+        return name, chosen
 
     async def _place_of(self, name: str) -> str:
         """What the engines call the place where a model is; the name itself where none has it."""
@@ -189,4 +199,5 @@ def _told(row: Row, states: dict[str, str]) -> ModelStatus:
         runs_own_code=row.runs_own_code,
         state=row.state,
         engine_state=state,
+        priority=row.priority,
     )

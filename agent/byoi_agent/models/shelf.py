@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Row:
     """One model. `used_at` is the day (UTC) when it was last loaded; sizes are those on the disk.
 
-    `is_in_use` says that a running node holds it, `is_chosen` that the settings name it.
+    `is_in_use` says that a running node holds it, `is_chosen` that the settings name it. `priority`
+    is what they say of it where they name several (`[[models]]`).
     """
 
     name: str
@@ -40,6 +41,7 @@ class Row:
     is_chosen: bool = False
     is_pinned: bool = False
     runs_own_code: bool = False
+    priority: int | None = None
 
     @property
     def state(self) -> str:
@@ -58,16 +60,33 @@ class Row:
 
 def rows(store: Store, settings: Settings, models_folder: Path) -> list[Row]:
     """All models, those that were pulled first."""
-    named = [settings.model, *(one.model for one in settings.models)]
-    chosen = [name for name in named if name is not None]
     return [
-        *(_of_store(one, store, settings, chosen) for one in store.all()),
-        *(_of_catalogue(entry, models_folder, chosen) for entry in CATALOGUE),
+        *(_of_store(one, store, settings) for one in store.all()),
+        *(_of_catalogue(entry, models_folder, settings) for entry in CATALOGUE),
     ]
 
 
-def _of_store(one: Pulled, store: Store, settings: Settings, chosen: list[str]) -> Row:
+def named_in(settings: Settings, name: str, store: Store) -> str:
+    """As the settings call the model of that name, be it by less of it; else the name itself.
+
+    Raises:
+        ConfigError: several models here have that name.
+    """
+    chosen = _chosen(settings)
+    if name in chosen or (one := store.find(name)) is None:
+        return name
+    return next((each for each in chosen if _means(each, one)), name)
+
+
+def _chosen(settings: Settings) -> dict[str, int | None]:
+    """What the settings call the models that they have served, and their priorities."""
+    several: dict[str, int | None] = {one.model: one.priority for one in settings.models}
+    return several if settings.model is None else {settings.model: None, **several}
+
+
+def _of_store(one: Pulled, store: Store, settings: Settings) -> Row:
     manifest = one.manifest
+    meant = [rank for name, rank in _chosen(settings).items() if _means(name, one)]
     return Row(
         name=one.name,
         id=one.id,
@@ -81,9 +100,10 @@ def _of_store(one: Pulled, store: Store, settings: Settings, chosen: list[str]) 
         pulled_at=manifest.pulled_at,
         used_at=datetime.fromtimestamp(one.used_at, UTC).date().isoformat(),
         is_in_use=store.is_in_use(one),
-        is_chosen=any(_means(name, one) for name in chosen),
+        is_chosen=bool(meant),
         is_pinned=manifest.is_pinned,
         runs_own_code=f"{manifest.repo}@{manifest.commit}" in settings.remote_code,
+        priority=meant[0] if meant else None,
     )
 
 
@@ -92,7 +112,8 @@ def _means(name: str, one: Pulled) -> bool:
     return one.id == name if reference is None else one.is_meant_by(reference)
 
 
-def _of_catalogue(entry: ModelEntry, models_folder: Path, chosen: list[str]) -> Row:
+def _of_catalogue(entry: ModelEntry, models_folder: Path, settings: Settings) -> Row:
+    chosen = _chosen(settings)
     path = models_folder / entry.sha256 / entry.file
     is_here = path.exists()
     return Row(
@@ -105,4 +126,5 @@ def _of_catalogue(entry: ModelEntry, models_folder: Path, chosen: list[str]) -> 
         path=str(path) if is_here else None,
         is_here=is_here,
         is_chosen=entry.id in chosen,
+        priority=chosen.get(entry.id),
     )

@@ -192,3 +192,24 @@ async def test_a_model_of_the_catalogue_and_one_that_is_not_served_are_told(mode
         models.unserve("owner/none")
     with pytest.raises(ConfigError, match="no configuration file"):
         replace(models, config_file=None).unserve("owner/none")
+
+
+async def test_who_stays_loaded_is_said_where_there_are_several(models, pulled, node):
+    await models.serve(NAME, ServeOrder())
+    assert (await row_of(models, NAME)).priority is None
+    with pytest.raises(ConfigError, match="beside other models only"):
+        await models.serve(NAME, ServeOrder(priority=80))
+    await models.serve(DEFAULT_MODEL, ServeOrder(priority=10))
+    await models.serve(NAME, ServeOrder(priority=80))
+    ranks = [(await row_of(models, name)).priority for name in (NAME, DEFAULT_MODEL)]
+    assert ranks == [80, 10]
+
+
+async def test_a_model_that_the_settings_call_by_less_is_the_same_one(models, pulled, node):
+    node.file.write_text(f'[[models]]\nmodel = "{REPO}"\n[[models]]\nmodel = "{DEFAULT_MODEL}"\n')
+    assert (await row_of(models, NAME)).priority == 50
+    assert (await models.serve(NAME, ServeOrder(priority=7))).model == REPO
+    assert (await row_of(models, NAME)).priority == 7
+    assert node.file.read_text().count("[[models]]") == 2
+    models.unserve(NAME)
+    assert REPO not in node.file.read_text()

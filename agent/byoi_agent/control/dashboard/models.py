@@ -25,6 +25,8 @@ _ACTS: Final = {
 }
 """What can be done with a model by a button, and what is told then."""
 _GONE: Final = "It is gone from the disk."
+_RANK_DIGITS: Final = 3
+_RANKED: Final = "The priority holds from now on, and after a restart."
 
 
 class ModelsPage:
@@ -37,6 +39,7 @@ class ModelsPage:
         """Its routes."""
         app.router.add_get(PATH, self.show)
         app.router.add_post(f"{PATH}/act", self.act)
+        app.router.add_post(f"{PATH}/priority", self.rank)
         app.router.add_post(f"{PATH}/pull", self.pull)
         app.router.add_post(f"{PATH}/cancel", self.cancel)
         app.router.add_get(f"{PATH}/remove", self.confirm)
@@ -67,6 +70,14 @@ class ModelsPage:
         name = str(form.get("name", ""))
         problem = await self._desk.try_to(request, "POST", f"{_NAMED}/{act}", name=name)
         return await self._answer(request, "models_part", problem, _ACTS[act])
+
+    async def rank(self, request: web.Request) -> web.Response:
+        """Say which of several models stays loaded where memory is short."""
+        form = await request.post()
+        name, told = str(form.get("name", "")), str(form.get("priority", ""))
+        order: dict[str, object] = {"priority": int(told) if _is_rank(told) else told}
+        problem = await self._desk.try_to(request, "POST", f"{_NAMED}/serve", order, name=name)
+        return await self._answer(request, "models_part", problem, _RANKED)
 
     async def pull(self, request: web.Request) -> web.Response:
         """Begin to fetch one."""
@@ -117,3 +128,8 @@ class ModelsPage:
         frame, found = await self._desk.frame(request, PATH), await self._all(request)
         status = 400 if told.get("problem") else 200
         return page("models.html", frame, status=status, found=found, typed=typed, **told)
+
+
+def _is_rank(text: str) -> bool:
+    """Whether it is a number in figures, and no longer than any that is allowed."""
+    return text.isascii() and text.isdigit() and len(text) <= _RANK_DIGITS

@@ -179,6 +179,7 @@ class Shelf:
             ),
         ]
         self.done = []
+        self.ranks = []
         self.failure = None
         self.views = ()
         self.pulls = self
@@ -207,6 +208,7 @@ class Shelf:
 
     async def serve(self, name, order):
         self._note("serve", name)
+        self.ranks.append(order.priority)
         return ServeReport(model=name, is_served=True, reloaded=ReloadReport())
 
     def unserve(self, name):

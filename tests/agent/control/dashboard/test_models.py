@@ -41,6 +41,34 @@ async def test_removing_is_asked_first(whole, shelf):
     assert "It is gone from the disk." in (await whole.get(place))[1]
 
 
+async def test_of_several_models_each_has_its_priority_and_it_is_set(whole, shelf):
+    _, text = await whole.get("/models")
+    assert "Priority" not in text, "the only model has no other beside it"
+    shelf.models = [
+        ModelStatus(name=name, id=name, kind="gguf", source="hub", is_served=True, priority=rank)
+        for name, rank in (("a/b", 0), ("c/d", 80))
+    ]
+    _, text = await whole.get("/models")
+    assert 'aria-label="Priority of a/b, from 0 to 100"' in text
+    assert 'required value="0"' in text
+    assert 'required value="80"' in text
+    assert "higher priority stays loaded" in text
+    form = {"name": "a/b", "priority": "90"}
+    status, _, place = await whole.post("/models/priority", form)
+    assert (status, place, shelf.done, shelf.ranks) == (303, "/models", [("serve", "a/b")], [90])
+    status, text, _ = await whole.post("/models/priority", form, **BY_SCRIPT)
+    assert status == 200
+    assert "from now on, and after a restart" in text
+
+
+@pytest.mark.parametrize("told", ["", "many", "101", "-1", "5.5", "١٢", "9" * 5000])
+async def test_what_is_no_priority_is_told_and_changes_nothing(whole, shelf, told):
+    form = {"name": "c/d", "priority": told}
+    status, text, _ = await whole.post("/models/priority", form)
+    assert (status, shelf.done) == (400, [])
+    assert "priority (0 to 100)" in text
+
+
 async def test_what_the_node_refuses_is_told(whole, shelf):
     shelf.failure = ConfigError("no engine here has the model")
     for path, form in (
