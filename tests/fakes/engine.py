@@ -62,6 +62,11 @@ class Behaviour:
     is_healthy: bool = True
 
 
+def _is_probe(body: dict[str, Any]) -> bool:
+    """The node's own question whether it computes, which comes when the node has its doubts."""
+    return body.get("max_tokens") == 1 and answers.prompt_of(body) == "Hi"
+
+
 class Engine:
     """Sole owner of the counters, of the bodies that came, and of how to behave."""
 
@@ -92,10 +97,10 @@ class Engine:
             self._always = replace(self._always, **wanted)
         self.behaviour = replace(self._always, **wanted)
 
-    def behaviour_for(self, prompt: str) -> Behaviour:
-        """The behaviour towards one request; uses up one of the `times`."""
-        now = self.behaviour
-        if self.behaviour.times:
+    def behaviour_for(self, prompt: str, *, is_probe: bool) -> Behaviour:
+        """The behaviour towards one request; uses up one of the `times`, but for a probe."""
+        now = self._always if is_probe and self.behaviour.times else self.behaviour
+        if self.behaviour.times and not is_probe:
             left = self.behaviour.times - 1
             self.behaviour = replace(self.behaviour, times=left) if left else self._always
         if chosen := re.search(r"\[\[(.*?)\]\]", prompt):
@@ -116,6 +121,7 @@ class Engine:
             "body": body,
             "tokens": 0,
             "outcome": "running",
+            "is_probe": _is_probe(body),
         }
         self.seen.append(entry)
         self.running += 1
@@ -128,7 +134,7 @@ class Engine:
             raise
         else:
             entry["outcome"] = "served"
-            self.served += 1
+            self.served += not entry["is_probe"]
         finally:
             self.tokens += entry["tokens"]
             self.running -= 1
@@ -225,7 +231,7 @@ class Door:
         body = await request.json()
         if refused := self._refused(request, body):
             return refused
-        behaviour = self._engine.behaviour_for(answers.prompt_of(body))
+        behaviour = self._engine.behaviour_for(answers.prompt_of(body), is_probe=_is_probe(body))
         async with self._engine.counted(request, body) as entry:
             if early := await self._engine.life.gate() or await _refuse(behaviour, body):
                 return early

@@ -36,7 +36,7 @@ def say(shared, *argv: str) -> str:
         env={**os.environ, **own},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -24,6 +24,8 @@ STARTING_SECONDS = 90.0
 KEPT = {"BYOI_CACHE_DIR"}
 """Settings of the machine: what was downloaded once serves every test."""
 
+DATABASE = "console.sqlite3"
+
 
 class Process:
     """One child with its log in a file; `ready` is what it wrote once it served."""
@@ -144,6 +146,9 @@ class Answer:
 class Deployment:
     """Everything that one test starts, and its clean end."""
 
+    _administered: tuple[bytes, str] | None = None
+    """A database with its administrator, and the key; made once, as that takes a start's time."""
+
     def __init__(self, folder: Path, runtime: Path) -> None:
         self.folder = folder
         self.runtime = runtime
@@ -180,8 +185,10 @@ class Deployment:
         return f"{scheme}://127.0.0.1:{self.console_port}"
 
     async def start_console(self, **options: str) -> Process:
-        """The first start makes an administrator and a key; a later one finds them again."""
+        """The first start gets an administrator and a key; a later one finds them again."""
         data = self.folder / "console"
+        if is_new := not self.admin_key:
+            self.admin_key = await self._make_administrator(data)
         ready_file = self.folder / "console.ready"
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
         self.console = Process(
@@ -198,13 +205,24 @@ class Deployment:
         self.processes.append(self.console)
         await self.console.start(ready_file)
         self.console_port = int(self.console.ready["url"].rpartition(":")[2])
-        if not self.admin_key:
+        if is_new:
+            self.api_key = (await self.admin("POST", "/api/keys", {"name": "t"}))["key"]
+        return self.console
+
+    async def _make_administrator(self, data: Path) -> str:
+        """In a console that was never started; returns the key."""
+        file = data / DATABASE
+        assert not file.exists()
+        if Deployment._administered is None:
             made = await self.program(
                 "byoi-console", "admin", "create", "--data-dir", data, "--email", "a@b.c", "--json"
             )
-            self.admin_key = json.loads(made)["api_key"]
-            self.api_key = (await self.admin("POST", "/api/keys", {"name": "t"}))["key"]
-        return self.console
+            Deployment._administered = file.read_bytes(), json.loads(made)["api_key"]
+        content, key = Deployment._administered
+        data.mkdir(mode=0o700, exist_ok=True)
+        file.write_bytes(content)
+        file.chmod(0o600)
+        return key
 
     async def admin(self, method: str, path: str, body: object = None) -> Any:
         headers = {"Authorization": f"Bearer {self.admin_key}"}
@@ -313,8 +331,9 @@ class Deployment:
             assert response.status == 200
 
     async def engine_requests(self, engine: Process) -> list[dict[str, Any]]:
+        """What clients asked; a node that has its doubts asks by itself, at any time."""
         async with self.http.get(engine.ready["url"] + "/requests") as response:
-            return await response.json()
+            return [one for one in await response.json() if not one["is_probe"]]
 
     # As a client
 

@@ -39,7 +39,7 @@ async def raw(deployment, *parts: bytes) -> Raw:
     """Write bytes as they are; read one answer, which may come before all is written."""
     reader, writer = await asyncio.open_connection("127.0.0.1", deployment.console_port)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             for part in parts:
                 writer.write(part)
             head = await reader.readuntil(b"\r\n\r\n")
@@ -74,7 +74,7 @@ def is_error(answer, status: int, code: str | None = None, param: str | None = N
 
 
 async def reached(deployment) -> int:
-    """How many requests the engine has ever been given."""
+    """How many requests of clients the engine has ever been given."""
     return max(
         (one["number"] for one in await deployment.engine_requests(deployment.engine)), default=0
     )
@@ -392,7 +392,7 @@ async def test_a_refusal_does_not_spoil_the_connection_for_the_next_request(shar
     good = head_of(shared, f"Content-Length: {len(body)}", "Connection: close") + body
     reader, writer = await asyncio.open_connection("127.0.0.1", shared.console_port)
     writer.write(bad + good)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         told = await reader.read()
     writer.close()
     assert told.count(b"HTTP/1.1 ") == 2

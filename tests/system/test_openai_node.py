@@ -94,4 +94,4 @@ async def test_a_stream_that_is_left_stops_the_engine(heard, real, shared):
     async def idle():
         return (await shared.engine_stats(shared.engine))["running"] == 0
 
-    await shared.until(idle, 5)
+    await shared.until(idle)

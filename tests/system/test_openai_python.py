@@ -450,7 +450,7 @@ async def _idle(shared):
     async def idle():
         return (await shared.engine_stats(shared.engine))["running"] == 0
 
-    await shared.until(idle, 5)
+    await shared.until(idle)
 
 
 def test_an_engine_that_fails_in_mid_stream_raises(impatient, stand_in):
