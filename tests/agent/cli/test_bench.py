@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from byoi_agent.bench import course, supervisor
 from byoi_agent.bench.kept import Kept
 from byoi_agent.cli import bench_run, bench_target
 from byoi_agent.cli.bench_target import Place
@@ -38,15 +39,8 @@ from byoi_wire.offers import ModelOffer
 
 FAKE_ENGINE = Path(__file__).resolve().parents[2] / "fakes" / "engine.py"
 QUICK = (
-    "--concurrency",
-    "1,2",
-    "--seconds",
-    "0.1",
-    "--output-tokens",
-    "4",
-    "--prompt-tokens",
-    "20",
-)
+    "--concurrency", "1,2", "--seconds", "0.1", "--output-tokens", "4", "--prompt-tokens", "20",
+)  # fmt: skip
 CHAT = ("/v1/chat/completions",)
 TRIES = 4
 
@@ -82,7 +76,10 @@ def started():
 
 
 @pytest.fixture
-def engine(started):
+def engine(started, monkeypatch):
+    """Whoever measures it waits for its answers, however slow this machine is."""
+    for room in (course, supervisor):
+        monkeypatch.setattr(room, "PATIENCE", 1000)
     yield started
     started.control(fault="", tokens_per_second=200, first_token_seconds=0)
 
@@ -350,6 +347,7 @@ def test_a_card_counts_for_who_computes_on_it_and_not_for_llama_cpp_beside_it(
 def test_too_few_answers_are_no_report(byoi, engine, with_node, monkeypatch):
     node = with_node(Node(engine.url))
     engine.control(tokens_per_second=20)
+    monkeypatch.setattr(course, "PATIENCE", 12)
     slow = ("--concurrency", "1", "--seconds", "0.1", "--output-tokens", "12", "--no-knee")
     code, out, err = byoi("bench", *slow)
     assert (code, out, node.orders) == (1, "", [])
