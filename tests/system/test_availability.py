@@ -174,6 +174,9 @@ async def test_programs_point_the_commands_at_a_node_and_the_log_tells_who_it_wa
     )
     assert json.loads(said)["paused_by"] == "token"
     await byoi(deployment, "resume")
-    log = deployment.node.log.read_text()
-    for word in ("paused", "resumed", "availability changed", "uid "):
-        assert word in log
+
+    async def is_told():
+        log = deployment.node.log.read_text()
+        return all(word in log for word in ("paused", "resumed", "availability changed", "uid "))
+
+    await deployment.until(is_told)
