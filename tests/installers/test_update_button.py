@@ -116,3 +116,15 @@ async def test_look_and_install_on_the_page_bring_the_newer_version_which_serves
         return last and (last["new"], last["outcome"]) == (updates.NEW, "updated")
 
     await deployment.until(is_told, SECONDS)
+
+    # Without a button, too: what its timers start, begun by hand.
+    timers = "byoi-update.timer byoi-update-resume.timer"
+    assert ada.types(f"systemctl --user is-active {timers}").split() == ["active"] * 2
+    assert ada.types(f"systemctl --user is-enabled {timers}").split() == ["enabled"] * 2
+    releases.publish(machine, updates.BROKEN)
+    told = machine.root / APP / "update/told.json"
+    told.write_text(json.dumps({**json.loads(told.read_text()), "checked_at": None}))
+    await asyncio.to_thread(ada.types, "systemctl --user start byoi-update.service || true")
+    last = json.loads(told.read_text())["history"][-1]
+    assert (last["new"], last["outcome"]) == (updates.BROKEN, "rolled back"), last
+    await heard(machine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 import click
 
@@ -21,17 +21,21 @@ from byoi_agent.update.staging import program_of, python_of
 from byoi_agent.update.supervisor import Before
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from byoi_agent.config.paths import Paths
     from byoi_agent.control.schema import StatusReport
     from byoi_agent.service.launcher import Launcher, Step
+    from byoi_agent.service.renewal import Renewal
     from byoi_agent.update.machine import Change
 
 _LOOK_SECONDS: Final = 0.3
 _SLACK_SECONDS: Final = 120.0
 """The node waits a little longer than this does: it is stopped before it would serve again."""
+
+_WAITING: Final = (".timer", ".path", ".socket")
+"""Units that wait for something: they begin with the version, and not with the machine's start."""
 
 _STARTS: Final = 4
 """A version that ended so often within one proof will not come up any more."""
@@ -137,9 +141,24 @@ class UpdatedNode:
             click.echo(
                 f"byoi: {kept} was changed here and stays; look at what it should be", err=True
             )
-        if wanted.steps:
-            reloading = self.launcher.install(start=False)
-            carry_out([*wanted.steps, *(step for step in reloading if _is_reload(step))])
+        carry_out(self._steps_of(wanted))
+
+    def _steps_of(self, wanted: Renewal) -> Sequence[Step]:
+        """With what systemd is told of it; a node that nobody has enabled gets nothing enabled."""
+        if not wanted.steps and not wanted.begun:
+            return ()
+        reloads = [step for step in self.launcher.install(start=False) if _is_reload(step)]
+        steps: list[Step] = [*wanted.steps, *reloads]
+        for reload in reloads:
+            systemctl = reload.argv[:-1]
+            if wanted.ended:
+                off = (*systemctl, "disable", "--now", *wanted.ended)
+                steps.insert(0, Run(off, "", may_fail=True))
+            if wanted.begun and self.launcher.status().is_enabled:
+                steps.append(Run((*systemctl, "enable", *wanted.begun), "enable them by hand"))
+                waiting = [name for name in wanted.begun if name.endswith(_WAITING)]
+                steps += [Run((*systemctl, "start", *waiting), "start them")] if waiting else []
+        return steps
 
     def _wait_for_what_runs(self, version: str) -> None:
         until = time.monotonic() + self.drain_seconds
@@ -200,7 +219,7 @@ def _text_at(path: Path) -> str | None:
         return None
 
 
-def _is_reload(step: Step) -> bool:
+def _is_reload(step: Step) -> TypeGuard[Run]:
     return isinstance(step, Run) and step.argv[-1] == "daemon-reload"
 
 

@@ -5,20 +5,31 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from byoi_agent.service.launcher import Remove, WriteFile
+from byoi_agent.service.units import AGENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
+
+
+_SAYS_WHEN: Final = "[Install]"
+"""The section of a unit that says what starts it (systemd.unit(5))."""
 
 
 @dataclass(frozen=True)
 class Renewal:
-    """What to do, and the files that stay since their owner made them other than we did."""
+    """What to do, and the files that stay since their owner made them other than we did.
+
+    `begun` and `ended` are systemd's units that only one of the versions has, and that something
+    else is to start: they are enabled after the steps, or disabled before.
+    """
 
     steps: tuple[WriteFile | Remove, ...]
     kept: tuple[Path, ...]
+    begun: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
 
 
 def read(said: str) -> Mapping[Path, WriteFile]:
@@ -63,4 +74,24 @@ def renewal(
             steps.append(to[path])
         else:
             steps.append(Remove(path))
-    return Renewal(tuple(steps), tuple(kept))
+    return Renewal(
+        tuple(steps),
+        tuple(kept),
+        begun=_started(to, away, without=kept),
+        ended=_started(away, to, without=kept),
+    )
+
+
+def _started(
+    of: Mapping[Path, WriteFile], beside: Mapping[Path, WriteFile], without: Collection[Path]
+) -> tuple[str, ...]:
+    """Units beside the node's own that only `of` has; those of people's sessions are theirs."""
+    folders = {path.parent for path in of if path.name == AGENT}
+    return tuple(
+        path.name
+        for path, file in sorted(of.items())
+        if path.parent in folders
+        and path not in beside
+        and path not in without
+        and _SAYS_WHEN in file.text.splitlines()
+    )

@@ -13,7 +13,7 @@ from byoi_agent.config.paths import Paths
 from byoi_agent.control.client import NodeUnreachable
 from byoi_agent.doctor.proof import Proof
 from byoi_agent.errors import AgentError
-from byoi_agent.service.launcher import Run, ServiceStatus, WriteFile
+from byoi_agent.service.launcher import Remove, Run, ServiceStatus, WriteFile
 from byoi_agent.update.machine import Change
 from byoi_agent.update.programs import UpdateFailed
 from byoi_agent.update.supervisor import Before
@@ -223,3 +223,43 @@ def test_units_that_nobody_changed_become_those_of_the_version_and_systemd_reads
     ours.unlink()
     node.renew_service(Path("/opt") / OLD, Path("/opt") / NEW)
     assert done == []
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_a_unit_that_only_the_newer_version_has_waits_from_then_on_and_goes_with_it(
+    updated, monkeypatch, tmp_path, is_enabled
+):
+    unit, timer = tmp_path / "byoi-agent.service", tmp_path / "more.timer"
+
+    def written(words, **_):
+        files = {unit: "unit"}
+        if Path(words[0]).parents[1].name == NEW:
+            files[timer] = "[Install]\n"
+        return json.dumps(
+            [{"path": str(path), "text": text, "mode": 0o644} for path, text in files.items()]
+        )
+
+    done = []
+    monkeypatch.setattr(module, "run", written)
+    monkeypatch.setattr(module, "carry_out", done.extend)
+    node = updated()
+    systemctl = ("systemctl", "--user")
+    reload = Run((*systemctl, "daemon-reload"), "")
+    monkeypatch.setattr(node.launcher, "install", lambda **_: [reload], raising=False)
+    status = node.launcher.status
+    monkeypatch.setattr(
+        node.launcher,
+        "status",
+        lambda: status().model_copy(update={"is_enabled": is_enabled}),
+    )
+    unit.write_text("unit")
+    node.renew_service(Path("/opt") / OLD, Path("/opt") / NEW)
+    assert done[:2] == [WriteFile(timer, "[Install]\n", 0o644), reload]
+    begun = [step.argv for step in done[2:]]
+    both = [(*systemctl, "enable", timer.name), (*systemctl, "start", timer.name)]
+    assert begun == (both if is_enabled else [])
+    done.clear()
+    timer.write_text("[Install]\n")
+    node.renew_service(Path("/opt") / NEW, Path("/opt") / OLD)
+    assert done[0].argv == (*systemctl, "disable", "--now", timer.name)
+    assert done[1:] == [Remove(timer), reload]

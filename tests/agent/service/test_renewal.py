@@ -41,3 +41,25 @@ def test_what_a_version_tells_is_read_or_refused():
     for nonsense in ("{}x", '[{"path": "/x"}]', "[1]", "3"):
         with pytest.raises(ValueError, match=r"no form of ours|Extra data"):
             read(nonsense)
+
+
+def test_units_that_only_one_version_has_are_enabled_or_disabled_where_they_say_what_starts_them():
+    wanted = "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n"
+    folder, sessions = UNIT.parent, Path("/etc/systemd/user")
+    more = {
+        **OLD,
+        TIMER: WriteFile(TIMER, wanted),
+        folder / "once.service": WriteFile(folder / "once.service", "[Service]\n"),
+        sessions / "desk.service": WriteFile(sessions / "desk.service", wanted),
+        Path("/etc/sysusers.d/byoi.conf"): WriteFile(Path("/etc/sysusers.d/byoi.conf"), wanted),
+    }
+    found = renewal(OLD, more, {UNIT: "old"}.get)
+    assert (found.begun, found.ended) == (("new.timer",), ())
+    # Broken off between the file and its being enabled: the same again enables it.
+    assert renewal(OLD, more, {path: file.text for path, file in more.items()}.get).begun == (
+        "new.timer",
+    )
+    back = renewal(more, OLD, {path: file.text for path, file in more.items()}.get)
+    assert (back.begun, back.ended) == ((), ("new.timer",))
+    assert renewal(OLD, more, {UNIT: "old", TIMER: "mine"}.get).begun == ()
+    assert renewal(more, more, {UNIT: "old"}.get).begun == ()
