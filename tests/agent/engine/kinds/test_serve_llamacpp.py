@@ -70,7 +70,7 @@ async def engine():
     folder = Path(tempfile.mkdtemp(prefix="byoi-"))
     it = Running(folder)
     task = asyncio.ensure_future(it.supervisor.run())
-    async with asyncio.timeout(110):
+    async with asyncio.timeout(240):
         await it.until(lambda view: view.state == "ready")
     yield it
     pid = it.supervisor.view.pid
@@ -199,7 +199,7 @@ async def test_it_may_be_attached_by_another_who_finds_all_its_routes(engine):
 async def test_killed_it_comes_back_by_itself(engine):
     before = engine.supervisor.view
     os.kill(before.pid, 9)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         await engine.until(lambda view: view.state != "ready")
         await engine.until(lambda view: view.state == "ready" and view.pid != before.pid)
     assert engine.supervisor.view.restarts == before.restarts + 1
