@@ -162,7 +162,7 @@ class ConsoleHttp:
 
 
 def checked_console_url(url: str) -> str:
-    """The console's base URL without a closing slash.
+    """The console's base URL without a closing slash, nor the `/v1` that clients are given.
 
     Raises:
         ConfigError: it is no URL, or plain HTTP to another machine.
@@ -181,7 +181,7 @@ def checked_console_url(url: str) -> str:
         raise ConfigError(
             f"{host} is another machine, so the console's URL must begin with https://"
         )
-    return url.rstrip("/")
+    return url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 def signed(key: Ed25519PrivateKey, tag: bytes, *parts: bytes) -> str:

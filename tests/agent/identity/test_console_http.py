@@ -201,6 +201,8 @@ def test_a_signature_is_over_the_tag_and_the_parts_with_zero_bytes_between(key):
         ("http://localhost:8700/", "http://localhost:8700"),
         ("http://[::1]:8700", "http://[::1]:8700"),
         ("https://example/byoi/", "https://example/byoi"),
+        ("https://example/v1/", "https://example"),
+        ("https://example/byoi/v1", "https://example/byoi"),
     ],
 )
 def test_a_console_url_is_taken(url, base):
