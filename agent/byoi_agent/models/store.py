@@ -280,7 +280,12 @@ class Store:
 
     def kept(self, named: frozenset[str]) -> list[Kept]:
         """All on the disk, for whoever makes room; `named` are keys that the settings name."""
-        rows = [
+        coming = []
+        for one in self._partials():
+            size = bytes_in(one) + _to_come(one)
+            with suppress(FileNotFoundError):  # it has become whole, or was taken away
+                coming.append(Kept(one.name, size, one.stat().st_mtime, _is_coming(one)))
+        whole = [
             Kept(
                 one.key,
                 one.size_bytes,
@@ -289,11 +294,8 @@ class Store:
             )
             for one in self.all()
         ]
-        rows += [
-            Kept(one.name, bytes_in(one) + _to_come(one), one.stat().st_mtime, _is_coming(one))
-            for one in self._partials()
-        ]
-        return rows
+        ended = {one.key + PARTIAL for one in whole}
+        return [*whole, *(one for one in coming if one.key not in ended)]
 
     def expect(self, key: str, size_bytes: int) -> None:
         """A pull says how large its model will be, so that no other one takes that room."""

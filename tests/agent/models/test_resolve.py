@@ -5,10 +5,11 @@ import json
 import pytest
 
 from byoi_agent.errors import ConfigError
+from byoi_agent.models import store as module
 from byoi_agent.models.catalogue import DEFAULT_MODEL, ModelEntry
 from byoi_agent.models.folders import ModelFolder
 from byoi_agent.models.resolve import GgufModel, again, resolve
-from byoi_agent.models.store import FILES, Manifest, PulledFile, Store, finish
+from byoi_agent.models.store import FILES, PARTIAL, Manifest, PulledFile, Store, finish
 
 COMMIT = "c" * 40
 
@@ -157,6 +158,25 @@ def test_a_model_that_is_chosen_is_kept_on_the_disk_and_counts_as_used(put, stor
     assert store.find("o/n").used_at >= before > 7
     del model
     assert not store.is_in_use(found)
+
+
+@pytest.mark.parametrize("moment", ["is sized", "was sized"])
+def test_a_pull_that_ends_while_room_is_reckoned_counts_once(
+    put, store, folder, monkeypatch, moment
+):
+    found = put("o/n", folder, "config.json")
+    partial = found.folder.with_name(found.folder.name + PARTIAL)
+    found.folder.rename(partial)
+    assert [one.key for one in store.kept(frozenset())] == [partial.name]
+    place, name = (module, "bytes_in") if moment == "is sized" else (store, "all")
+    look = getattr(place, name)
+
+    def ended(*what):
+        partial.rename(found.folder)
+        return look(*what)
+
+    monkeypatch.setattr(place, name, ended)
+    assert [one.key for one in store.kept(frozenset())] == [found.key]
 
 
 def test_what_is_no_whole_model_is_no_model(put, store, folder):
