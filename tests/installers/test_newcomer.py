@@ -151,7 +151,6 @@ async def test_one_command_makes_a_bare_debian_a_node_that_answers(
     assert differences(before, tree(bare)) == []
 
 
-@pytest.mark.slow
 async def test_without_apt_it_is_a_folder_of_its_own_and_a_wrong_token_is_told(
     machines, released, release, deployment, heard
 ):

@@ -68,7 +68,6 @@ def test_the_user_data_is_what_cloud_init_takes():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.slow
 async def test_a_machine_serves_after_its_first_boot_with_user_data(
     machine, release, deployment, token, heard
 ):
@@ -87,7 +86,6 @@ async def test_a_machine_serves_after_its_first_boot_with_user_data(
     assert not (machine.root / "run/byoi-setup").exists()
 
 
-@pytest.mark.slow
 async def test_ansible_makes_a_node_and_changes_nothing_the_second_time(
     machine, release, deployment, token, heard
 ):

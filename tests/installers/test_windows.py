@@ -15,7 +15,7 @@ RUN = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Run"
 ENVIRONMENT = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Environment"
 LONG_PATH = ";".join(f"C:\\folder-{number}-with-a-name-that-is-long" for number in range(60))
 
-pytestmark = [pytest.mark.installer, pytest.mark.slow]
+pytestmark = pytest.mark.installer
 
 
 @pytest.fixture(scope="module")
