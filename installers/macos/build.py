@@ -62,12 +62,12 @@ def hashes_of_bundles(out: Path, root: Path | None, index: str | None) -> dict[s
 
 def property_lists() -> dict[str, str]:
     """What lies in `launchd/`: as the agent writes them for an installation below /opt/byoi."""
-    from byoi_agent.service import macos  # noqa: PLC0415 the formula needs no agent
-    from byoi_agent.service.plists import NODE, SESSION, daemon_plist, session_plist  # noqa: PLC0415
+    from byoi_agent.service import macos, plists  # noqa: PLC0415 the formula needs no agent
 
     return {
-        f"{NODE}.plist": daemon_plist(PROGRAM, macos.PLACES, macos.DAEMON_LOG),
-        f"{SESSION}.plist": session_plist(PROGRAM),
+        f"{plists.NODE}.plist": plists.daemon_plist(PROGRAM, macos.PLACES, macos.DAEMON_LOG),
+        f"{plists.SESSION}.plist": plists.session_plist(PROGRAM),
+        f"{plists.UPDATE}.plist": plists.update_plist(PROGRAM, PROGRAM.parent.parent / "update"),
     }
 
 

@@ -42,13 +42,13 @@ def launcher_for(
     installation = read_installation()
     program = program_of(installation)
     home = Path(environment.get("HOME") or Path.home())
+    updates = _own_updates(installation) if data_dir is None else None
     if platform == "linux":
         from byoi_agent.service import linux  # noqa: PLC0415 only where it is needed
 
         if scope == "system":
             return linux.SystemService(program)
         config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
-        updates = _own_updates(installation) if data_dir is None else None
         return linux.UserService(
             program, config / "systemd" / "user", paths.identity_file, data_dir, updates
         )
@@ -64,6 +64,7 @@ def launcher_for(
             library / "Logs" / "byoi" / "service.log",
             paths.identity_file,
             data_dir,
+            updates,
         )
     if sys.platform == "win32":
         from byoi_agent.service.windows import SystemService  # noqa: PLC0415

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Final, Literal
 from byoi_agent.config.installation import ServicePlaces
 from byoi_agent.service.doing import output_of
 from byoi_agent.service.launcher import Call, Link, Remove, Run, ServiceStatus, WriteFile
-from byoi_agent.service.plists import NODE, SESSION, agent_plist, daemon_plist, session_plist
+from byoi_agent.service.plists import (
+    NODE,
+    SESSION,
+    UPDATE,
+    agent_plist,
+    daemon_plist,
+    session_plist,
+    update_plist,
+)
 from byoi_agent.service.record import record_service
 
 if TYPE_CHECKING:
@@ -53,13 +61,17 @@ _STATES: Final[dict[str, Literal["running", "starting", "stopping", "stopped"]]]
 
 @dataclass(frozen=True)
 class UserService:
-    """A LaunchAgent; `agents` is ~/Library/LaunchAgents, the rest as for systemd."""
+    """A LaunchAgent; `agents` is ~/Library/LaunchAgents, the rest as for systemd.
+
+    `updates` is where updates of this installation are kept, None where it can have none.
+    """
 
     program: Path
     agents: Path
     log: Path
     record: Path
     data_dir: Path | None
+    updates: Path | None = None
 
     def install(self, *, start: bool) -> Sequence[Step]:
         """See `Launcher`."""
@@ -69,12 +81,14 @@ class UserService:
             Run(("mkdir", "-p", str(self.log.parent)), _SIGN_IN),
             Run(("launchctl", "enable", self._target), _SIGN_IN),
         ]
+        if self.updates is not None:
+            steps += _updates(self._domain, self._update, self.program, self.updates)
         return [*steps, *self.restart()] if start else steps
 
     def uninstall(self, *, purge: bool) -> Sequence[Step]:
         """See `Launcher`; state is the user's own and stays: `byoi unenroll` gives it up."""
         del purge
-        return [*self.stop(), Remove(self._file)]
+        return [*self.stop(), Remove(self._file), *_no_updates(self._domain, self._update)]
 
     def start(self) -> Sequence[Step]:
         """See `Launcher`; once it is loaded, it can only be kicked."""
@@ -104,6 +118,10 @@ class UserService:
     @property
     def _file(self) -> Path:
         return self.agents / f"{NODE}.plist"
+
+    @property
+    def _update(self) -> Path:
+        return self.agents / f"{UPDATE}.plist"
 
     @property
     def _domain(self) -> str:
@@ -143,6 +161,7 @@ class SystemService:
             Link(self._command, self.program),
             Call("write the service into the installation", lambda: record_service(PLACES)),
             Run(("launchctl", "enable", f"system/{NODE}"), _WAIT),
+            *_updates("system", self._update, self.program, self.program.parent.parent / "update"),
         ]  # fmt: skip
         return [*steps, *self.restart()] if start else steps
 
@@ -150,6 +169,7 @@ class SystemService:
         """See `Launcher`."""
         steps: list[Step] = [
             *self.stop(),
+            *_no_updates("system", self._update),
             Remove(self._file),
             Remove(self._session),
             Remove(self._rotation),
@@ -197,6 +217,10 @@ class SystemService:
         return self.root / "Library/LaunchDaemons" / f"{NODE}.plist"
 
     @property
+    def _update(self) -> Path:
+        return self.root / "Library/LaunchDaemons" / f"{UPDATE}.plist"
+
+    @property
     def _session(self) -> Path:
         return self.root / "Library/LaunchAgents" / f"{SESSION}.plist"
 
@@ -211,6 +235,23 @@ class SystemService:
 
 def _bootstrap(domain: str, file: Path) -> tuple[str, ...]:
     return ("launchctl", "bootstrap", domain, str(file))
+
+
+def _updates(domain: str, file: Path, program: Path, folder: Path) -> list[Step]:
+    """The job that looks for newer versions; one that is loaded already is left in peace."""
+    return [
+        WriteFile(file, update_plist(program, folder)),
+        Run(_bootstrap(domain, file), _WAIT, may_fail=True),
+    ]
+
+
+def _no_updates(domain: str, file: Path) -> list[Step]:
+    if not file.exists():
+        return []
+    return [
+        Run(("launchctl", "bootout", f"{domain}/{UPDATE}"), _WAIT, may_fail=True),
+        Remove(file),
+    ]
 
 
 def _account_steps() -> list[Step]:

@@ -14,11 +14,23 @@ if TYPE_CHECKING:
 NODE: Final = "org.byoi.agent"
 SESSION: Final = "org.byoi.session"
 
+UPDATE: Final = "org.byoi.update"
+
+LOOK_SECONDS: Final = 3600
+"""From the load on, so that not all nodes look at once; `byoi update` asks the index once a day."""
+
 THROTTLE_SECONDS: Final = 10
 """Least time between two starts; launchd knows no steps."""
 
 EXIT_SECONDS: Final = 120
 """Longer than drain_seconds and the engine's end; launchd knows no request for more."""
+
+_UPDATE: Final = (
+    'keeper=$0/keeper/bin/python; [ ! -x "$keeper" ] || '
+    'exec "$keeper" -m byoi_agent.cli.main update --unattended; exec "$1" update --unattended'
+)
+"""While a version is being tried, the one before stands by: a broken one could not take itself
+back."""
 
 _PRIVATE_UMASK: Final = 0o077
 _OPEN_FILES: Final = 65536
@@ -58,6 +70,25 @@ def session_plist(program: Path) -> str:
             # It ends where there is no desktop or another helper: no hurry to look again.
             "ThrottleInterval": 300,
             "Umask": _PRIVATE_UMASK,
+        }
+    )
+
+
+def update_plist(program: Path, updates: Path) -> str:
+    """Looks for newer versions, for the machine or for one user; `updates` is where they are kept.
+
+    Not at the load itself, in the midst of an installation: what a power cut broke off goes on
+    within the hour.
+    """
+    return _text(
+        {
+            "Label": UPDATE,
+            "ProgramArguments": ["/bin/sh", "-c", _UPDATE, str(updates), str(program)],
+            "StartInterval": LOOK_SECONDS,
+            "ProcessType": "Background",
+            # What it began is let finish: half a switch is mended only an hour later.
+            "ExitTimeOut": 600,
+            "Umask": 0o022,
         }
     )
 

@@ -6,6 +6,8 @@ import grp
 import os
 import plistlib
 import pwd
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +16,7 @@ import pytest
 from byoi_agent.service import macos
 from byoi_agent.service.doing import carry_out
 from byoi_agent.service.launcher import ServiceError
-from byoi_agent.service.plists import NODE
+from byoi_agent.service.plists import NODE, UPDATE
 
 TARGET = f"gui/{os.getuid()}/{NODE}"
 RUNNING = """\
@@ -57,6 +59,28 @@ def test_one_user_gets_an_agent_that_is_loaded(own, programs, tmp_path):
         f"launchctl bootstrap gui/{os.getuid()} {file}",
     ]
     assert (tmp_path / "Library/Logs/byoi").is_dir()
+
+
+def test_an_installation_of_ones_own_looks_for_updates_every_hour(own, programs, tmp_path):
+    programs.stand_in("launchctl")
+    own = replace(own, updates=tmp_path / "app/update")
+    carry_out(own.install(start=False))
+    file = tmp_path / "Library/LaunchAgents" / f"{UPDATE}.plist"
+    assert f"launchctl bootstrap gui/{os.getuid()} {file}" in programs.calls
+    told = plistlib.loads(file.read_bytes())
+    assert (told["StartInterval"], told.get("RunAtLoad", False)) == (3600, False)
+    said = subprocess.run(
+        [*told["ProgramArguments"][:4], "/bin/echo"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "update --unattended\n"
+    keeper = tmp_path / "app/update/keeper/bin/python"
+    keeper.parent.mkdir(parents=True)
+    keeper.symlink_to("/bin/echo")
+    said = subprocess.run(told["ProgramArguments"], capture_output=True, text=True, check=True)
+    assert said.stdout == "-m byoi_agent.cli.main update --unattended\n"
+    carry_out(own.uninstall(purge=False))
+    assert f"launchctl bootout gui/{os.getuid()}/{UPDATE}" in programs.calls
+    assert list(file.parent.iterdir()) == []
 
 
 def test_a_session_without_a_desktop_is_told_so(own, programs):

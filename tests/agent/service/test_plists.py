@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from byoi_agent.service.macos import PLACES
-from byoi_agent.service.plists import agent_plist, daemon_plist, session_plist
+from byoi_agent.service.plists import agent_plist, daemon_plist, session_plist, update_plist
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ROOT / "installers" / "macos" / "launchd"
@@ -21,6 +21,7 @@ TYPES = {
     "Label": str,
     "ProgramArguments": list,
     "RunAtLoad": bool,
+    "StartInterval": int,
     "KeepAlive": dict,
     "WatchPaths": list,
     "ThrottleInterval": int,
@@ -42,6 +43,7 @@ TEXTS = {
     "daemon": daemon_plist(PROGRAM, PLACES, LOG),
     "agent": agent_plist(PROGRAM, Path("/s/identity.json"), LOG, None),
     "session": session_plist(PROGRAM),
+    "update": update_plist(PROGRAM, Path("/opt/byoi/update")),
 }
 
 
