@@ -359,14 +359,26 @@ find_release() {
 
 installed_version() {
     case $present in
-    deb) dpkg-query -W -f='${Version}' byoi-agent ;;
+    deb) dpkg-query -W -f='${Version}' byoi-agent | tr -d '~' ;; # Debian's 0.2.0~rc1 is 0.2.0rc1
     bundle) basename "$(readlink "$root/current")" ;;
     *) ;;
     esac
 }
 
-# Of two versions the newer.
-newer_of() { printf '%s\n%s\n' "$1" "$2" | sort -t. -k1,1n -k2,2n -k3,3n | tail -n 1; }
+# Of two versions the newer; 0.2.0.dev1, 0.2.0a1, 0.2.0b1 and 0.2.0rc1 come before 0.2.0.
+newer_of() {
+    printf '%s\n%s\n' "$1" "$2" | awk '{
+        base = $0; kind = "z"; number = 0
+        if (match($0, /(\.dev|a|b|rc)[0-9]+/)) {
+            base = substr($0, 1, RSTART - 1)
+            kind = number = substr($0, RSTART, RLENGTH)
+            gsub(/[0-9]/, "", kind)
+            gsub(/[^0-9]/, "", number)
+        }
+        split(base, part, ".")
+        printf "%06d.%06d.%06d.%s.%06d %s\n", part[1], part[2], part[3], kind, number, $0
+    }' | LC_ALL=C sort | sed -n '$s/.* //p'
+}
 
 install_program() {
     if [ "$here" = "$offered" ]; then
@@ -524,13 +536,16 @@ configure() {
     [ -z "$mode" ] || set_to mode "$mode"
     [ -z "$ring" ] || set_to update.ring "$ring"
     [ -z "$engine" ] || tell "Choosing the engine $engine" engines use "$engine"
-    for model in $models; do
+    while IFS= read -r model; do
         case $model in
+        "") continue ;;
         /* | ./* | ../*) ;;
         */*) tell "Fetching the model $model" models pull --yes "$model" ;;
         esac
         tell "Choosing the model $model" models serve "$model"
-    done
+    done <<MODELS
+$models
+MODELS
     [ "$before" = "$(as_root cksum "$settings/config.toml" 2>/dev/null || true)" ] || changed=yes
 }
 

@@ -12,11 +12,13 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from packaging.version import Version
 
 SCRIPT = Path(__file__).parents[2] / "installers" / "install.sh"
 GUIDE = SCRIPT.parents[1] / "docs" / "install.md"
@@ -235,6 +237,46 @@ def test_a_dry_run_shows_every_step_and_leaves_every_file_as_it_was(newcomer):
         assert shown in done.stdout
     assert "good" not in done.stdout
     assert newcomer.tree() == before
+
+
+def test_a_models_file_may_have_blanks_in_its_name(newcomer):
+    done = newcomer.install("--dry-run", "--yes", "--model", "/mnt/my *.gguf", "--model", "o/n")
+    assert done.returncode == 0, done.stderr
+    shown = re.findall(r"would run: byoi (models .*)", done.stdout)
+    assert shown == ["models serve /mnt/my *.gguf", "models pull --yes o/n", "models serve o/n"]
+
+
+@pytest.mark.parametrize(
+    ("here", "offered", "said"),
+    [
+        ("0.3.0~rc1", "0.3.0", "apt-get install"),
+        ("0.3.0", "0.3.0rc1", "newer than"),
+        ("0.3.0~rc1", "0.3.0rc1", "is here already"),
+    ],
+)
+def test_a_pre_release_is_older_than_its_release(newcomer, here, offered, said):
+    (newcomer.dist / DEB).rename(newcomer.dist / f"byoi-agent_{offered}_amd64.deb")
+    newcomer.sign()
+    newcomer.stand_in("dpkg-query", f"case $2 in *Version*) echo '{here}' ;; *) echo 'ii ' ;; esac")
+    done = newcomer.install("--dry-run", "--yes")
+    assert done.returncode == 0, done.stderr
+    words = ("apt-get install", "newer than", "is here already")
+    assert [each for each in words if each in done.stdout] == [said]
+
+
+def test_versions_are_told_apart_as_python_does():
+    order = (
+        "0.2.9 0.2.10 0.3.0.dev4 0.3.0a1 0.3.0b2 0.3.0rc1 0.3.0rc9 0.3.0rc10 0.3.0 0.3.1a1 1.0.0"
+    )
+    versions = order.split()
+    assert versions == sorted(versions, key=Version)
+    program = re.search(r"(?ms)^newer_of\(\) \{.*?^\}$", SCRIPT.read_text())[0]
+    pairs = [pair for both in pairwise(versions) for pair in (both, both[::-1])]
+    asked = "".join(f"newer_of {one} {other}\n" for one, other in pairs)
+    told = subprocess.run(
+        ["sh", "-eu"], input=f"{program}\n{asked}", capture_output=True, text=True, check=True
+    )
+    assert told.stdout.split() == [max(pair, key=Version) for pair in pairs], told.stderr
 
 
 def test_a_dry_run_asks_for_nobodys_password(newcomer):
