@@ -169,7 +169,6 @@ def test_a_container_without_a_console_says_what_to_give_it(images, containers):
     until(lambda: "0." in told.log(), told.log)
 
 
-@pytest.mark.slow
 def test_the_agent_stands_beside_the_python_of_vllms_image(images, containers):
     image = images("agent-vllm")
     assert image.environment["BYOI_VLLM_PYTHON"] == "/usr/bin/python3"

@@ -127,7 +127,7 @@ def machine(folder: Path) -> Windows:
     ):
         if shutil.which(program) is None:
             raise MissingError(f"needs {program}: apt install {package}")
-    kept = _kept("windows-1", _make)
+    kept = _kept("windows-2", _make)
     # Files of the system are shared, since nothing changes them in place; the registry is not.
     linked = subprocess.run(["cp", "-al", kept, folder], capture_output=True, check=False)
     if linked.returncode:  # another file system
@@ -167,6 +167,10 @@ def _make(prefix: Path) -> None:
         prefix / "drive_c/windows/system32/bcryptprimitives.dll", "-shared", libraries=["advapi32"]
     )
     windows.run("reg", "add", r"HKCU\Software\Wine", "/v", "Version", "/d", "win10", "/f")
+    # A service has ten seconds to come up, else: few, for a machine that has more to do.
+    control = r"HKLM\SYSTEM\CurrentControlSet\Control"
+    milliseconds = ("/t", "REG_DWORD", "/d", "600000")
+    windows.run("reg", "add", control, "/v", "ServicesPipeTimeout", *milliseconds, "/f")
     _make_python(prefix / "drive_c" / "Python312", library)
     compile_c(prefix / "drive_c" / "service.exe")
     windows.close()
