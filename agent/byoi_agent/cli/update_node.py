@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class UpdatedNode:
         status = self._status()
         if status is None:
             return Before(is_running=self.launcher.status().state in {"running", "starting"})
-        if self.launcher.status().pid != status.pid:
+        if not self._is_of_the_service(status.pid):
             raise UpdateFailed(
                 f"the running node (process {status.pid}) was not started by the service, so that "
                 "nobody can start it anew; end it first, then: byoi service start"
@@ -205,8 +206,15 @@ class UpdatedNode:
         except NodeUnreachable:
             return None
 
+    def _is_of_the_service(self, pid: int) -> bool:
+        started = self.launcher.status().pid
+        # Windows may know the service by its launcher, whose child the node is.
+        return started == pid or (sys.platform == "win32" and started is not None)
+
     def _client(self) -> ControlClient | None:
-        if self.account is not None:  # root asks where the service is, and believes no file of its
+        # Root asks where the service is, and believes no file of its; on Windows there is nothing
+        # but the file, which only the service, the system and administrators write.
+        if self.account is not None and sys.platform != "win32":
             return ControlClient(socket_path=str(self.paths.control_socket))
         found = find(self.paths, self.environment, is_named=True)
         return found.nodes[0].client if found.nodes else None

@@ -5,6 +5,7 @@ A person has no service of their own there: a node for one user is started at lo
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from dataclasses import dataclass, field
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
     from byoi_agent.service.launcher import Step
     from byoi_agent.service.windows_structures import ProcessStatus
 
+logger = logging.getLogger(__name__)
+
 SESSION_HELPER: Final = "byoi session"
+UPDATES: Final = "byoi update"
+"""The scheduler's name for its task."""
+
 STOP_SECONDS: Final = 180.0
 
 _LOOK_SECONDS: Final = 0.25
@@ -88,6 +94,14 @@ class RegistrationCalls(Protocol):
         """The way back."""
         ...
 
+    def run_every_hour(self, name: str, command: str) -> None:
+        """Have the system itself run a program, whether anybody is signed in or not."""
+        ...
+
+    def run_no_more(self, name: str) -> None:
+        """The way back."""
+        ...
+
 
 def places(program_data: Path) -> ServicePlaces:
     """The service's folders. In `run` its group may read where the node listens."""
@@ -126,6 +140,7 @@ class SystemService:
                 "have byoi session start at each logon",
                 lambda: calls.start_at_logon(SESSION_HELPER, self._at_logon),
             ),
+            Call("have Windows look for updates every hour", self._look_for_updates),
             Call("note the service in the installation", lambda: self.record(own)),
         ]
         return [*steps, *self.start()] if start else steps
@@ -135,6 +150,7 @@ class SystemService:
         steps: list[Step] = [
             *self.stop(),
             Call("forget byoi session at logons", lambda: self.calls.stop_at_logon(SESSION_HELPER)),
+            Call("look for updates no more", lambda: self.calls.run_no_more(UPDATES)),
             Call("take byoi out of the event log", self.calls.remove_event_source),
             Call(f"remove the service {NAME}", self.calls.unregister),
             Call("note that in the installation", lambda: self.record(None)),
@@ -198,6 +214,13 @@ class SystemService:
 
     def _register(self) -> None:
         self.calls.register(f'"{self._program}" run --as-service')
+
+    def _look_for_updates(self) -> None:
+        """No reason to go without a service: its owner can look by hand."""
+        try:
+            self.calls.run_every_hour(UPDATES, f'"{self._program}" update --unattended')
+        except OSError as error:
+            logger.warning("no task looks for updates", extra={"reason": str(error)})
 
     def _make_folders(self) -> None:
         own = places(self.program_data)

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Self
 
 from byoi_agent.service import windows_structures as structures
+from byoi_agent.service import windows_tasks
 from byoi_agent.service.windows_reports import OWN_CODE
 
 if TYPE_CHECKING:
@@ -225,6 +226,14 @@ if sys.platform == "win32":
                 winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, _RUN, access=winreg.KEY_SET_VALUE) as key,
             ):
                 winreg.DeleteValue(key, name)
+
+        def run_every_hour(self, name: str, command: str) -> None:
+            """By the task scheduler."""
+            windows_tasks.run_every_hour(name, command)
+
+        def run_no_more(self, name: str) -> None:
+            """One that runs now is let finish."""
+            windows_tasks.run_no_more(name)
 
         def _allow(self, error: int) -> None:
             if ctypes.get_last_error() != error:

@@ -263,3 +263,17 @@ def test_a_unit_that_only_the_newer_version_has_waits_from_then_on_and_goes_with
     node.renew_service(Path("/opt") / NEW, Path("/opt") / OLD)
     assert done[0].argv == (*systemctl, "disable", "--now", timer.name)
     assert done[1:] == [Remove(timer), reload]
+
+
+def test_on_windows_the_service_is_asked_where_its_file_says(updated, node, monkeypatch):
+    monkeypatch.setattr(module.sys, "platform", "win32")
+    monkeypatch.setattr(module, "ControlClient", None)
+    found = SimpleNamespace(nodes=(SimpleNamespace(client=node),))
+    monkeypatch.setattr(module, "find", lambda *_, **__: found)
+    node.pid = 43  # the service's own is that of its launcher
+    assert updated().drain(NEW) == Before(is_running=True, is_serving=True)
+    monkeypatch.setattr(
+        Launcher, "status", lambda _: SimpleNamespace(pid=None, state="stopped", restarts=0)
+    )
+    with pytest.raises(UpdateFailed, match="was not started by the service"):
+        updated().drain(NEW)

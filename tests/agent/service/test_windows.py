@@ -21,6 +21,8 @@ class Windows:
     groups: set[str] = field(default_factory=set)
     rights: dict[str, str] = field(default_factory=dict)
     at_logon: dict[str, str] = field(default_factory=dict)
+    tasks: dict[str, str] = field(default_factory=dict)
+    has_scheduler: bool = True
     has_events: bool = False
     looks_until_stopped: int = 0
 
@@ -69,6 +71,14 @@ class Windows:
     def stop_at_logon(self, name):
         self.at_logon.pop(name, None)
 
+    def run_every_hour(self, name, command):
+        if not self.has_scheduler:
+            raise OSError(1722, "The RPC server is unavailable")
+        self.tasks[name] = command
+
+    def run_no_more(self, name):
+        self.tasks.pop(name, None)
+
 
 @pytest.fixture
 def windows():
@@ -94,6 +104,7 @@ def test_installed_it_has_an_account_folders_and_a_helper_at_each_logon(
     program = tmp_path / "bin" / "byoi.exe"
     assert windows.command == f'"{program}" run --as-service'
     assert windows.at_logon == {"byoi session": f'"{program}" session'}
+    assert windows.tasks == {"byoi update": f'"{program}" update --unattended'}
     assert windows.groups == {"byoi"}
     assert windows.has_events
     assert recorded == [places(tmp_path / "data")]
@@ -131,6 +142,7 @@ def test_uninstalled_nothing_is_left_but_its_state_which_a_purge_takes(
     carry_out(service.install(start=True))
     carry_out(service.uninstall(purge=False))
     assert (windows.command, windows.at_logon, windows.has_events) == (None, {}, False)
+    assert windows.tasks == {}
     assert recorded[-1] is None
     assert (tmp_path / "data" / "byoi" / "state").is_dir()
     carry_out(service.uninstall(purge=True))  # once more: nothing is there to stop
@@ -189,3 +201,10 @@ def test_what_comes_next_is_said(service, tmp_path):
     (state / "identity.json").write_text("{}")
     (hint,) = service.hints()
     assert "net localgroup byoi" in hint
+
+
+def test_without_a_scheduler_there_is_a_service_all_the_same(service, windows, caplog):
+    windows.has_scheduler = False
+    carry_out(service.install(start=True))
+    assert service.status().state == "running"
+    assert "no task looks for updates" in caplog.text
