@@ -17,7 +17,7 @@ async def test_answers_and_errors_come_back():
             raise answer
         return answer
 
-    thread = OneThread("test", call, 5.0)
+    thread = OneThread("test", call, 60.0)
     assert await thread.ask() == 1
     with pytest.raises(OSError, match="gone"):
         await thread.ask()
@@ -37,7 +37,12 @@ async def test_a_call_that_hangs_costs_one_thread_however_often_it_is_asked(wait
     for _ in range(3):
         with pytest.raises(Silent):
             await thread.ask()
-    assert len(calls) == 1
+
+    async def begun():
+        return calls
+
+    assert len(await wait_until(begun)) == 1
+    thread._seconds = 60.0  # from now on it answers, sooner or later
     release.set()
 
     async def answered():
@@ -60,7 +65,7 @@ async def test_who_asks_during_a_call_waits_for_that_one():
         may_answer.wait(60)
         return len(calls)
 
-    thread = OneThread("test", call, 10.0)
+    thread = OneThread("test", call, 60.0)
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(thread.ask()) for _ in range(2)]
         await asyncio.wait(asked, timeout=0)
