@@ -3,6 +3,7 @@
 AgentError
 ├── ConfigError      the owner must change a setting: name it, and the mend
 ├── IdentityError    the node's key or enrolment is missing, broken or refused: enrol again
+│   └── KeyringAway      its key lies in a keyring that cannot be read now: try again later
 ├── LinkError        the console cannot be reached or said no: `retry` says whether to try again
 ├── EngineError      the engine is gone, silent or broke HTTP: end the request, have it probed
 │   └── EngineSilent     no answer in time: look whether it works for others before ending it
@@ -22,6 +23,10 @@ class ConfigError(AgentError):
 
 class IdentityError(AgentError):
     """The node cannot prove who it is."""
+
+
+class KeyringAway(IdentityError):
+    """The key is where it was, and nobody can read it now: locked, no session, or too busy."""
 
 
 class LinkError(AgentError):

@@ -14,8 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jeepney import Parser, new_method_return
 
 from byoi_agent.errors import IdentityError
+from byoi_agent.identity.credential_store import CredentialStore
+from byoi_agent.identity.file_store import FileStore
 from byoi_agent.identity.keyring_store import KeyringStore
 from byoi_agent.identity.keys import fingerprint_of, raw_public_key
+from byoi_agent.identity.stores import keep
 
 SLOW_MACHINE_SECONDS = 30.0
 
@@ -45,9 +48,17 @@ def test_a_key_is_kept_found_and_forgotten(desktop, key):
     assert store.load(fingerprint_of(key)) is None
 
 
+@pytest.mark.usefixtures("desktop")
+def test_an_unlocked_keyring_comes_before_a_file(key, tmp_path):
+    keyring, file = KeyringStore(seconds=SLOW_MACHINE_SECONDS), FileStore(tmp_path / "keys")
+    assert keep(key, (CredentialStore({}), keyring, file)).store is keyring
+    assert not (tmp_path / "keys").exists()
+
+
 @pytest.mark.slow
 async def test_a_node_of_a_desktop_lives_on_a_key_in_the_keyring(desktop, deployment):
-    deployment.env.update(desktop.env, BYOI_KEY_STORE="auto")
+    # By name: where a file would do as well, a keyring has five seconds, busy as the machine is.
+    deployment.env.update(desktop.env, BYOI_KEY_STORE="keyring")
     await deployment.start_console()
     engine = await deployment.start_fake_engine()
     data = await deployment.enrol("node")

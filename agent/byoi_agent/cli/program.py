@@ -116,6 +116,8 @@ def exit_code_of(error: BaseException) -> int:
     if isinstance(error, errors.AgentError) and isinstance(told, int):
         return told
     match error:
+        case errors.KeyringAway():
+            return EXIT_UNAVAILABLE
         case errors.ConfigError() | errors.IdentityError():
             return EXIT_CONFIG
         case errors.LinkError() | errors.EngineError():

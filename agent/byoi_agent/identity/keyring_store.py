@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.errors import IdentityError
+from byoi_agent.errors import IdentityError, KeyringAway
 from byoi_agent.identity.keys import fingerprint_of, from_pem, to_pem
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 SERVICE: Final = "byoi node key"
 CALL_SECONDS: Final = 5.0
+"""How long a keyring has where another store would do as well."""
+
+PATIENT_SECONDS: Final = 30.0
+"""How long where none would: a machine that has just started is busy."""
+
 _CHILD: Final = Path(__file__).with_name("keyring_child.py")
 
 
@@ -31,25 +36,33 @@ class KeyringStore:
     def __init__(
         self,
         command: tuple[str, ...] = (sys.executable, "-P", str(_CHILD)),
-        seconds: float = CALL_SECONDS,
+        seconds: float | None = None,
     ) -> None:
         self._command = command
-        self._seconds = seconds
+        self._seconds = CALL_SECONDS if seconds is None else seconds
+        self._load_seconds = PATIENT_SECONDS if seconds is None else seconds
 
     def load(self, fingerprint: str) -> Ed25519PrivateKey | None:
         """The key, or None where the keyring has none of that name.
 
         Raises:
-            IdentityError: the keyring is locked, absent, or not safe enough.
+            KeyringAway: the keyring is locked, absent, silent, or not safe enough.
         """
-        found = self._ask("get", fingerprint)
+        try:
+            found = self._ask("get", fingerprint, seconds=self._load_seconds)
+        except IdentityError as error:
+            raise KeyringAway(
+                f"the node's key lies in the keyring, which cannot be read now ({error}); sign in "
+                "to the desktop, or enrol with a key elsewhere: byoi enroll --replace "
+                "--key-store file"
+            ) from error
         return None if found is None else from_pem(found.encode(), "the keyring")
 
     def save(self, key: Ed25519PrivateKey) -> None:
         """Keep it.
 
         Raises:
-            IdentityError: as for `load`.
+            IdentityError: the keyring is locked, absent, silent, or not safe enough.
         """
         self._ask("set", fingerprint_of(key), to_pem(key).decode())
 
@@ -57,11 +70,14 @@ class KeyringStore:
         """Forget it.
 
         Raises:
-            IdentityError: as for `load`.
+            IdentityError: as for `save`.
         """
         self._ask("delete", fingerprint)
 
-    def _ask(self, action: str, account: str, secret: str | None = None) -> str | None:
+    def _ask(
+        self, action: str, account: str, secret: str | None = None, *, seconds: float | None = None
+    ) -> str | None:
+        limit = self._seconds if seconds is None else seconds
         # By standard input: arguments can be read by anybody on the machine.
         question = {"action": action, "service": SERVICE, "account": account, "secret": secret}
         try:
@@ -70,13 +86,13 @@ class KeyringStore:
                 input=json.dumps(question),
                 capture_output=True,
                 text=True,
-                timeout=self._seconds,
+                timeout=limit,
                 check=False,
             )
             answer = json.loads(child.stdout)
         except subprocess.TimeoutExpired:
             raise IdentityError(
-                f"the keyring has not answered within {self._seconds:.0f} s; unlock it"
+                f"the keyring has not answered within {limit:.0f} s; unlock it"
             ) from None
         except (OSError, ValueError) as error:
             raise IdentityError("the keyring cannot be asked") from error

@@ -10,7 +10,7 @@ from byoi_agent.errors import IdentityError
 from byoi_agent.identity.credential_store import CredentialStore
 from byoi_agent.identity.dpapi import machine_seal
 from byoi_agent.identity.file_store import FileStore
-from byoi_agent.identity.keyring_store import KeyringStore
+from byoi_agent.identity.keyring_store import PATIENT_SECONDS, KeyringStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,9 +42,10 @@ def stores_for(
     Windows' keyring is the account's that runs this: an administrator who enrols the service has
     another one than the service.
     """
+    is_only = settings.key_store == KeyringStore.name
     stores: tuple[KeyStore, ...] = (
         CredentialStore(environment),
-        KeyringStore(),
+        KeyringStore(seconds=PATIENT_SECONDS if is_only else None),
         FileStore(paths.keys_folder, machine_seal()),
     )
     if settings.key_store == "auto":

@@ -35,6 +35,7 @@ def failing(monkeypatch):
     [
         (errors.ConfigError("x"), 78),
         (errors.IdentityError("x"), 78),
+        (errors.KeyringAway("x"), 69),
         (errors.LinkError("x", retry=True), 69),
         (LinkStopped("revoked", "x"), 78),
         (LinkStopped("replaced", "x"), 78),

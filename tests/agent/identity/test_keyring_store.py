@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
 
-from byoi_agent.errors import IdentityError
+from byoi_agent.config.paths import resolve
+from byoi_agent.config.settings import Settings
+from byoi_agent.errors import IdentityError, KeyringAway
 from byoi_agent.identity.keyring_store import KeyringStore
 from byoi_agent.identity.keys import fingerprint_of, raw_public_key
+from byoi_agent.identity.stores import stores_for
 
 # A keyring in a file, spoken to as the real child is: one question on standard input.
 CHILD = """
@@ -42,6 +46,27 @@ def test_a_keyring_that_never_answers_is_given_up(key):
         store.save(key)
 
 
+def test_a_key_that_lies_there_is_waited_for_longer_than_a_place_for_a_new_one(
+    tmp_path, key, monkeypatch
+):
+    limits = []
+
+    def run(*_, timeout, **__):
+        limits.append(timeout)
+        raise subprocess.TimeoutExpired("child", timeout)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(KeyringAway, match=r"not answered within 30 s.*sign in"):
+        KeyringStore().load(fingerprint_of(key))
+    with pytest.raises(IdentityError, match="not answered within 5 s"):
+        KeyringStore().save(key)
+    only = Settings(data_dir=tmp_path, key_store="keyring")
+    (alone,) = stores_for(only, resolve(only, {}), {})
+    with pytest.raises(IdentityError):
+        alone.save(key)
+    assert limits == [30.0, 5.0, 30.0]
+
+
 @pytest.mark.parametrize("program", ["raise SystemExit(1)", "print('nonsense')"])
 def test_a_keyring_that_breaks_is_a_refusal(program, key):
     with pytest.raises(IdentityError, match="cannot be asked"):
@@ -50,7 +75,7 @@ def test_a_keyring_that_breaks_is_a_refusal(program, key):
 
 def test_a_refusal_is_passed_on_in_words():
     store = KeyringStore(child('print(\'{"problem": "it is locked"}\')'))
-    with pytest.raises(IdentityError, match="it is locked"):
+    with pytest.raises(KeyringAway, match="it is locked"):
         store.load("abc")
 
 
