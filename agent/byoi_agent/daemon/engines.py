@@ -9,8 +9,10 @@ from byoi_agent.daemon.engine_notes import tell_of_engines
 from byoi_agent.engine.entries import entries_of
 from byoi_agent.engine.gpus import visible_gpus
 from byoi_agent.engine.learning import Learning
+from byoi_agent.engine.others import Others
 from byoi_agent.engine.pool import EnginePool
 from byoi_agent.engine.supervisor import EngineSupervisor
+from byoi_agent.hardware.foreign import counts_processes_alike
 from byoi_agent.lifecycle.progress import ProgressLog
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Engines:
             budget_gib=settings.memory_budget_gib,
             reckoned=self.learning.expected_bytes,
             places="CUDA_VISIBLE_DEVICES" not in os.environ,
+            others=Others().held if counts_processes_alike() else None,
         )
         board.subscribe(lambda view: self.learning.look(view.engines, view.devices))
         board.update(engine=self.pool.view, engines=self.pool.views)

@@ -59,6 +59,15 @@ def budget_of(owners_gib: float | None, gpus: Mapping[int, int], host_bytes: int
     return {ALL: whole, **parts}
 
 
+def others_of(held: Mapping[int, int], gpus: Mapping[int, int]) -> Amounts:
+    """What other programs hold of each GPU, beyond the share that is left to them anyway."""
+    return {
+        gpu(index): beyond
+        for index, size in held.items()
+        if (beyond := size - int(gpus.get(index, 0) * (1 - _GPU_SHARE))) > 0
+    }
+
+
 def model_of(
     entry: Entry,
     gpus: Mapping[int, int],

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.engine.away import Away
-from byoi_agent.engine.budget import ALL, budget_of, gpu_bytes, model_of
+from byoi_agent.engine.budget import ALL, budget_of, gpu_bytes, model_of, others_of
 from byoi_agent.engine.faces import as_one, face_of, face_of_standing
 from byoi_agent.engine.placement import free_bytes, place_of, placed
 from byoi_agent.engine.pooled import PooledEngine
@@ -17,7 +17,7 @@ from byoi_agent.engine.residency.supervisor import Residency
 from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 
     from byoi_agent.clock import Clock
     from byoi_agent.engine.entries import Entry
@@ -38,6 +38,7 @@ class EnginePool:
     loaded as the residency decides, by what `demand` tells. `idle` waits until no request of that
     engine is left; `reckoned` says what memory one takes, where that is known or measured. Where
     it `places`, each gets GPUs of its own as far as there are any, else whichever it finds.
+    `others` tells what other programs hold of each GPU.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class EnginePool:
         reckoned: Callable[[Entry], int | None] = lambda _entry: None,
         limits: machine.Limits = _LIMITS,
         places: bool = True,
+        others: Callable[[Sequence[DeviceReading]], Mapping[int, int]] | None = None,
     ) -> None:
         self._supervise = supervise
         self._publish = publish
@@ -62,6 +64,8 @@ class EnginePool:
         self._residency = Residency(
             clock=clock, load=self._load, unload=self._unload, publish=self._show, limits=limits
         )
+        self._ask_others = others or (lambda _devices: {})
+        self._others: Mapping[int, int] = {}
         self._gpus: dict[int, int] = {}
         self._free: dict[int, int] = {}
         self._shall_place = places
@@ -195,8 +199,9 @@ class EnginePool:
         gpus = {**self._gpus, **gpu_bytes(devices)}
         # As it was before any engine was loaded: what is taken then is somebody else's.
         self._free = {**free_bytes(devices), **self._free}
-        if (gpus, host_bytes) != (self._gpus, self._host_bytes):
-            self._gpus, self._host_bytes = gpus, host_bytes
+        known = gpus, host_bytes, self._ask_others(devices)
+        if known != (self._gpus, self._host_bytes, self._others):
+            self._gpus, self._host_bytes, self._others = known
             self.reconsider()
 
     def reconsider(self) -> None:
@@ -210,7 +215,8 @@ class EnginePool:
         models = tuple(
             model_of(entry, self._gpus, self._reckoned, self.gpus_of(entry)) for entry in shared
         )
-        self._residency.tell(machine.Configured(models, budget))
+        others = others_of(self._others, self._gpus)
+        self._residency.tell(machine.Configured(models, budget, others))
         if self._away is not None:
             self._away.wanted.update(each.key for each in models if each.loads_at_start)
             self.release(self._away.within_seconds, self._away.by)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 from byoi_agent.config.settings import Settings
-from byoi_agent.engine.budget import ALL, HOST, budget_of, gpu_bytes, model_of
+from byoi_agent.engine.budget import ALL, HOST, budget_of, gpu_bytes, model_of, others_of
 from byoi_agent.engine.entries import Entry
 from byoi_agent.hardware.devices import DeviceReading
 
@@ -30,6 +30,12 @@ def test_only_memory_of_cards_own_is_a_gpus():
 def test_something_is_left_to_the_driver_and_the_machine():
     budget = budget_of(None, {0: 100 * GIB}, 100 * GIB)
     assert budget == {ALL: 170 * GIB, "GPU 0": 95 * GIB, HOST: 75 * GIB}
+
+
+def test_of_what_others_hold_counts_what_goes_beyond_the_share_that_is_left_to_them():
+    held = {0: 3 * GIB, 1: GIB, 7: GIB}
+    found = others_of(held, {0: 40 * GIB, 1: 20 * GIB})
+    assert {name: round(size / GIB, 3) for name, size in found.items()} == {"GPU 0": 1, "GPU 7": 1}
 
 
 def test_the_owners_number_is_for_all_models_together():

@@ -102,7 +102,7 @@ class Clock:
 class Node:
     """A pool and what the daemon puts around it."""
 
-    def __init__(self, *entries, memory=10 * GIB):
+    def __init__(self, *entries, memory=10 * GIB, **facts):
         self.made, self.views = {}, []
         self.clock = Clock()
         self.is_idle = asyncio.Event()
@@ -113,6 +113,7 @@ class Node:
             publish=self.views.append,
             idle=lambda _key: self.is_idle.wait(),
             clock=self.clock,
+            **facts,
         )
         self.memory = memory
 
@@ -209,6 +210,25 @@ async def test_a_gpu_that_cannot_be_read_for_a_while_is_still_there(run):
     assert node.states() == {"a": "ready"}
     node.pool.resources([], 20 * GIB)
     assert (node.states(), node.engine("a").told) == ({"a": "ready"}, ["start"])
+
+
+async def test_while_another_program_holds_a_gpu_no_model_is_loaded_beside_it(run):
+    held = {}
+    pinned = entry("a", gpus=(0,), loads_at_start=True)
+    pinned.kind.uses_gpus = 1
+    node = await run(pinned, others=lambda devices: dict(held))
+    card = DeviceReading(0, "nvidia", "L4", memory_total_bytes=24 * GIB)
+    held[0] = 20 * GIB
+    node.pool.resources([card], int(node.memory / 0.75))
+    [view] = node.pool.views
+    assert (view.state, node.pool.view.models) == ("failed", ())
+    assert "6.0 GiB of GPU 0, of which other programs leave 4.0 GiB" in view.reason
+    held.clear()
+    node.pool.resources([card], int(node.memory / 0.75))
+    assert node.states() == {"a": "ready"}
+    held[0] = 20 * GIB  # it has its memory: the other program came second
+    node.pool.resources([card], int(node.memory / 0.75))
+    assert node.states() == {"a": "ready"}
 
 
 async def test_models_whose_owner_names_no_gpus_get_different_ones(run):

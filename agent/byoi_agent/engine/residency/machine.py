@@ -12,7 +12,7 @@ Memory is counted by name (`memory`, `GPU 0`, `host memory`), a model's share of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
 from byoi_agent.engine.residency.memory import excess, fits, minus, most, plus
@@ -59,10 +59,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Configured:
-    """These are the models and the memory from now on, whether by the owner or by measurement."""
+    """These are the models and the memory from now on, whether by the owner or by measurement.
+
+    What `others` hold of it can be given to no model now, and takes from none what it has.
+    """
 
     models: tuple[Model, ...]
     budget: Amounts
+    others: Amounts = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,14 +163,14 @@ def step(state: State, event: Event, now: float, limits: Limits) -> tuple[State,
     desk = _Desk(state, now, limits)
     desk.hear(event)
     desk.settle()
-    return State(desk.budget, desk.residents), desk.commands
+    return State(desk.budget, desk.residents, desk.others), desk.commands
 
 
 class _Desk:
     """One decision under way: the residents as they become, and the commands so far."""
 
     def __init__(self, state: State, now: float, limits: Limits) -> None:
-        self.budget = state.budget
+        self.budget, self.others = state.budget, state.others
         self.residents = dict(state.residents)
         self.commands: list[Command] = []
         self._now = now
@@ -196,7 +200,7 @@ class _Desk:
         self._ask_for_time()
 
     def _configure(self, event: Configured) -> None:
-        before, self.budget = self.residents, event.budget
+        before, self.budget, self.others = self.residents, event.budget, event.others
         self.residents = {}
         for model in event.models:
             one = before.get(model.key) or self._fresh(model)
@@ -295,7 +299,7 @@ class _Desk:
             case Failed(until=until) if until is None or self._now < until:
                 return one.place
             case Out() | Unfit() | Failed():
-                over = excess(one.model.loaded, self.budget)
+                over = excess(one.model.loaded, self.budget, self.others)
                 return Out() if over is None else Unfit(f"it needs {over}")
             case Loaded(since):
                 return Loaded(since)  # who must go is found anew each time
@@ -313,8 +317,10 @@ class _Desk:
         wanted = [one for one in self.residents.values() if one.is_wanted]
         for one in sorted(wanted, key=_urgency):
             more = minus(one.model.loaded, one.takes)
-            then = plus(self._kept(), promised, more)
-            if fits(plus(self._taken(), more), self.budget) and fits(then, self.budget):
+            held = {} if isinstance(one.place, Asleep) else self.others
+            then = plus(self._kept(), promised, more, held)
+            now = plus(self._taken(), more, held)
+            if fits(now, self.budget) and fits(then, self.budget):
                 self._put(replace(one, place=Loading(self._now)))
                 self.commands.append(Load(one.model.key))
             elif one.presses and self._can_have_room(one, then):

@@ -32,9 +32,16 @@ def fits(taken: Amounts, budget: Amounts) -> bool:
     return all(count <= budget.get(name, 0) for name, count in taken.items())
 
 
-def excess(taken: Amounts, budget: Amounts) -> str | None:
-    """Of what there is too little, in words; None where it fits."""
+def excess(taken: Amounts, budget: Amounts, others: Amounts | None = None) -> str | None:
+    """Of what there is too little, in words; None where it fits.
+
+    `others` is what of it other programs hold.
+    """
     for name, count in taken.items():
-        if count > (there := budget.get(name, 0)):
+        there, held = budget.get(name, 0), (others or {}).get(name, 0)
+        if count > there:
             return f"{count / _GIB:.1f} GiB of {name}, of which there is {there / _GIB:.1f} GiB"
+        if count > there - held:
+            left = max(0, there - held) / _GIB
+            return f"{count / _GIB:.1f} GiB of {name}, of which other programs leave {left:.1f} GiB"
     return None

@@ -165,7 +165,11 @@ class Resident:
 
 @dataclass(frozen=True)
 class State:
-    """All models in the settings' order, and the memory that they share."""
+    """All models in the settings' order, and the memory that they share.
+
+    `others` is what of it programs hold now that are none of theirs.
+    """
 
     budget: Amounts = field(default_factory=dict)
     residents: Mapping[str, Resident] = field(default_factory=dict)
+    others: Amounts = field(default_factory=dict)

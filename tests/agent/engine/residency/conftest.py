@@ -67,7 +67,11 @@ class Node:
 
     def configure(self, *models, **budget):
         self.budget = {**self.budget, **budget}
+        self.models = models
         return self.tell(m.Configured(models, self.budget))
+
+    def others_hold(self, **others):
+        return self.tell(m.Configured(self.models, self.budget, others))
 
     def demand(self, key, running=0, waiting=0):
         return self.tell(m.Demanded(key, running, waiting))

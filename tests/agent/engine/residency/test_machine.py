@@ -289,6 +289,38 @@ def test_less_memory_sends_away_what_is_least_important_even_in_use(make):
     assert node.demand("a") == [m.Unload("a")]
 
 
+def test_what_other_programs_hold_keeps_out_what_is_not_loaded_and_takes_nothing_away(make):
+    node = make(model("a", 6), model("b", 4), memory=10)
+    node.load("a")
+    assert node.others_hold(memory=7) == []
+    assert isinstance(node.place("a"), r.Loaded)
+    assert node.place("b") == r.Unfit(
+        "it needs 0.0 GiB of memory, of which other programs leave 0.0 GiB"
+    )
+    assert node.demand("b", waiting=1) == []  # told at once: another node may have room
+    assert node.others_hold() == [m.Load("b")]
+
+
+def test_beside_what_other_programs_hold_others_give_way_to_who_waits(make):
+    node = make(model("a", 6), model("b", 4), memory=10)
+    node.load("a")
+    node.others_hold(memory=3)
+    assert node.demand("b", waiting=1) == []
+    assert node.after(LIMITS.rest_seconds) == [m.Unload("a")]
+    assert node.tell(m.Gone("a")) == [m.Load("b")]
+    node.tell(m.Served("b"))
+    assert node.demand("a", waiting=1) == []
+    assert node.place("a") == r.Out()
+
+
+def test_what_sleeps_is_woken_whoever_holds_memory(make):
+    """It keeps a part of its own there, so only waking shows whether there is room."""
+    node = make(sleeper("a"), host=10)
+    node.put_to_sleep("a")
+    node.others_hold(memory=5)
+    assert node.tell(m.Released("a", is_called=True)) == [m.Load("a")]
+
+
 def test_one_that_turns_out_larger_is_counted_so(make):
     node = make(model("a", 5), model("b", 5))
     node.load("a")

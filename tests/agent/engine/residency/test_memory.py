@@ -28,3 +28,13 @@ def test_what_is_missing_is_said_in_words():
     assert excess({"memory": GIB}, {"memory": GIB}) is None
     told = excess({"memory": GIB, "GPU 0": 3 * GIB}, {"memory": 2 * GIB, "GPU 0": 2 * GIB})
     assert told == "3.0 GiB of GPU 0, of which there is 2.0 GiB"
+
+
+def test_what_others_hold_is_said_where_it_is_the_reason():
+    budget = {"GPU 0": 4 * GIB}
+    assert excess({"GPU 0": 3 * GIB}, budget, {"GPU 0": GIB}) is None
+    assert excess({"GPU 0": 5 * GIB}, budget, {"GPU 0": GIB}) == (
+        "5.0 GiB of GPU 0, of which there is 4.0 GiB"
+    )
+    told = excess({"GPU 0": 3 * GIB}, budget, {"GPU 0": 9 * GIB})
+    assert told == "3.0 GiB of GPU 0, of which other programs leave 0.0 GiB"

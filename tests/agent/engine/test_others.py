@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from byoi_agent.engine.others import Others
+from byoi_agent.hardware.devices import DeviceProcess, DeviceReading
+
+MIB = 1024**2
+NODE, ENGINE, GAME, GONE = 50, 60, 70, 80
+LINES = {ENGINE: {ENGINE, 55, NODE, 1}, GAME: {GAME, 1}, GONE: {GONE}}
+
+
+def card(index, *held, **facts):
+    processes = tuple(DeviceProcess(pid, use, memory_used_bytes=size) for pid, use, size in held)
+    return DeviceReading(index, "nvidia", "card", processes=processes, **facts)
+
+
+@pytest.fixture
+def lines():
+    return {pid: frozenset(line) for pid, line in LINES.items()}
+
+
+@pytest.fixture
+def others(lines):
+    return Others(lambda pid: lines[pid], own=NODE)
+
+
+def test_what_this_node_s_engines_hold_is_not_counted(others):
+    held = [(ENGINE, "compute", 900 * MIB), (GAME, "graphics", 300 * MIB)]
+    assert others.held([card(0, *held), card(1, *held[:1])]) == {0: 512 * MIB}
+
+
+def test_a_program_that_computes_and_draws_counts_once_on_each_card(others):
+    twice = [(GAME, "compute", 300 * MIB), (GAME, "graphics", 300 * MIB)]
+    assert others.held([card(0, *twice), card(1, *twice)]) == {0: 512 * MIB, 1: 512 * MIB}
+
+
+def test_one_that_is_gone_or_hidden_is_nobody_s(others):
+    assert others.held([card(0, (GONE, "compute", 300 * MIB))]) == {}
+
+
+def test_an_engine_that_ends_while_it_is_listed_stays_known_as_ours(others, lines):
+    listed = card(0, (ENGINE, "compute", 300 * MIB))
+    others.held([listed])
+    lines[ENGINE] = frozenset({ENGINE, 1})  # left behind for a moment: its parent ended first
+    assert others.held([listed]) == {}
+    assert others.held([card(0)]) == {}
+    assert others.held([listed]) == {0: 512 * MIB}  # another one by that number
+
+
+@pytest.mark.parametrize("facts", [{"is_mig": True}, {"is_memory_unified": True}])
+def test_of_a_split_card_or_the_machine_s_own_memory_nothing_is_said(others, facts):
+    assert others.held([card(0, (GAME, "compute", 300 * MIB), **facts)]) == {}
+
+
+def test_sizes_that_are_not_told_count_as_none(others):
+    assert others.held([card(0, (GAME, "compute", None)), DeviceReading(1, "nvidia", "b")]) == {}
+
+
+def test_a_real_child_of_this_process_is_ours_and_its_parent_is_not():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        listed = [card(0, (child.pid, "compute", MIB), (os.getppid(), "compute", MIB))]
+        assert Others().held(listed) == {0: 256 * MIB}
+        child.communicate(b"\n")
