@@ -41,7 +41,8 @@ _SHEETS: Final[tuple[tuple[str, float, float], ...]] = (
     (r"RTX 4080", 717, 97), (r"RTX 4070 Ti SUPER", 672, 88), (r"RTX 4070 Ti", 504, 80),
     (r"RTX 4070", 504, 58), (r"RTX 4060 Ti", 288, 44), (r"RTX 4060", 272, 30),
     (r"RTX 3090 Ti", 1008, 80), (r"RTX 3090", 936, 71), (r"RTX 3080 Ti", 912, 68),
-    (r"RTX 3080", 760, 59.5), (r"RTX 3070", 448, 40.6), (r"RTX 3060", 360, 25.5),
+    (r"RTX 3080", 760, 59.5), (r"RTX 3070 Ti", 608, 43.5), (r"RTX 3070", 448, 40.6),
+    (r"RTX 3060 Ti", 448, 32.4), (r"RTX 3060", 360, 25.5),
     (r"RTX 2080 Ti", 616, 53.8), (r"\bGB10\b|DGX Spark", 273, 62.5),
     (r"MI355X", 8000, 2500), (r"MI325X", 6000, 1307), (r"MI300X", 5300, 1307),
     (r"MI250X?", 3276, 362), (r"MI210", 1638, 181), (r"MI100", 1228, 184.6),
@@ -55,7 +56,8 @@ _SHEETS: Final[tuple[tuple[str, float, float], ...]] = (
 
 def rates_of(name: str) -> Rates | None:
     """What is published of the accelerator that a driver calls so; None: nothing that we know."""
+    is_laptops = "laptop" in name.lower()  # by the name of a desktop's card, and slower than that
     for pattern, gigabytes, teraflops in _SHEETS:
-        if re.search(pattern, name, re.IGNORECASE):
+        if re.search(pattern, name, re.IGNORECASE) and is_laptops == pattern.endswith("Laptop"):
             return Rates(gigabytes * 1e9, teraflops * 1e12)
     return None

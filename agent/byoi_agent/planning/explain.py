@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from byoi_agent.planning.arguments import engine_arguments, settings
 from byoi_agent.planning.cache import Attention, Latent, Memory, State
+from byoi_agent.planning.machines import GIB
 
 if TYPE_CHECKING:
     from byoi_agent.planning.fit import Plan
     from byoi_agent.planning.speed import Speed
 
-GIB: Final = 1024**3
 _MIB: Final = 1024**2
 
 Line = tuple[str, str]
