@@ -1,19 +1,19 @@
-"""What `byoi models list` shows: all that was pulled, and what the catalogue has to offer."""
+"""What `byoi models list` shows: all that was pulled, what the catalogue has, the owner's files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from byoi_agent.models.catalogue import CATALOGUE
+from byoi_agent.errors import AgentError
+from byoi_agent.models.catalogue import CATALOGUE, ModelEntry
 from byoi_agent.models.names import quantisation_of, reference_of
+from byoi_agent.models.resolve import GgufModel, resolve
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from byoi_agent.config.settings import Settings
-    from byoi_agent.models.catalogue import ModelEntry
     from byoi_agent.models.store import Pulled, Store
 
 
@@ -59,10 +59,12 @@ class Row:
 
 
 def rows(store: Store, settings: Settings, models_folder: Path) -> list[Row]:
-    """All models, those that were pulled first."""
+    """All models, those that were pulled first; last files of the owner's own that are served."""
+    own = (_of_path(name, rank, store) for name, rank in _chosen(settings).items())
     return [
         *(_of_store(one, store, settings) for one in store.all()),
         *(_of_catalogue(entry, models_folder, settings) for entry in CATALOGUE),
+        *(row for row in own if row is not None),
     ]
 
 
@@ -127,4 +129,26 @@ def _of_catalogue(entry: ModelEntry, models_folder: Path, settings: Settings) ->
         is_here=is_here,
         is_chosen=entry.id in chosen,
         priority=chosen.get(entry.id),
+    )
+
+
+def _of_path(name: str, priority: int | None, store: Store) -> Row | None:
+    """A GGUF file or a folder of safetensors that the owner keeps himself; None for all others."""
+    if not (name.startswith((".", "~")) or Path(name).is_absolute()):
+        return None
+    try:
+        model = resolve(name, store)
+    except AgentError:
+        return None  # what is wrong with it is told where it is to be served
+    assert not isinstance(model, ModelEntry), "no name of the catalogue is a path"
+    return Row(
+        name=name,
+        id=model.id,
+        kind="gguf" if isinstance(model, GgufModel) else "safetensors",
+        quantisation=quantisation_of(model.path.name) if isinstance(model, GgufModel) else None,
+        size_bytes=model.weight_bytes,
+        source="path",
+        path=str(model.path),
+        is_chosen=True,
+        priority=priority,
     )

@@ -213,3 +213,18 @@ async def test_a_model_that_the_settings_call_by_less_is_the_same_one(models, pu
     assert node.file.read_text().count("[[models]]") == 2
     models.unserve(NAME)
     assert REPO not in node.file.read_text()
+
+
+async def test_a_file_of_the_owner_s_own_is_listed_while_it_is_served(models, node, hubs, tmp_path):
+    file = tmp_path / "Own-Q4_K_M.gguf"
+    file.write_bytes(hubs.gguf())
+    node.file.write_text(
+        f'[[models]]\nmodel = "{file}"\npriority = 80\n[[models]]\nmodel = "{tmp_path}/gone.gguf"\n'
+    )
+    node.engines = (EngineView(state="ready", kind="llamacpp", key="Own-Q4_K_M"),)
+    row = await row_of(models, str(file))
+    assert (row.id, row.source, row.quantisation) == ("Own-Q4_K_M", "path", "Q4_K_M")
+    assert (row.is_served, row.is_loaded, row.priority) == (True, True, 80)
+    assert not any("gone" in each.name for each in (await models.all())[0])
+    await models.unload(str(file), 1.0)
+    assert node.orders == [("sleep", 1.0, "Own-Q4_K_M")]
