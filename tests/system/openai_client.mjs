@@ -1,9 +1,9 @@
 // OpenAI's SDK for Node, unchanged: what it heard, as one JSON object on standard output.
 //
-//     node openai_client.mjs BASE_URL API_KEY REAL_MODEL STAND_IN_MODEL
+//     node openai_client.mjs BASE_URL API_KEY REAL_MODEL STAND_IN_MODEL STAND_IN_URL
 import OpenAI from "openai";
 
-const [baseURL, apiKey, real, standIn] = process.argv.slice(2);
+const [baseURL, apiKey, real, standIn, engine] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey });
 const messages = [{ role: "user", content: "What is the capital of France?" }];
 const schema = {
@@ -113,13 +113,16 @@ async function errors() {
       }),
     wrongKey: () => new OpenAI({ baseURL, apiKey: "sk-byoi-wrong" }).models.list(),
     midStream: async () => {
+      // It fails once some of its answer is here: what is still on its way then is given up.
       const content = "[[fault=truncated after=3]]";
+      await fetch(`${engine}/hold`, { method: "POST", body: "3" });
       const stream = await client.chat.completions.create({
         model: standIn,
         messages: [{ role: "user", content }],
         stream: true,
       });
-      for await (const _ of stream);
+      for await (const chunk of stream)
+        if (chunk.choices[0]?.delta?.content) await fetch(`${engine}/let_go`, { method: "POST" });
     },
   };
   for (const [name, fail] of Object.entries(failing)) {

@@ -14,11 +14,12 @@ SCRIPT = Path(__file__).with_name("openai_client.mjs")
 @pytest.fixture(scope="session")
 def heard(node, shared, stand_in, real):
     """All that the SDK heard."""
+    engine = shared.engine.ready["url"]
     done = subprocess.run(
-        [node, SCRIPT, f"{shared.url}/v1", shared.api_key, real, stand_in],
+        [node, SCRIPT, f"{shared.url}/v1", shared.api_key, real, stand_in, engine],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

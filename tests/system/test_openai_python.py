@@ -49,12 +49,6 @@ async def async_client(shared):
         yield async_client
 
 
-@pytest.fixture
-def impatient(client):
-    """Without the SDK's own second tries."""
-    return client.with_options(max_retries=0)
-
-
 # The real engine
 
 
@@ -453,17 +447,29 @@ async def _idle(shared):
     await shared.until(idle)
 
 
-def test_an_engine_that_fails_in_mid_stream_raises(impatient, stand_in):
-    stream = impatient.chat.completions.create(
-        model=stand_in,
-        messages=[{"role": "user", "content": "[[fault=truncated after=3]]"}],
-        stream=True,
-    )
-    pieces = (chunk.choices[0].delta.content or "" for chunk in stream)
+@on_shared_loop
+async def test_an_engine_that_fails_in_mid_stream_raises(async_client, stand_in, shared):
     heard = []
-    with pytest.raises(openai.APIError) as failed:
-        heard.extend(pieces)
-    assert len("".join(heard).split()) == 3
+    impatient = async_client.with_options(max_retries=0)
+
+    async def listen(stream):
+        async for chunk in stream:
+            heard.extend((chunk.choices[0].delta.content or "").split())
+            if len(heard) == 3:  # it fails then: what is still on its way would be given up
+                await shared.let_go(shared.engine)
+
+    await shared.hold(shared.engine, 3)
+    try:
+        stream = await impatient.chat.completions.create(
+            model=stand_in,
+            messages=[{"role": "user", "content": "[[fault=truncated after=3]]"}],
+            stream=True,
+        )
+        with pytest.raises(openai.APIError) as failed:
+            await listen(stream)
+    finally:
+        await shared.let_go(shared.engine)
+    assert len(heard) == 3
     assert failed.value.code == "engine_error"
 
 

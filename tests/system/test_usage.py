@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -108,12 +109,23 @@ async def test_records_survive_a_console_that_dies_before_it_acknowledged(deploy
     ["die", *(pytest.param(fault, marks=pytest.mark.slow) for fault in SLOWER_FAULTS)],
 )
 async def test_an_engine_that_fails_in_mid_answer_is_an_error_to_the_client_and_a_row(
-    deployment, fault
+    deployment, helper, fault
 ):
     await deployment.start_console()
     engine = await deployment.start_fake_engine()
     await deployment.start_node("node", "--engine", engine.ready["url"])
-    answer = await deployment.chat(f"[[fault={fault} after=3]]", max_tokens=10)
+    await deployment.hold(engine, 3)
+    answer = helper("deployment").Answer()
+    async with asyncio.TaskGroup() as tasks:
+        prompt = f"[[fault={fault} after=3]]"
+        tasks.create_task(deployment.chat(prompt, max_tokens=10, into=answer))
+
+        async def has_three():
+            """Before it fails: what a node is still to send then is given up with the rest."""
+            return len(re.findall(rb'"content": ?"[^"]', answer.body)) == 3
+
+        await deployment.until(has_three)
+        await deployment.let_go(engine)
     assert answer.broken is None
     assert not answer.is_complete
     assert len(answer.errors) == 1
