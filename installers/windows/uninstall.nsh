@@ -75,6 +75,7 @@ Section "Uninstall"
   ${Run} '"$INSTDIR\bin\byoi.exe" service uninstall --system'
   ${If} $0 != 0
     ${un.Say} "$1"
+    ${Run} '"$SYSDIR\schtasks.exe" /Delete /F /TN "byoi update"'
   ${EndIf}
   Call un.DeleteService
   Call un.EndHelpers
@@ -85,6 +86,7 @@ Section "Uninstall"
   RMDir /r /REBOOTOK "$INSTDIR\versions"
   RMDir /r /REBOOTOK "$INSTDIR\python"
   RMDir /r /REBOOTOK "$INSTDIR\bin"
+  RMDir /r /REBOOTOK "$INSTDIR\update"
   Delete "$INSTDIR\current"
   Delete /REBOOTOK "$INSTDIR\uninstall.exe"
   RMDir /REBOOTOK "$INSTDIR"

@@ -76,7 +76,7 @@ class Versions:
         """As `Installer`."""
         if not self.has(version):
             raise UpdateFailed(f"{version} is not in {self._root / 'versions'}")
-        point(self._root / "current", Path("versions") / version, is_windows=os.name == "nt")
+        make_current(self._root, version, is_windows=os.name == "nt")
 
     def environment(self, version: str) -> Path:
         """As `Installer`."""
@@ -200,6 +200,16 @@ def clear_downloads(folder: Path) -> None:
         found.unlink(missing_ok=True)
 
 
+def make_current(root: Path, version: str, *, is_windows: bool) -> None:
+    """Have that version be the one that is started below `root`.
+
+    Windows' launcher takes the bare name of a folder in `versions`, and nothing with a path in it
+    (installers/windows/launcher.c); the setup reads and writes the same.
+    """
+    target = Path(version) if is_windows else Path("versions") / version
+    point(root / "current", target, is_windows=is_windows)
+
+
 def point(place: Path, target: Path, *, is_windows: bool) -> None:
     """Have a link name something else, so that whoever looks sees the one or the other.
 
@@ -208,7 +218,7 @@ def point(place: Path, target: Path, *, is_windows: bool) -> None:
     draft = place.with_name(f".{place.name}.{secrets.token_hex(6)}")
     try:
         if is_windows:
-            draft.write_text(str(target), encoding="utf-8")
+            draft.write_text(f"{target}\n", encoding="utf-8", newline="\n")
         else:
             draft.symlink_to(target)
         draft.replace(place)

@@ -7,7 +7,7 @@ import pytest
 
 from byoi_agent.config.installation import Installation
 from byoi_agent.update import installers
-from byoi_agent.update.installers import KEEPER, Debian, Versions, point
+from byoi_agent.update.installers import KEEPER, Debian, Versions, make_current
 from byoi_agent.update.machine import Change
 from byoi_agent.update.programs import UpdateFailed
 from byoi_agent.update.staging import program_of
@@ -63,9 +63,13 @@ def test_without_the_version_before_nothing_is_begun(versions):
         versions.keep(CHANGE)
 
 
-def test_on_windows_a_file_names_the_version(tmp_path):
-    point(tmp_path / "current", tmp_path / "1.1.0", is_windows=True)
-    assert (tmp_path / "current").read_text() == str(tmp_path / "1.1.0")
+def test_what_starts_is_named_as_the_launcher_of_the_system_reads_it(tmp_path):
+    """`launcher.c` and the setup: a folder's name, no path, and the end of the line."""
+    make_current(tmp_path, "1.1.0", is_windows=True)
+    assert (tmp_path / "current").read_bytes() == b"1.1.0\n"
+    (tmp_path / "current").unlink()
+    make_current(tmp_path, "1.1.0", is_windows=False)
+    assert str((tmp_path / "current").readlink()) == "versions/1.1.0"
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_the_updater_killed_at_every_write_and_every_step_ends_whole(tmp_path, w
     memory = Path("/dev/shm")  # what a disk keeps of a killed process, memory does as well
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
         words = [sys.executable, str(DRIVER), folder, "good" if works else "broken"]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     ends = json.loads(done.stdout)
     assert len(ends) > (30 if works else 60)
