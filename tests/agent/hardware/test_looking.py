@@ -37,10 +37,10 @@ def test_a_hung_look_is_told_at_once_to_the_next_who_asks(monkeypatch):
     thread = Looking("the driver", look, mend="restart")
     hung = thread.now()
     assert (hung.problem, hung.mend) == ("the driver has not answered for 0 s", "restart")
-    monkeypatch.setattr(looking, "LOOK_SECONDS", 10.0)
+    monkeypatch.setattr(looking, "LOOK_SECONDS", 60.0)
     assert thread.now().problem is not None
     release.set()
-    thread._pending.result(10)
+    thread._pending.result(60)
     assert thread.now().problem is None
 
 
@@ -64,9 +64,9 @@ def test_devices_of_a_driver_that_hangs_or_fails_are_lost_until_it_answers(monke
     release.clear()
     monkeypatch.setattr(looking, "LOOK_SECONDS", 0.01)
     assert [one.index for one in thread.now().lost] == [3]
-    monkeypatch.setattr(looking, "LOOK_SECONDS", 10.0)
+    monkeypatch.setattr(looking, "LOOK_SECONDS", 60.0)
     release.set()
-    thread._pending.result(10)
+    thread._pending.result(60)
     assert (thread.now().devices, thread.now().lost) == ((card,), ())
 
 
