@@ -63,7 +63,7 @@ def machines():
 @pytest.fixture(scope="session")
 def installed():
     """Machines on which the package of an older version was just installed; see debs.py."""
-    machinery, debs = _load("machine"), _load("debs")
+    machinery, debs, released = _load("machine"), _load("debs"), _load("released")
     with debs.scratch() as folder:
         try:
             machinery.base()
@@ -71,8 +71,11 @@ def installed():
             pytest.skip(str(missing))
         if shutil.which("dpkg-deb") is None:
             pytest.skip("needs dpkg-deb: apt install dpkg")
-        packages = debs.build(Path(folder), debs.OLD, debs.NEW)
-        yield debs.Installed(Path(folder), machinery, packages)
+        made = {
+            version: debs.renumbered(released.package(), version, Path(folder, version))
+            for version in (debs.OLD, debs.NEW)
+        }
+        yield debs.Installed(Path(folder), machinery, made)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The package in two versions of the same code, and a machine on which the older one is installed.
 
-Both are made once for each state of the sources, for Debian 12's Python alone.
+Both are the package of the release that tests install (see released.py) by other numbers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,7 @@ BUILDER = ROOT / "installers" / "ubuntu" / "build.py"
 OLD, NEW = "0.0.9", "0.1.0"
 OF_DEBIAN_12 = ("3.11",)
 BUILD_SECONDS = 1200
+HOME = "usr/lib/byoi-agent"
 OF_THE_SYSTEM = (
     *("proc", "sys", "dev", "run", "tmp", "srv", "var/log", "var/tmp", "etc/machine-id"),
     *("var/cache/apt", "var/lib/apt", "var/cache/ldconfig", "var/cache/debconf", "var/lib/dpkg"),
@@ -44,17 +46,43 @@ def start_build(
     )
 
 
-def build(into: Path, *versions: str, pythons: tuple[str, ...] = OF_DEBIAN_12) -> dict[str, Path]:
-    """All at once, each version's package by its version."""
-    running = {
-        version: start_build(into / version, version, pythons=pythons) for version in versions
-    }
-    made = {}
-    for version, program in running.items():
-        said, _ = program.communicate(timeout=BUILD_SECONDS)
-        assert program.returncode == 0, version
-        made[version] = Path(said.strip())
+def build(into: Path, *versions: str, pythons: tuple[str, ...]) -> dict[str, Path]:
+    """Each version's package by its version: one is built, the others are it by other numbers."""
+    *others, newest = versions
+    program = start_build(into / newest, newest, pythons=pythons)
+    said, _ = program.communicate(timeout=BUILD_SECONDS)
+    assert program.returncode == 0, newest
+    package = Path(said.strip())
+    return {newest: package, **{each: renumbered(package, each, into / each) for each in others}}
+
+
+def renumbered(
+    package: Path, version: str, into: Path, change: Callable[[Path], None] = lambda _: None
+) -> Path:
+    """The same code as another version's package, for which `change` is done to its tree."""
+    before = package.name.split("_")[1]
+    into.mkdir(exist_ok=True)
+    tree, made = into / f"tree-{version}", into / package.name.replace(before, version)
+    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
+    for about in tree.rglob(f"byoi_*-{before}.dist-info"):
+        put(about / "METADATA", f"Version: {before}", f"Version: {version}")
+        about.rename(about.with_name(about.name.replace(before, version)))
+    put(tree / "DEBIAN/control", f"Version: {before}", f"Version: {version}")
+    put(tree / HOME / "installation.json", before, version)
+    change(tree)
+    pack = ["dpkg-deb", "--root-owner-group", "-Zzstd", "-z1", "--build", tree, made]
+    subprocess.run(pack, check=True, stdout=subprocess.DEVNULL)
+    shutil.rmtree(tree)
     return made
+
+
+def put(file: Path, old: str, new: str) -> None:
+    """In this file alone: the packages of several Pythons are one file by several names."""
+    text, mode = file.read_text(), file.stat().st_mode
+    assert old in text
+    file.unlink()
+    file.write_text(text.replace(old, new, 1))
+    file.chmod(mode)
 
 
 def files(machine) -> dict[str, tuple]:
@@ -85,7 +113,6 @@ class Installed:
     """Sole owner of the layer on which tests of the package begin; `said` is what apt told."""
 
     def __init__(self, folder: Path, machinery: ModuleType, packages: dict[str, Path]) -> None:
-        self.packages = packages
         self._machinery = machinery
         self._base = machinery.base()
         self.layer = folder / "layer"

@@ -49,6 +49,12 @@ def built() -> Path:
     return folder
 
 
+def package() -> Path:
+    """Debian's, of `built`."""
+    (found,) = built().glob("*.deb")
+    return found
+
+
 def _build(into: Path) -> None:
     into.mkdir()
     programs = [

@@ -7,7 +7,6 @@ import importlib.util
 import json
 import random
 import shutil
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-INDEX = "/srv/index"
+FOLDER_OF_INDEX = "srv/index"
+INDEX = f"file:///{FOLDER_OF_INDEX}"
 OLD = "0.0.9"
 NEW, BROKEN, NEXT = LATER = "0.1.0", "0.2.0", "0.3.0"
 SERVING_SECONDS = 600
@@ -40,28 +40,28 @@ debs = load(HERE / "debs.py")
 class Releases:
     """An index, the package that trusts it, and the same package under three later numbers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, package: Path) -> None:
         import signing
         from repository import Repository
 
         self.folder = folder
         self.repository = Repository(folder / "index", signing.make_keys(folder / "keys"))
         self.repository.begin()
-        trust = ("--index", f"file://{INDEX}", "--root", str(self.repository.root_file))
-        program = debs.start_build(folder, OLD, *trust)
-        said, _ = program.communicate(timeout=debs.BUILD_SECONDS)
-        assert program.returncode == 0
-        self.package = Path(said.strip())
+        self.package = debs.renumbered(package, OLD, folder / OLD, self._trust)
         with ThreadPoolExecutor(2) as pool:
             made = list(pool.map(self._renumbered, LATER))
         for version, file in zip(LATER, made, strict=True):
             self._add(version, file)
 
+    def _trust(self, tree: Path) -> None:
+        debs.put(tree / debs.HOME / "installation.json", '"index": null', f'"index": "{INDEX}"')
+        root = tree / debs.HOME / "root.json"
+        shutil.copyfile(self.repository.root_file, root)
+        root.chmod(0o644)
+
     def _renumbered(self, version: str) -> Path:
-        tree = self.folder / f"tree-{version}"
-        made = renumbered(self.package, version, tree, is_broken=version == BROKEN)
-        shutil.rmtree(tree)
-        return made
+        change = break_it if version == BROKEN else lambda _: None
+        return debs.renumbered(self.package, version, self.folder / version, change)
 
     def _add(self, version: str, file: Path) -> None:
         import facts
@@ -70,31 +70,14 @@ class Releases:
 
     def publish(self, machine, version: str) -> None:
         self.repository.promote(version, "stable", 1.0)
-        target = machine.root / INDEX.lstrip("/")
+        target = machine.root / FOLDER_OF_INDEX
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(self.folder / "index", target)
 
 
-def renumbered(package: Path, version: str, tree: Path, *, is_broken: bool) -> Path:
-    """The package as another version's; a broken one's node ends as soon as it is run."""
-    made = package.with_name(package.name.replace(OLD, version))
-    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
-    for about in tree.rglob(f"byoi_*-{OLD}.dist-info"):
-        put(about / "METADATA", f"Version: {OLD}", f"Version: {version}")
-        about.rename(about.with_name(about.name.replace(OLD, version)))
-    put(tree / "DEBIAN/control", f"Version: {OLD}", f"Version: {version}")
-    put(tree / "usr/lib/byoi-agent/installation.json", OLD, version)
-    if is_broken:
-        (tree / RUN).write_text("raise SystemExit(1)\n")
-    pack = ["dpkg-deb", "--root-owner-group", "-Zzstd", "-z1", "--build", tree, made]
-    subprocess.run(pack, check=True, stdout=subprocess.DEVNULL)
-    return made
-
-
-def put(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new, 1))
+def break_it(tree: Path) -> None:
+    """Its node ends as soon as it is run."""
+    (tree / RUN).write_text("raise SystemExit(1)\n")
 
 
 async def serving(deployment, machine, version: str) -> None:
@@ -119,13 +102,12 @@ def state(machine) -> str:
 
 
 @pytest.fixture
-async def releases(debian, tmp_path):
+async def releases(debian, released, tmp_path):
     if shutil.which("dpkg-deb") is None:
         pytest.skip("needs dpkg-deb: apt install dpkg")
-    return await asyncio.to_thread(Releases, tmp_path)
+    return await asyncio.to_thread(Releases, tmp_path, released.package())
 
 
-@pytest.mark.slow
 async def test_a_package_updates_itself_goes_back_from_a_broken_one_and_survives_a_power_cut(
     debian, deployment, heard, releases
 ):
