@@ -392,8 +392,9 @@ async def test_whatever_is_told_in_whatever_order_each_attempt_is_one_row(
 
 
 async def test_a_posting_and_the_claim_that_follows_it_share_one_transaction(
-    ledger, database, attempts
+    ledger, database, attempts, monkeypatch
 ):
+    monkeypatch.setattr(postings, "GATHER_SECONDS", 60.0)  # until somebody asks for them
     writes, write = 0, database.write
 
     def counting():
@@ -403,9 +404,12 @@ async def test_a_posting_and_the_claim_that_follows_it_share_one_transaction(
 
     database.write = counting
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(ledger.post(attempts.posting()))
-        await asyncio.sleep(0.001)
-        tasks.create_task(ledger.claim([attempts.claim()]))
+        for told in (ledger.post(attempts.posting()), ledger.claim([attempts.claim()])):
+            waiting = ledger.waiting
+            tasks.create_task(told)
+            while ledger.waiting == waiting:
+                await asyncio.sleep(0.001)
+        await ledger.caught_up()
     row = await only_row(database)
     assert row.counted is not None
     assert row.claimed is not None
