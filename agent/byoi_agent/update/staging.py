@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tarfile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.config.installation import FILE_NAME, Installation
@@ -14,13 +14,14 @@ from byoi_agent.update.programs import UpdateFailed, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 LARGEST_UNPACKED_BYTES: Final = 8 * 1024**3
 MOST_FILES: Final = 10_000
 ROOT_FILE: Final = "root.json"
 RELEASE_FILE: Final = "release.json"
 _CARRIED: Final = (RELEASE_FILE, ROOT_FILE)
+_OF_THE_SETUP: Final = "place.py"
+"""Windows' setup leaves it in its environment, and its uninstaller runs that of the present one."""
 
 
 def stage(bundle: Path, version: str, target: Path, like: Installation, trust: bytes) -> None:
@@ -46,6 +47,8 @@ def stage(bundle: Path, version: str, target: Path, like: Installation, trust: b
         for name in _CARRIED:
             if (top / name).is_file():
                 shutil.copyfile(top / name, partial / name)
+        if (own := Path(sys.prefix) / _OF_THE_SETUP).is_file():
+            shutil.copyfile(own, partial / _OF_THE_SETUP)
         told = run([str(program_of(partial)), "version"], within_seconds=120.0)
         if version not in told.split():
             raise UpdateFailed(f"the release says that it is {told.strip()}, not {version}")

@@ -61,6 +61,18 @@ def test_a_release_stands_beside_the_others_with_what_it_needs(tmp_path, bundle,
     assert [each.name for each in target.parent.iterdir()] == ["1.1.0"]
 
 
+def test_what_the_setup_left_for_its_uninstaller_goes_along(
+    tmp_path, bundle, environments, monkeypatch
+):
+    (tmp_path / "present").mkdir()
+    (tmp_path / "present/place.py").write_text("ends our programs")
+    monkeypatch.setattr(staging.sys, "prefix", str(tmp_path / "present"))
+    target = tmp_path / "versions" / "1.1.0"
+    target.parent.mkdir()
+    stage(bundle(), "1.1.0", target, like(tmp_path), b"")
+    assert (target / "place.py").read_text() == "ends our programs"
+
+
 def test_half_of_one_is_never_taken_for_a_whole(tmp_path, bundle, environments):
     target = tmp_path / "versions" / "1.2.0"
     target.parent.mkdir()
