@@ -166,8 +166,10 @@ class _Pull:
         async with locked(self._store.folder / "room.lock", self._report, "making room"):
             await asyncio.to_thread(self._make_room, key, selection, files)
             self._store.expect(key, selection.size_bytes)
-        tally = _Tally(selection.size_bytes, f"downloading {self._listing.repo}", self._report)
-        transfer = Transfer(self._hub, self._listing, self._terms.patience, tally.landed)
+        tally = _Tally(selection.size_bytes, self._listing.repo, self._report)
+        transfer = Transfer(
+            self._hub, self._listing, self._terms.patience, tally.landed, tally.proven
+        )
         await self._bring_all(transfer, selection.side, files)
         selection = self._looked_at(selection, partial)
         tally.expect(selection.size_bytes)
@@ -293,14 +295,15 @@ class _Told:
 
 
 class _Tally:
-    """Bytes that landed, told a few times a second."""
+    """Bytes that landed, told a few times a second; once all have, those that are proven."""
 
-    def __init__(self, total: int, phase: str, report: Callable[[Progress], None]) -> None:
+    def __init__(self, total: int, repo: str, report: Callable[[Progress], None]) -> None:
         self._total = total
-        self._phase = phase
+        self._repo = repo
         self._report = report
         self._done = 0
         self._told_at = 0.0
+        self._proving: dict[str, tuple[int, int]] = {}
 
     def expect(self, total: int) -> None:
         """So many in all, as is known now."""
@@ -312,7 +315,21 @@ class _Tally:
         now = time.monotonic()
         if now - self._told_at >= _REPORT_SECONDS or self._done == self._total:
             self._told_at = now
-            self._report(Progress(self._phase, self._done, self._total))
+            self._report(Progress(f"downloading {self._repo}", self._done, self._total))
+
+    def proven(self, file: RemoteFile, count: int) -> None:
+        """So many more of a file were read for its digest; none: that begins.
+
+        While others still come, their bytes are what is told.
+        """
+        done = self._proving.get(file.name, (0, 0))[0] + count if count else 0
+        self._proving[file.name] = done, file.size_bytes
+        now = time.monotonic()
+        if self._done < self._total or now - self._told_at < _REPORT_SECONDS:
+            return
+        self._told_at = now
+        read, size = map(sum, zip(*self._proving.values(), strict=True))
+        self._report(Progress(f"proving {self._repo}", read, size))
 
 
 def _written_down(path: Path, file: RemoteFile) -> PulledFile:

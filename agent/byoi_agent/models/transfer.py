@@ -78,15 +78,25 @@ class _Astray(_Broken):
 
 
 class Transfer:
-    """Brings files of one listing below a folder. `landed` hears of bytes won, or lost again."""
+    """Brings files of one listing below a folder.
+
+    `landed` hears of bytes won, or lost again; `proven` of those of a file that were read again for
+    its digest, which takes a minute for each 100 GB or so.
+    """
 
     def __init__(
-        self, hub: Hub, listing: Listing, patience: Patience, landed: Callable[[int], None]
+        self,
+        hub: Hub,
+        listing: Listing,
+        patience: Patience,
+        landed: Callable[[int], None],
+        proven: Callable[[RemoteFile, int], None] = lambda _file, _count: None,
     ) -> None:
         self._hub = hub
         self._listing = listing
         self._patience = patience
         self._landed = landed
+        self._proven = proven
 
     async def bring(self, file: RemoteFile, target: Path) -> None:
         """Have the file at `target`, proven; at once where it is there.
@@ -117,7 +127,7 @@ class Transfer:
     async def _bring_proven(self, file: RemoteFile, part: Path) -> None:
         for is_last in (False, True):
             await self._fill(file, part)
-            if await asyncio.to_thread(_is_proven, part, file):
+            if await self._is_proven(file, part):
                 return
             logger.warning("a file came damaged", extra={"file": file.name, "again": not is_last})
             self._drop(part)
@@ -125,6 +135,16 @@ class Transfer:
             f"what came as {file.name} is not what {self._hub.endpoint} lists for "
             f"{self._listing.repo} (its {file.algorithm} differs); nothing of it is kept"
         )
+
+    async def _is_proven(self, file: RemoteFile, part: Path) -> bool:
+        """Whether it has the digest that the hub lists."""
+        loop = asyncio.get_running_loop()
+
+        def read(count: int) -> None:
+            loop.call_soon_threadsafe(self._proven, file, count)
+
+        self._proven(file, 0)
+        return await asyncio.to_thread(_has_digest, part, file, read)
 
     async def _fill(self, file: RemoteFile, part: Path) -> None:
         """Until it is as long as it should be."""
@@ -238,8 +258,9 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _is_proven(path: Path, file: RemoteFile) -> bool:
+def _has_digest(path: Path, file: RemoteFile, on_read: Callable[[int], None]) -> bool:
     """Whether it has the digest that the hub lists; the disk has it for good then."""
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
-        return digest_of(stream, file.algorithm, os.fstat(stream.fileno()).st_size) == file.digest
+        size = os.fstat(stream.fileno()).st_size
+        return digest_of(stream, file.algorithm, size, on_read) == file.digest

@@ -86,6 +86,19 @@ def weights_asked(hub):
     ]
 
 
+async def test_proving_what_came_is_told_like_its_coming(hub, model, ask, heard, monkeypatch):
+    monkeypatch.setattr(module, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("byoi_agent.models.digests._READ_BYTES", BIG // 4)
+    hub.add(REPO, model)
+    await ask()
+    told = [(one.phase, one.done_bytes, one.total_bytes) for one in heard if one.total_bytes]
+    proving = [one for one in told if one[0] == f"proving {REPO}"]
+    assert len(proving) >= 2  # what is proven while others come is not told
+    assert [one[1] for one in proving] == sorted(one[1] for one in proving)
+    assert proving[-1][1] == proving[-1][2] == told[-len(proving) - 1][2]
+    assert told.index(proving[0]) > told.index((f"downloading {REPO}", *proving[-1][1:]))
+
+
 async def test_a_pull_brings_what_is_needed_pinned_to_a_commit_and_nothing_else(
     hub, hubs, ask, store, model, heard
 ):
