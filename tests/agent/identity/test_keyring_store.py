@@ -26,6 +26,9 @@ match question["action"]:
 file.write_text(json.dumps(kept))
 print(json.dumps(answer))
 """
+SAYS_LOCKED = 'print(\'{"problem": "it is locked"}\')'
+PATIENT_SECONDS = 120.0
+"""Within which any machine has started a program."""
 
 
 def child(program, *arguments):
@@ -33,7 +36,7 @@ def child(program, *arguments):
 
 
 def test_a_key_is_kept_found_and_forgotten(tmp_path, key):
-    store = KeyringStore(child(CHILD, tmp_path / "ring"))
+    store = KeyringStore(child(CHILD, tmp_path / "ring"), seconds=PATIENT_SECONDS)
     store.save(key)
     assert raw_public_key(store.load(fingerprint_of(key))) == raw_public_key(key)
     store.delete(fingerprint_of(key))
@@ -70,11 +73,11 @@ def test_a_key_that_lies_there_is_waited_for_longer_than_a_place_for_a_new_one(
 @pytest.mark.parametrize("program", ["raise SystemExit(1)", "print('nonsense')"])
 def test_a_keyring_that_breaks_is_a_refusal(program, key):
     with pytest.raises(IdentityError, match="cannot be asked"):
-        KeyringStore(child(program)).save(key)
+        KeyringStore(child(program), seconds=PATIENT_SECONDS).save(key)
 
 
 def test_a_refusal_is_passed_on_in_words():
-    store = KeyringStore(child('print(\'{"problem": "it is locked"}\')'))
+    store = KeyringStore(child(SAYS_LOCKED), seconds=PATIENT_SECONDS)
     with pytest.raises(KeyringAway, match="it is locked"):
         store.load("abc")
 
@@ -82,4 +85,4 @@ def test_a_refusal_is_passed_on_in_words():
 def test_the_real_child_answers_within_its_bound_on_a_machine_without_a_keyring(key, monkeypatch):
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     with pytest.raises(IdentityError, match="no safe keyring"):
-        KeyringStore(seconds=30).save(key)
+        KeyringStore(seconds=PATIENT_SECONDS).save(key)
