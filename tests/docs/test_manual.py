@@ -18,7 +18,7 @@ REQUESTS = {"TH", "SH", "TP", "PP", "B", "BR", "nf", "fi"}
 @pytest.fixture(scope="module")
 def pages(docs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("man")
-    subprocess.run([sys.executable, docs / "manual.py", folder], check=True, timeout=60)
+    subprocess.run([sys.executable, docs / "manual.py", folder], check=True, timeout=240)
     return {file.name: file.read_text() for file in folder.iterdir()}
 
 

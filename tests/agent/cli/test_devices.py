@@ -30,7 +30,7 @@ def listed(machine, nvml_library, tmp_path):
             env={**machine.environment(library), "HOME": str(tmp_path)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
         assert done.returncode == code, done.stderr

@@ -108,7 +108,7 @@ def in_a_terminal(term):
     for name in ("COLUMNS", "LINES"):
         environment.pop(name, None)
     program = [sys.executable, "-c", IN_A_TERMINAL]
-    done = subprocess.run(program, stdout=inner, env=environment, check=False, timeout=60)
+    done = subprocess.run(program, stdout=inner, env=environment, check=False, timeout=240)
     os.close(inner)
     shown = b""
     with suppress(OSError):  # how Linux tells that nobody writes there any more

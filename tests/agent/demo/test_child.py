@@ -132,7 +132,7 @@ def test_a_killed_demo_leaves_no_child(tmp_path):
         "asyncio.run(main())\n"
     )
     killed = subprocess.run(
-        [sys.executable, "-c", demo, tmp_path / "ready.json", pid_file], check=False, timeout=60
+        [sys.executable, "-c", demo, tmp_path / "ready.json", pid_file], check=False, timeout=240
     )
     assert killed.returncode == -9
     part = int(pid_file.read_text())

@@ -22,7 +22,7 @@ class Console:
     async def run(self, *arguments, stdin="", **variables):
         """One command to its end: exit code, stdout, stderr."""
         process = await self._start(arguments, variables)
-        out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 60)
+        out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 240)
         return process.returncode, out.decode(), err.decode()
 
     async def admin(self, email="ada@example.org"):
@@ -35,7 +35,7 @@ class Console:
         """Start serving; returns the process and its URL once it is ready."""
         arguments = ("serve", "--port", "0", "--data-dir", self.folder, *arguments)
         process = await self._start(arguments, variables)
-        line = await asyncio.wait_for(process.stdout.readline(), 60)
+        line = await asyncio.wait_for(process.stdout.readline(), 240)
         assert line.startswith(b"byoi console serves at http://"), await process.stderr.read()
         return process, line.split()[-1].decode()
 
