@@ -62,6 +62,19 @@ class LazyCommands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of that name and what follows it; for a wrong name the nearest is told."""
+        name = args[0]
+        is_option = name.startswith("-")
+        is_typed = not ctx.resilient_parsing  # else a shell asks what may come next
+        if is_typed and not is_option and self.get_command(ctx, name) is None:
+            near = importlib.import_module("difflib").get_close_matches(name, COMMANDS, n=1)
+            meant = f"did you mean {near[0]!r}?" if near else "byoi help shows the commands"
+            raise click.UsageError(f"there is no command {name!r}; {meant}", ctx)
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The commands that begin like this; none is imported for it, as somebody waits."""
         if incomplete.startswith("-"):

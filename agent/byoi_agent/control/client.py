@@ -330,6 +330,11 @@ class ControlClient:
 
     def _answer(self, came: tuple[int, bytes], answer: type[_Model]) -> _Model:
         status, body = came
+        if status == http.client.UNAUTHORIZED and self.token is not None:
+            raise AgentError(
+                f"{self._where} does not take this control token: it is another node's, or of an "
+                "earlier start; BYOI_CONTROL_TOKEN needs the one that runs there now"
+            )
         if status != http.client.OK:
             raise AgentError(f"the node refused: {_message(body) or status}")
         try:

@@ -97,6 +97,15 @@ def test_a_wrong_command_line_is_a_usage_error(byoi, arguments):
     assert byoi(*arguments)[0] == 64
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [("statsu", "did you mean 'status'?"), ("zzz", "byoi help shows"), ("", "byoi help shows")],
+)
+def test_a_command_that_there_is_not_is_told_with_the_nearest(byoi, typed, told):
+    code, _, err = byoi(typed)
+    assert (code, f"there is no command {typed!r}" in err, told in err) == (64, True, True)
+
+
 @pytest.mark.parametrize("command", [[], *([name] for name in main.COMMANDS)])
 def test_every_command_has_its_help(byoi, command):
     code, out, _ = byoi(*command, "--help")

@@ -23,7 +23,7 @@ def test_the_token_goes_to_this_machine_only(url):
 
 
 async def test_the_wrong_token_is_told(server, ask):
-    with pytest.raises(AgentError, match="control token"):
+    with pytest.raises(AgentError, match="does not take this control token"):
         await ask(ControlClient(url=server.url, token="wrong").status)
 
 
