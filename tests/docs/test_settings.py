@@ -8,7 +8,8 @@ import click
 import pytest
 
 from byoi_agent.cli import run
-from byoi_agent.config.settings import LIVE, SECRETS, TABLES, Settings, flag_of, load, variable_of
+from byoi_agent.config.loading import load
+from byoi_agent.config.settings import LIVE, SECRETS, TABLES, Settings, flag_of, variable_of
 
 ROW = re.compile(r"^\| `(\w+)`( ↻)? \| (none|`[^`]+`) \| (none|`\w+`) \|", re.MULTILINE)
 

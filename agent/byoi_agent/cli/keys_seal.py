@@ -13,8 +13,8 @@ import click
 
 from byoi_agent.cli.options import debug_option, json_option
 from byoi_agent.config.installation import read_installation
+from byoi_agent.config.loading import load
 from byoi_agent.config.paths import default_config_file, resolve
-from byoi_agent.config.settings import load
 from byoi_agent.control.schema import KeyChange
 from byoi_agent.errors import ConfigError
 from byoi_agent.identity.sealed_file import SealedFile

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TextIO, TypeV
 
 import click
 
+from byoi_agent.config.loading import LoadedSettings, load
 from byoi_agent.config.paths import Paths, config_file, default_config_file, resolve
-from byoi_agent.config.settings import LoadedSettings, Settings, flag_of, load, variable_of
+from byoi_agent.config.settings import Settings, flag_of, variable_of
 from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:

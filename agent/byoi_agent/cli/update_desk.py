@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from byoi_agent.cli.update_node import UpdatedNode
+from byoi_agent.config.loading import load
 from byoi_agent.config.migrations import SETTINGS_SCHEMA
 from byoi_agent.config.paths import default_config_file, resolve
-from byoi_agent.config.settings import Settings, load
+from byoi_agent.config.settings import Settings
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.identity.record import read_record
 from byoi_agent.lifecycle.state_schema import OLDEST, STATE_SCHEMA

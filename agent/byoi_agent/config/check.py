@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from byoi_agent.config.settings import (
-    Settings,
-    from_environment,
-    nearest,
-    reason_of,
-    strays,
-    variable_of,
-)
+from byoi_agent.config.loading import from_environment, strays
+from byoi_agent.config.settings import Settings, nearest, reason_of, variable_of
 from byoi_agent.config.toml_file import BYTE_ORDER_MARK, UnfitFile, table_of, text_of
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from byoi_agent.config.settings import LoadedSettings
+    from byoi_agent.config.loading import LoadedSettings
     from byoi_agent.control.schema import ReloadReport
 
 _LISTS: Final = frozenset({"models", "remote_code", "schedule"})

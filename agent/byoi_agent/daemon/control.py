@@ -9,8 +9,9 @@ import platform as this_platform
 import sys
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.config.loading import LoadedSettings
 from byoi_agent.config.paths import system_control_file, system_control_socket
-from byoi_agent.config.settings import LoadedSettings, Settings
+from byoi_agent.config.settings import Settings
 from byoi_agent.control.dashboard.app import Dashboard
 from byoi_agent.control.events import Events
 from byoi_agent.control.feed import Event

@@ -55,8 +55,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
+    from byoi_agent.config.loading import LoadedSettings
     from byoi_agent.config.paths import Paths
-    from byoi_agent.config.settings import LoadedSettings, Settings
+    from byoi_agent.config.settings import Settings
     from byoi_agent.control.schema import MeasuredOrder, NodePlace
     from byoi_agent.identity.keys import Identity
     from byoi_agent.lifecycle.change import Change

@@ -11,8 +11,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from byoi_agent.config.installation import read_installation
+from byoi_agent.config.loading import load
 from byoi_agent.config.paths import default_config_file, resolve
-from byoi_agent.config.settings import Settings, load
+from byoi_agent.config.settings import Settings
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.service.choice import launcher_for, meant_scope
 from byoi_agent.service.launcher import WriteFile

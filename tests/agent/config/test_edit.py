@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from byoi_agent.config.edit import serve_model, set_value, unserve_model
-from byoi_agent.config.settings import load
+from byoi_agent.config.loading import load
 from byoi_agent.config.toml_file import table_of
 from byoi_agent.errors import ConfigError
 

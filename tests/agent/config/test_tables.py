@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from byoi_agent.config.check import problems_of
-from byoi_agent.config.settings import TABLES, load, shown, variable_of
+from byoi_agent.config.loading import load
+from byoi_agent.config.settings import TABLES, shown, variable_of
 from byoi_agent.errors import ConfigError
 
 FILE = """

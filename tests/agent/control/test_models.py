@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from byoi_agent.clock import SystemClock
+from byoi_agent.config.loading import load
 from byoi_agent.config.paths import resolve
-from byoi_agent.config.settings import load
 from byoi_agent.control.model_words import PullOrder, ServeOrder, pull_of
 from byoi_agent.control.models import Models
 from byoi_agent.control.routing import Refusal

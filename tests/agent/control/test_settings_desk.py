@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from byoi_agent.config.settings import Settings, load
+from byoi_agent.config.loading import load
+from byoi_agent.config.settings import Settings
 from byoi_agent.control.routing import Refusal
 from byoi_agent.control.schema import ReloadReport
 from byoi_agent.control.settings_desk import SettingsDesk

@@ -11,8 +11,9 @@ from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jsonschema import Draft202012Validator
 
+from byoi_agent.config.loading import load
 from byoi_agent.config.paths import prepare, resolve
-from byoi_agent.config.settings import Settings, load
+from byoi_agent.config.settings import Settings
 from byoi_agent.control.client import ControlClient
 from byoi_agent.control.instances import read_place
 from byoi_agent.control.model_words import PullOrder

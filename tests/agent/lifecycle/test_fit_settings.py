@@ -8,7 +8,7 @@ import pytest
 from byoi_agent.config import migrations
 from byoi_agent.config.check import problems_of
 from byoi_agent.config.edit import set_value
-from byoi_agent.config.settings import load
+from byoi_agent.config.loading import load
 from byoi_agent.lifecycle import fit_settings
 
 LATER = (
