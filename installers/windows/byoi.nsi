@@ -1,5 +1,5 @@
 ; The installer for Windows: everything below one folder, a service with an account of its own, and
-; what it says of itself to Windows. build.py compiles it; it passes VERSION, QUAD, PAYLOAD, TOOLS and
+; what it says of itself to Windows. build.py compiles it; it passes VERSION, QUAD, PAYLOAD and
 ; OUT_FILE. What a silent installation takes, and its exit codes, stand in docs/provider-guide.md.
 
 Unicode true

@@ -45,7 +45,7 @@ def choose(flags: dict[str, object]) -> Chosen:
     """Settle the settings of a command from its flags, the environment and the file.
 
     Raises:
-        ConfigError: see `settings.load`.
+        ConfigError: see `loading.load`.
     """
     loaded = settle(flags)
     for stray in loaded.strays:
