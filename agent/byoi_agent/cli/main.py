@@ -26,7 +26,9 @@ EXIT_CODES: Final[dict[int, str]] = {
     0: "done; of `byoi run`: stopped as it was told to",
     EXIT_FAILED: "it failed; the sentence on standard error says why and what to type next",
     EXIT_USAGE: "the command line is wrong",
-    EXIT_UNAVAILABLE: "what is needed cannot be reached now: console, keyring, engine or running node",
+    EXIT_UNAVAILABLE: (
+        "what is needed cannot be reached now: console, keyring, engine or running node"
+    ),
     EXIT_SOFTWARE: "a fault of byoi itself; `--debug` shows where",
     EXIT_CONFIG: "trying again changes nothing: wrong setting, not enrolled, revoked or replaced",
     EXIT_INTERRUPTED: "stopped by Ctrl-C",
