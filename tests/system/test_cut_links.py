@@ -31,34 +31,36 @@ async def test_an_answer_cut_at_twenty_points_is_the_uninterrupted_one(
     fields = {"temperature": 0, "seed": 1, "max_tokens": TOKENS, "logit_bias": ENDLESS}
     whole = await deployment.chat(QUESTION, **fields)
     assert whole.is_complete
-    dice = random.Random(20)
-    points = sorted(dice.sample(range(1, len(whole.body) * 3 // 4), CUTS))
-    answer = helper("deployment").Answer()
-    running = asyncio.create_task(deployment.chat(QUESTION, into=answer, **fields))
-    cuts = 0
-    while points and not running.done():
-        await asyncio.sleep(0.01)
-        if len(answer.body) < points[0]:
-            continue
-        engine.suspend()
-        points = [point for point in points if point > len(answer.body)]
-        before = proxy.links
-        proxy.cut(how)
-        cuts += 1
-        async with asyncio.timeout(SLOW_SECONDS):
-            while proxy.links == before:
-                await asyncio.sleep(0.01)
-        engine.resume()
-    await running
-    assert answer.is_complete
-    assert _contents(answer) == _contents(whole)
-    assert cuts >= CUTS // 2  # points near each other are one cut
+    cuts = answers = 0
+    while cuts < CUTS:  # a machine that stood still had an answer past several points at once
+        dice = random.Random(cuts)
+        points = sorted(dice.sample(range(1, len(whole.body) * 3 // 4), CUTS - cuts))
+        answer = helper("deployment").Answer()
+        running = asyncio.create_task(deployment.chat(QUESTION, into=answer, **fields))
+        while points and not running.done():
+            await asyncio.sleep(0.01)
+            if len(answer.body) < points[0]:
+                continue
+            engine.suspend()
+            points = [point for point in points if point > len(answer.body)]
+            before = proxy.links
+            proxy.cut(how)
+            cuts += 1
+            async with asyncio.timeout(SLOW_SECONDS):
+                while proxy.links == before:
+                    await asyncio.sleep(0.01)
+            engine.resume()
+        await running
+        assert answer.is_complete
+        assert _contents(answer) == _contents(whole)
+        answers += 1
 
     async def booked():
         rows = await deployment.rows()
-        return rows if len(rows) == 2 else None
+        return rows if len(rows) == 1 + answers else None
 
-    assert [row["attempt"] for row in await deployment.until(booked)] == [1, 1]
+    rows = await deployment.until(booked)
+    assert {row["attempt"] for row in rows} == {1}
 
 
 @pytest.mark.slow

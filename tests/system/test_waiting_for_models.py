@@ -73,11 +73,14 @@ async def test_a_model_that_does_not_load_is_a_clear_error_and_takes_no_other_wi
             for stream in (True, False)
         ]
     assert well.result().is_complete
-    for task in asked:
-        answer = task.result()
-        assert answer.status == 503, answer
-        assert answer.headers["retry-after"] == "5"
-        assert error_of(answer)["code"] in {"node_unavailable", "no_node_available"}
+    for answer in (task.result() for task in asked):
+        if answer.status == 200:  # a stream that waited long has begun, with comments
+            (error,) = answer.errors
+        else:
+            assert answer.status == 503, answer
+            assert answer.headers["retry-after"] == "5"
+            error = error_of(answer)
+        assert error["code"] in {"node_unavailable", "no_node_available"}
     rows = await deployment.until(lambda: booked(deployment, 1))
     assert {row["model"] for row in rows} == {SMOL}, "nothing ran of the other"
 
