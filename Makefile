@@ -43,13 +43,13 @@ test: $(TOOLS) ## the whole suite but the slow lane and vLLM, real engine includ
 	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'not slow and not vllm and not installer' --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-slow: $(TOOLS) ## what takes long by its nature: thousands of requests, random deaths
-	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'slow and not vllm and not installer' --numprocesses auto --maxprocesses 2 --dist loadfile $(ARGS)
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m 'slow and not vllm and not installer' --numprocesses auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-vllm: $(TOOLS) ## a real vLLM through the whole path; fetches 0.6 GB once, needs 3 GB of disk and 6 GB of memory
 	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m vllm $(ARGS)
 
 test-installers: $(TOOLS) ## each installer on a machine of its own: Debian with systemd in a folder; needs root
-	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m installer --numprocesses auto --maxprocesses 2 --dist loadfile $(ARGS)
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m installer --numprocesses auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 deb: $(TOOLS) ## dist/byoi-agent_VERSION_amd64.deb; ARGS="--arch arm64" for the other one
 	@$(BIN)/python installers/ubuntu/build.py $(ARGS)

@@ -54,6 +54,7 @@ async def test_an_answer_cut_at_twenty_points_is_the_uninterrupted_one(
         assert answer.is_complete
         assert _contents(answer) == _contents(whole)
         answers += 1
+        assert answers <= CUTS, "hardly an answer is cut"
 
     async def booked():
         rows = await deployment.rows()

@@ -111,8 +111,9 @@ async def test_another_engine_takes_over_without_a_stream_being_cut(deployment, 
     await deployment.until(serves_the_other)
     assert (await deployment.chat("to the new one", model="other")).is_complete
     report = await status(deployment)
-    # But where the machine stood still for so long that the link was given up.
-    assert report.link.connects == 1 + node.log.read_text().count("pings unanswered")
+    # But where the machine stood still for so long that the one or the other gave the link up.
+    logs = node.log.read_text() + deployment.console.log.read_text()
+    assert report.link.connects <= 1 + logs.count("pings unanswered") + logs.count("clock jumped")
 
     async def all_are_booked():
         outcomes = [row["outcome"] for row in await deployment.rows()]
