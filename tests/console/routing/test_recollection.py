@@ -24,7 +24,7 @@ def test_what_a_node_had_is_known_of_its_organisation_s_nodes(found):
     assert who(found, "c") == []
 
 
-def test_what_it_serves_without_is_given_up_after_an_hour(found):
+def test_what_it_serves_without_is_given_up_after_more_than_a_day(found):
     found.serves("n", "org", ["a", "b"], 0.0)
     found.serves("n", "org", ["a"], 10.0)
     found.serves("n", "org", ["a"], 20.0)  # is no news of b
@@ -45,6 +45,23 @@ def test_a_node_that_serves_and_has_nothing_loses_all_in_time(found):
     found.serves("n", "org", [], 10.0)
     assert who(found, "a", 10.0) == ["n"]
     assert who(found, "a", 10.0 + GIVEN_UP_SECONDS) == []
+
+
+def test_what_a_tariff_of_the_day_keeps_back_is_not_given_up():
+    assert GIVEN_UP_SECONDS > 24 * 3600
+
+
+def test_what_is_served_without_between_rests_adds_up(found):
+    found.serves("n", "org", ["a", "b"], 0.0)
+    now = 0.0
+    for _ in range(10):
+        found.serves("n", "org", ["a"], now)
+        now += GIVEN_UP_SECONDS / 10
+        assert who(found, "b", now - 1.0) == ["n"]
+        found.rests("n", now)
+        assert who(found, "a", now) == ["n"]
+        now += 7.0  # of rest count for nothing
+    assert who(found, "b", now) == []
 
 
 def test_rest_is_no_sign_that_it_has_a_model_no_more(found):

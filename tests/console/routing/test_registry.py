@@ -237,7 +237,7 @@ async def test_what_a_node_had_is_known_until_it_is_no_node_any_more(registry):
     assert not registry.is_known("a", "org_1")
 
 
-async def test_what_a_node_serves_without_for_an_hour_nobody_waits_for():
+async def test_what_a_node_serves_without_for_more_than_a_day_nobody_waits_for():
     now = [0.0]
     registry = Registry(lambda: now[0])
     registry.add(live(), offers("a", "b"))
