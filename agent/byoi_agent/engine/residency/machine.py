@@ -317,7 +317,7 @@ class _Desk:
         wanted = [one for one in self.residents.values() if one.is_wanted]
         for one in sorted(wanted, key=_urgency):
             more = minus(one.model.loaded, one.takes)
-            held = {} if isinstance(one.place, Asleep) else self.others
+            held = {} if isinstance(one.place, Asleep) else self._held_by_others(one.model)
             then = plus(self._kept(), promised, more, held)
             now = plus(self._taken(), more, held)
             if fits(now, self.budget) and fits(then, self.budget):
@@ -325,6 +325,10 @@ class _Desk:
                 self.commands.append(Load(one.model.key))
             elif one.presses and self._can_have_room(one, then):
                 promised = plus(promised, more)
+
+    def _held_by_others(self, model: Model) -> Amounts:
+        """Of what it needs alone: a full GPU is no hindrance on another one."""
+        return {name: count for name, count in self.others.items() if name in model.loaded}
 
     def _can_have_room(self, one: Resident, then: Amounts) -> bool:
         """Whether the memory that it needs is on its way now."""

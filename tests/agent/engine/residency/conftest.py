@@ -9,19 +9,20 @@ from hypothesis import strategies as st
 
 from byoi_agent.engine.residency import machine as m
 from byoi_agent.engine.residency.memory import fits, plus
-from byoi_agent.engine.residency.resident import Leaving, Loaded, Loading, Model, State
+from byoi_agent.engine.residency.resident import Asleep, Leaving, Loaded, Loading, Model, State
 
 LIMITS = m.Limits()
 KEYS = ("a", "b", "c", "d")
 
 models = st.builds(
-    lambda key, size, host, **facts: Model(
+    lambda key, card, size, host, **facts: Model(
         key,
-        {"memory": size},
-        asleep=None if host is None else {"host": host, "memory": min(size, host // 3)},
+        {card: size},
+        asleep=None if host is None else {"host": host, card: min(size, host // 3)},
         **facts,
     ),
     st.sampled_from(KEYS),
+    st.sampled_from(["memory", "memory", "second"]),
     st.integers(1, 14),
     st.none() | st.integers(1, 8),
     priority=st.sampled_from([10, 50, 90]),
@@ -30,10 +31,14 @@ models = st.builds(
     edition=st.integers(0, 1),
 )
 configured = st.builds(
-    lambda models, memory, host: m.Configured(tuple(models), {"memory": memory, "host": host}),
+    lambda models, memory, second, host, others: m.Configured(
+        tuple(models), {"memory": memory, "second": second, "host": host}, others
+    ),
     st.lists(models, max_size=4, unique_by=lambda one: one.key),
     st.integers(4, 24),
+    st.integers(4, 24),
     st.integers(0, 12),
+    st.dictionaries(st.sampled_from(["memory", "second"]), st.integers(1, 24)),
 )
 keys = st.sampled_from(KEYS)
 news = st.one_of(
@@ -140,8 +145,13 @@ class World:
         for one in residents:
             if one.is_wanted and one.waiting:
                 woken = replace(one, place=Loading(0.0))
-                others = [other.takes for other in residents if other is not one]
-                assert not fits(plus(woken.takes, *others), self.state.budget)
+                beside = [other.takes for other in residents if other is not one]
+                foreign = {} if isinstance(one.place, Asleep) else self.foreign(one.model.loaded)
+                assert not fits(plus(woken.takes, foreign, *beside), self.state.budget)
+
+    def foreign(self, amounts):
+        """What other programs hold of these."""
+        return {name: count for name, count in self.state.others.items() if name in amounts}
 
     def do(self, what):
         if isinstance(what, float):

@@ -313,6 +313,32 @@ def test_beside_what_other_programs_hold_others_give_way_to_who_waits(make):
     assert node.place("a") == r.Out()
 
 
+def test_what_other_programs_hold_of_one_memory_keeps_nothing_out_of_another(make):
+    node = make(r.Model("b", {"second": 8}), r.Model("cpu", {"host": 5}), second=10, host=10)
+    node.others_hold(memory=11)
+    assert node.demand("b", waiting=1) == [m.Load("b")]
+    assert node.demand("cpu", waiting=1) == [m.Load("cpu")]
+
+
+def test_what_other_programs_hold_of_one_memory_sends_nothing_away_for_another(make):
+    node = make(model("a", 9), r.Model("b", {"second": 8}), memory=10, second=10)
+    node.load("a")
+    node.others_hold(memory=8)
+    assert node.demand("b", waiting=1) == [m.Load("b")]
+    assert node.after(1e6) == []
+    assert isinstance(node.place("a"), r.Loaded)
+
+
+def test_of_what_spans_two_memories_each_must_have_room_beside_other_programs(make):
+    both = r.Model("b", {"memory": 5, "second": 5})
+    node = make(r.Model("a", {"second": 4}), both, memory=10, second=10)
+    node.load("a")
+    node.others_hold(memory=5, second=2)
+    assert node.demand("b", waiting=1) == []
+    assert node.after(LIMITS.rest_seconds) == [m.Unload("a")]
+    assert node.tell(m.Gone("a")) == [m.Load("b")]
+
+
 def test_what_sleeps_is_woken_whoever_holds_memory(make):
     """It keeps a part of its own there, so only waking shows whether there is room."""
     node = make(sleeper("a"), host=10)
