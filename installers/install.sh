@@ -431,10 +431,11 @@ install_bundle() {
         --offline --no-index --find-links "$bundle/wheels" --require-hashes \
         --python "$home/bin/python" --requirement "$bundle/requirements.txt"
     describe_installation
-    # Last, in one step: until here the version before is the one that runs.
+    # Last, in one step: until here the version before is the one that runs. What was made is whole
+    # by now, and may run already when a signal comes: it is not cleared away any more.
+    half_made=""
     must ln -sfn "versions/$offered" "$root/current.new"
     must "$home/bin/python" -c 'import os, sys; os.replace(*sys.argv[1:])' "$root/current.new" "$root/current"
-    half_made=""
 }
 
 # `byoi` by a name that stays; it runs the version that `current` names.

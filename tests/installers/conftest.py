@@ -42,6 +42,12 @@ def _load(name: str) -> ModuleType:
 
 
 @pytest.fixture
+def newcomer(tmp_path):
+    """A bare machine of stand-ins on which install.sh runs; see newcomer.py."""
+    return _load("newcomer").Newcomer(tmp_path)
+
+
+@pytest.fixture
 def machines():
     """Make machines: `machines(suite="bookworm", boot=True)`; all are gone after the test.
 
