@@ -390,9 +390,24 @@ install_program() {
         return 0
     fi
     if [ "$method" = deb ]; then check_room /usr; else check_room "$root"; fi
+    check_no_update
     "install_$method"
     changed=yes
     [ "$dry" = yes ] || [ -x "$command" ] || die $FAILED "$command is not there after the installation; see $kept_log"
+}
+
+# The updater takes back what is not the version that it is proving: a person's waits for its end.
+check_no_update() {
+    for folder in "$root/update" /var/lib/byoi-update; do
+        [ "$scope$folder" != user/var/lib/byoi-update ] || continue
+        underway=$(sed -n 's/^ *"underway": "\(.*\)",*$/\1/p' "$folder/told.json" 2>/dev/null) || continue
+        [ -n "$underway" ] || continue
+        updater=$(as_root cat "$folder/lock" 2>/dev/null) || continue
+        # What power broke off is told too; only one that lives is in the way.
+        # shellcheck disable=SC2016  # it is for that shell
+        as_root sh -c 'kill -0 "$1"' sh "$updater" 2>/dev/null || continue
+        die $FAILED "byoi updates itself to $underway just now, and would take what is installed meanwhile back: wait until that is done (byoi update --status tells), and try again"
+    done
 }
 
 install_deb() {
@@ -431,6 +446,7 @@ install_bundle() {
         --offline --no-index --find-links "$bundle/wheels" --require-hashes \
         --python "$home/bin/python" --requirement "$bundle/requirements.txt"
     describe_installation
+    check_no_update
     # Last, in one step: until here the version before is the one that runs. What was made is whole
     # by now, and may run already when a signal comes: it is not cleared away any more.
     half_made=""
