@@ -8,6 +8,7 @@ from byoi_agent.errors import IdentityError, LinkError
 from byoi_agent.identity import stores as key_stores
 from byoi_agent.identity.console_http import AnswerLost, ConsoleHttp, signed
 from byoi_agent.identity.credential_store import CredentialStore
+from byoi_agent.identity.file_store import FileStore
 from byoi_agent.identity.keys import public_key_text, raw_public_key
 from byoi_agent.identity.membership import Admission, identity_of
 from byoi_agent.identity.record import read_record
@@ -107,7 +108,7 @@ def load_identity(record_file: Path, stores: Sequence[KeyStore]) -> Identity:
     if record is None:
         raise IdentityError("this machine is not enrolled; run: byoi enroll --console URL")
     successor = _successor(record, stores)
-    record = _as_sealed(record, stores)
+    record = _as_moved(record, stores)
     key = key_stores.named(record.key_store, stores).load(record.fingerprint)
     if key is None and successor is not None:
         return successor  # the switch was made, and only its last lines were not written
@@ -119,11 +120,17 @@ def load_identity(record_file: Path, stores: Sequence[KeyStore]) -> Identity:
     return identity_of(record, key).with_successor(successor)
 
 
-def _as_sealed(record: EnrolmentRecord, stores: Sequence[KeyStore]) -> EnrolmentRecord:
-    """The record with its key in the credential, where whoever sealed it there has not told us."""
-    for store in stores:
-        if isinstance(store, CredentialStore) and store.load(record.fingerprint) is not None:
-            return record.model_copy(update={"key_store": store.name})
+def _as_moved(record: EnrolmentRecord, stores: Sequence[KeyStore]) -> EnrolmentRecord:
+    """The record with its key where it lies, where whoever (un)sealed it was cut off before that.
+
+    A file is asked only for a key that was sealed: no other store's key is ever moved to one.
+    """
+    was_sealed = record.key_store == CredentialStore.name
+    asked = (CredentialStore, FileStore) if was_sealed else (CredentialStore,)
+    for kind in asked:
+        for store in stores:
+            if isinstance(store, kind) and store.load(record.fingerprint) is not None:
+                return record.model_copy(update={"key_store": store.name})
     return record
 
 

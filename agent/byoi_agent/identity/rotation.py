@@ -140,12 +140,20 @@ class KeyRotation:
         record = read_record(self._file)
         if record is None:
             return False
-        if present.key_store == CredentialStore.name != record.key_store:
-            # The administrator has sealed the present key over a retired one.
-            record = record.sealed()
-            self._write(record)
+        if fingerprint_of(present.key) == record.fingerprint:
+            record = self._moved(record, present.key_store)
         self._put_away(record)
         return record.pending is not None and record.promoted(0) is None
+
+    def _moved(self, record: EnrolmentRecord, key_store: str) -> EnrolmentRecord:
+        """The record written as the present key was found: the administrator may have moved it."""
+        if key_store == record.key_store:
+            return record
+        # What is sealed is sealed over a retired one.
+        is_sealed = key_store == CredentialStore.name
+        moved = record.sealed() if is_sealed else record.model_copy(update={"key_store": key_store})
+        self._write(moved)
+        return moved
 
     def _read(self) -> EnrolmentRecord:
         record = read_record(self._file)

@@ -200,6 +200,22 @@ async def test_a_key_from_systemd_is_the_nodes_key(enrol, tmp_path, key):
     assert keys(tmp_path) == []
 
 
+async def test_a_key_whose_credential_is_gone_is_the_nodes_where_its_file_is_left(
+    enrol, tmp_path, key
+):
+    sealed, file = tmp_path / "device-key", FileStore(tmp_path / "keys")
+    sealed.write_bytes(to_pem(key))
+    stores = [CredentialStore({"CREDENTIALS_DIRECTORY": str(tmp_path)}), file]
+    await enrol(stores=stores)
+    file.save(key)
+    sealed.unlink()
+    stores = [CredentialStore({}), file]
+    assert load_identity(tmp_path / "identity.json", stores).key_store == "file"
+    file.delete(fingerprint_of(key))
+    with pytest.raises(IdentityError, match="is gone"):
+        load_identity(tmp_path / "identity.json", stores)
+
+
 async def test_a_console_that_is_not_there_is_told_at_once(clock, tmp_path):
     began = clock.now
     with pytest.raises(LinkError, match="cannot be reached"):

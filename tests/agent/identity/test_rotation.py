@@ -343,6 +343,18 @@ async def test_the_new_key_sealed_by_the_administrator_is_found_and_noted(sealed
     assert [old.key_store for old in sealed.record.retired] == [None]
 
 
+async def test_a_key_that_is_found_in_its_file_alone_is_noted_there(sealed, key):
+    sealed.stores[1].save(key)
+    sealed.stores[0] = CredentialStore({})
+    started = sealed.load()
+    assert started.key_store == "file"
+    process = sealed.process()
+    assert not await process.begin(started)
+    process.close()
+    assert sealed.record.key_store == "file"
+    assert sealed.private_halves == [fingerprint_of(key)]
+
+
 async def test_a_store_that_cannot_be_asked_does_not_keep_a_key_from_being_forgotten(machine, key):
     class Locked:
         name = "keyring"
