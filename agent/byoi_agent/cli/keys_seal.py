@@ -21,7 +21,8 @@ from byoi_agent.identity.sealed_file import SealedFile
 from byoi_agent.identity.sealing import Sealing
 from byoi_agent.service.choice import launcher_for
 from byoi_agent.service.doing import carry_out, output_of
-from byoi_agent.service.units import AGENT, version_of
+from byoi_agent.service.launcher import Run
+from byoi_agent.service.units import AGENT, PATH, version_of
 from byoi_agent.update.programs import rights_of
 from byoi_wire.fingerprint import spoken
 
@@ -89,6 +90,14 @@ class SystemsNode:
     def start(self) -> None:
         """See `Service`."""
         carry_out(self.launcher.start())
+
+    def is_watched(self) -> bool:
+        """See `Service`."""
+        return output_of(("systemctl", "is-active", PATH)).strip() == "active"
+
+    def watch(self) -> None:
+        """See `Service`."""
+        carry_out([Run(("systemctl", "start", PATH), f"look at: systemctl status {PATH}")])
 
 
 def _sealing(to: str) -> Sealing:

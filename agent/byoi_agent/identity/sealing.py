@@ -3,12 +3,13 @@
 To seal: 1. the credential is written, and opened again. 2. The service starts anew and takes the
 key from it, or the record says so where it does not run. 3. The file goes. To unseal: 1. the
 service stops. 2. The key is written to a file. 3. The record says so. 4. The credential goes.
-5. The service starts. After a crash at any of them the node has its key, and the same again goes on
-from there.
+5. The service starts. Whenever the record is written here, nothing may start the node meanwhile.
+After a crash at any of them the node has its key, and the same again goes on from there.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -20,7 +21,7 @@ from byoi_agent.identity.keys import fingerprint_of
 from byoi_agent.identity.record import EnrolmentRecord, read_record, write_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -40,14 +41,20 @@ class Service(Protocol):
     def is_running(self) -> bool:
         """Whether it runs, or is about to."""
 
+    def is_watched(self) -> bool:
+        """Whether it would start when the enrolment is written."""
+
     def restart(self) -> None:
         """Requests end first."""
 
     def stop(self) -> None:
-        """As `restart`."""
+        """As `restart`; nor is it watched from then on."""
 
     def start(self) -> None:
-        """Until it is ready."""
+        """Until it is ready; watched as well."""
+
+    def watch(self) -> None:
+        """Have it start when the enrolment is written, and not before."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Sealing:
         """Move the key from its file into the credential; done already, only what is left is done.
 
         Raises:
-            AgentError: it is where it was; the message says why.
+            AgentError: it is where it was, or still there as well; the message says why.
         """
         record = self._record()
         if record.pending is not None:
@@ -100,15 +107,23 @@ class Sealing:
                 f"{self.sealed.file} holds another key than this node's, which lies elsewhere "
                 f"(byoi keys); it is not needed any more: rm {self.sealed.file}"
             )
-        was_running = self.service.is_running()
-        if was_running:
-            self.service.stop()
-        try:
+        with self._stopped():
             self._move_out(key)
+        return self._record()
+
+    @contextmanager
+    def _stopped(self) -> Iterator[None]:
+        """Nothing runs or starts the node meanwhile; it stands afterwards as it did."""
+        was_running, was_watched = self.service.is_running(), self.service.is_watched()
+        try:
+            if was_running or was_watched:
+                self.service.stop()
+            yield
         finally:
             if was_running:
                 self.service.start()
-        return self._record()
+            elif was_watched:
+                self.service.watch()
 
     def _move_in(self, record: EnrolmentRecord) -> None:
         with self.as_account():
@@ -118,15 +133,17 @@ class Sealing:
         before = self.sealed.contents()
         self.sealed.seal(key)
         if not self.service.is_running():
-            with self.as_account(), StateLock(self.paths.lock_file):
+            with self._stopped(), self.as_account(), StateLock(self.paths.lock_file):
                 write_record(self.paths.identity_file, record.sealed())
             return
         try:
             self.service.restart()
             self._wait_until_taken()
         except BaseException:
-            self.sealed.put_back(before)
-            self.service.restart()
+            # The key that the node has written down as its own is never taken from it.
+            if not self._is_taken():
+                self.sealed.put_back(before)
+                self.service.restart()
             raise
 
     def _move_out(self, key: Ed25519PrivateKey) -> None:
@@ -138,15 +155,18 @@ class Sealing:
         self.sealed.put_back(None)
 
     def _wait_until_taken(self) -> None:
-        """The node itself writes down that its key came by the credential."""
         until = self.monotonic() + TAKEN_SECONDS
-        while self._record().key_store != CredentialStore.name:
+        while not self._is_taken():
             if self.monotonic() >= until:
                 raise IdentityError(
                     "the service did not take its key from the credential, and has it from the "
                     "file again; look at: journalctl --unit byoi-agent"
                 )
             self.pause(_LOOK_SECONDS)
+
+    def _is_taken(self) -> bool:
+        """The node itself writes down that its key came by the credential."""
+        return self._record().key_store == CredentialStore.name
 
     def _check_sealed(self, record: EnrolmentRecord) -> None:
         """No file is deleted of which there is no other copy."""

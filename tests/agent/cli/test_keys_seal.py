@@ -42,6 +42,7 @@ def machine(tmp_path, monkeypatch):
     program.write_text(f'#!/bin/sh\ncase $1 in encrypt) {TURN} ;; decrypt) {TURN} <"$3" ;; esac\n')
     program.chmod(0o755)
     told = {"--version": "systemd 252 (252.39-1)\n", "cat": UNIT, "show": "ActiveState=inactive\n"}
+    told["is-active"] = "inactive\n"
     monkeypatch.setattr(keys_seal, "output_of", lambda argv: told[argv[1]])
     monkeypatch.setattr("byoi_agent.service.linux.output_of", lambda argv: told[argv[1]])
     monkeypatch.setattr(keys_seal, "launcher_for", lambda *_: SystemService(program))
@@ -88,6 +89,15 @@ def test_the_key_goes_into_the_credential_and_back(byoi, machine):
     assert len(files(machine)) == 1
     assert not machine.sealed.file.exists()
     assert set(machine.became) == {"byoi"}
+
+
+def test_what_waits_for_the_enrolment_is_stopped_for_it_and_waits_again(byoi, machine, monkeypatch):
+    done = []
+    monkeypatch.setattr(keys_seal, "carry_out", lambda steps: done.extend(s.argv for s in steps))
+    machine.told["is-active"] = "active\n"
+    assert byoi("keys", "seal")[0] == 0
+    stop = ("systemctl", "stop", "byoi-agent.path", "byoi-agent.service")
+    assert done == [stop, ("systemctl", "start", "byoi-agent.path")]
 
 
 def test_root_alone_seals(byoi, machine, monkeypatch):

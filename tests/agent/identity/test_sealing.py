@@ -52,7 +52,7 @@ class Machine:
         self.files = FileStore(self.paths.keys_folder)
         self.files.save(KEY)
         self.sealed, self.now, self.done = Sealed(), 0.0, []
-        self.is_up, self.takes_it = True, True
+        self.is_up, self.takes_it, self.is_waited_for = True, True, False
         self.is_account = False
         self.write()
 
@@ -89,9 +89,17 @@ class Machine:
 
     def stop(self):
         self.done.append("stop")
+        self.is_waited_for = False
 
     def start(self):
         self.done.append("start")
+
+    def is_watched(self):
+        return self.is_waited_for
+
+    def watch(self):
+        self.done.append("watch")
+        self.is_waited_for = True
 
     # Who looks.
 
@@ -131,6 +139,55 @@ def test_a_service_that_does_not_run_is_not_started(machine):
     assert record.key_store == "credential"
     assert [old.key_store for old in record.retired] == [None, None]
     assert machine.done == []
+    assert not machine.has_file
+
+
+def test_what_starts_a_stopped_service_upon_its_enrolment_rests_meanwhile(machine, monkeypatch):
+    machine.is_up, machine.is_waited_for = False, True
+    waited_for_meanwhile = []
+
+    def write(file, record):
+        waited_for_meanwhile.append(machine.is_waited_for)
+        write_record(file, record)
+
+    monkeypatch.setattr("byoi_agent.identity.sealing.write_record", write)
+    machine.sealing.seal()
+    machine.sealing.unseal()
+    assert waited_for_meanwhile == [False, False]
+    assert machine.done == ["stop", "watch"] * 2
+
+
+def test_a_stop_that_takes_too_long_leaves_the_service_as_it_ran(machine):
+    machine.sealing.seal()
+    machine.done.clear()
+
+    def stop():
+        raise AgentError("did not end within 180 seconds")
+
+    machine.stop = stop
+    with pytest.raises(AgentError, match="180 seconds"):
+        machine.sealing.unseal()
+    assert machine.done == ["start"]
+    assert machine.record.key_store == "credential"
+    assert machine.sealed.held is not None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), AgentError("it is not ready")])
+def test_cut_off_after_the_service_took_it_the_same_goes_on_from_there(machine, error):
+    restart = machine.restart
+
+    def cut():
+        restart()
+        raise error
+
+    machine.restart = cut
+    with pytest.raises(type(error)):
+        machine.sealing.seal()
+    assert machine.record.key_store == "credential"
+    assert machine.sealed.held is not None
+    assert machine.has_file
+    assert machine.done == ["restart with both"]
+    machine.sealing.seal()
     assert not machine.has_file
 
 
