@@ -12,9 +12,13 @@ import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SCRIPT = Path(__file__).parents[2] / "installers" / "install.sh"
 VERSION = "0.3.0"
@@ -110,9 +114,9 @@ class Newcomer:
         text = SCRIPT.read_text().replace("@RELEASE_PUBLIC_KEY@", public.decode().strip())
         (self.dist / "install.sh").write_text(text.replace("@RELEASE_URL@", str(self.dist)))
 
-    def install(self, *arguments: str, given: str = "", **env: str):
+    def install(self, *arguments: str, given: str = "", before: Sequence[str] = (), **env: str):
         return subprocess.run(
-            ["sh", self.dist / "install.sh", *arguments],
+            [*before, "sh", self.dist / "install.sh", *arguments],
             input=given, capture_output=True, text=True, timeout=SECONDS, check=False,
             start_new_session=True,  # without a terminal
             env={"PATH": str(self.bin), "HOME": str(self.home), "TMPDIR": str(self.temporary),

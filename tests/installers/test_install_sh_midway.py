@@ -43,3 +43,26 @@ def test_an_updater_that_only_looks_or_was_broken_off_is_in_nobody_s_way(newcome
     (update / LOCK).write_text(f"{NOBODY if underway else os.getpid()}\n")
     done = newcomer.install("--user", "--yes", "--no-start")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("closed", ["token", "."])
+def test_a_dry_run_goes_on_where_only_root_may_look_at_the_token(newcomer, tmp_path, closed):
+    folder = tmp_path / "of root"
+    folder.mkdir()
+    (folder / "token").write_text("good")
+    (folder / closed).chmod(0)
+    as_person = [shutil.which("setpriv"), "--bounding-set", "-dac_override,-dac_read_search"]
+    words = ["--dry-run", "--console", "https://c.example", "--join-token-file", folder / "token"]
+    done = newcomer.install(*words, before=as_person if os.getuid() == 0 else ())
+    folder.chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    assert f"Only root may look at {folder}/token" in done.stderr
+    assert "would run: byoi enroll" in done.stdout
+
+
+def test_a_dry_run_tells_of_a_token_that_lies_nowhere(newcomer, tmp_path):
+    lost = tmp_path / "no folder/token"
+    words = ["--dry-run", "--console", "https://c.example", "--join-token-file", str(lost)]
+    done = newcomer.install(*words)
+    assert done.returncode == 64
+    assert f"{lost} cannot be read" in done.stderr
