@@ -6,6 +6,7 @@ AgentError
 │   └── KeyringAway      its key lies in a keyring that cannot be read now: try again later
 ├── LinkError        the console cannot be reached or said no: `retry` says whether to try again
 ├── EngineError      the engine is gone, silent or broke HTTP: end the request, have it probed
+│   ├── EngineAbsent     nobody listens there: it holds nothing, and is not asked for more
 │   └── EngineSilent     no answer in time: look whether it works for others before ending it
 └── RequestRefused   not here, not now: answer with `reason`, let the console try another node
 """
@@ -47,6 +48,10 @@ class LinkError(AgentError):
 
 class EngineError(AgentError):
     """The engine cannot be used; the message is for the owner, never for a client."""
+
+
+class EngineAbsent(EngineError):
+    """Nobody listens where it should be."""
 
 
 class EngineSilent(EngineError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from byoi_agent.errors import ConfigError, EngineError
+from byoi_agent.errors import ConfigError, EngineAbsent, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,8 @@ class EngineAddress:
         """One new connection.
 
         Raises:
-            EngineError: nobody listens there, or not within a few seconds.
+            EngineAbsent: nobody listens there.
+            EngineError: nobody answers within a few seconds, or there is no way there.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -91,4 +92,10 @@ class EngineAddress:
         except TimeoutError as error:
             raise EngineError(f"{self.url} does not take connections") from error
         except OSError as error:
-            raise EngineError(f"cannot connect to {self.url}: {error}") from error
+            # Of several addresses of one name asyncio tells all failures in one, without a number.
+            is_one_of_many = type(error) is OSError and error.errno is None
+            is_absent = is_one_of_many or isinstance(
+                error, ConnectionRefusedError | FileNotFoundError
+            )
+            fault = EngineAbsent if is_absent else EngineError
+            raise fault(f"cannot connect to {self.url}: {error}") from error

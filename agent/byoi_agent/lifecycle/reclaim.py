@@ -42,6 +42,16 @@ LONGEST_SECONDS: Final = 30.0
 
 _LATE: Final = "reclaim-late"
 
+_ANSWERS: Final = frozenset({"ready", "suspect", "draining"})
+"""States of a server that is not ours in which it may have a model loaded for this node."""
+
+_KEPT_ELSEWHERE: Final = ", a server that keeps its memory while somebody else uses its model there"
+_LOOK_ELSEWHERE: Final = (
+    "look what that server has loaded, and end what asks it (Ollama: ollama ps, "
+    "ollama stop MODEL); more in docs/reclaim.md"
+)
+_LOOK_HERE: Final = "look at the engine's last lines: byoi logs; more in docs/reclaim.md"
+
 
 class Door(Protocol):
     """Where requests come in; the dispatcher is it."""
@@ -189,11 +199,13 @@ class Reclaimer:
             self._health.clear(_LATE)
             return
         took = f"took {seconds:.1f} s" if is_back else f"had not ended after {seconds:.0f} s"
+        is_elsewhere = not is_back and slowest in {one.key for one in taking.held if one.is_lent}
         self._health.warn(
             _LATE,
             f"giving the machine back ({taking.cause}) {took}, {PROMISE_SECONDS:g} s are promised; "
-            f"longest took {slowest or 'finding that it was wanted'}",
-            "look at the engine's last lines: byoi logs; more in docs/reclaim.md",
+            f"longest took {slowest or 'finding that it was wanted'}"
+            + (_KEPT_ELSEWHERE if is_elsewhere else ""),
+            _LOOK_ELSEWHERE if is_elsewhere else _LOOK_HERE,
         )
 
     def _views(self) -> dict[str, EngineView]:
@@ -204,4 +216,5 @@ def _held(view: EngineView) -> Held | None:
     """What of it is to be seen given back, if anything."""
     if view.pid is not None:
         return Held(view.key, memory_holders(view.pid), view.memory_bytes)
-    return Held(view.key, frozenset(), is_lent=True) if view.lends else None
+    has_to_tell = view.lends and view.state in _ANSWERS  # one that is off has nothing to give back
+    return Held(view.key, frozenset(), is_lent=True) if has_to_tell else None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import socket
 import ssl
 
 import pytest
@@ -12,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.client import EngineClient
-from byoi_agent.errors import ConfigError, EngineError
+from byoi_agent.errors import ConfigError, EngineAbsent, EngineError
 
 
 @pytest.mark.parametrize(
@@ -128,3 +129,24 @@ async def test_https_is_spoken_with_those_whom_the_machine_trusts(
 )
 def test_an_address_tells_whether_it_is_on_this_very_machine(url, is_local):
     assert EngineAddress.parse(url).is_local is is_local
+
+
+async def test_where_nobody_listens_is_told_apart_from_where_there_is_no_way(tmp_path, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        port = taken.getsockname()[1]
+        for url in (
+            f"http://127.0.0.1:{port}",
+            f"http://localhost:{port}",
+            f"unix://{tmp_path}/none.sock",
+        ):
+            with pytest.raises(EngineAbsent, match="cannot connect"):
+                await EngineAddress.parse(url).connect(asyncio.Protocol)
+
+    async def forbidden(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_unix_connection", forbidden)
+    with pytest.raises(EngineError, match="Permission denied") as told:
+        await EngineAddress.parse("unix:///run/e.sock").connect(asyncio.Protocol)
+    assert not isinstance(told.value, EngineAbsent)

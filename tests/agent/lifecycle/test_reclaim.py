@@ -305,6 +305,40 @@ async def test_a_server_that_is_not_ours_and_does_not_obey_is_told_as_late(make)
     assert node.warnings == ["reclaim-late"]
 
 
+async def test_who_may_keep_the_model_of_such_a_server_loaded_is_said(make):
+    node = make()
+    node.engines.view = replace(node.engines.view, pid=None, kind="attached", lends=True)
+    node.engines.takes = 100.0
+    node.becomes(YIELD)
+    await node.settled()
+    (warning,) = node.health.warnings
+    assert "somebody else uses its model there" in warning.text
+    assert "byoi logs" not in warning.mend
+
+
+@pytest.mark.parametrize("state", ["starting", "backing_off", "failed", "stopped"])
+async def test_a_server_that_is_off_has_nothing_to_give_back(make, state):
+    node = make()
+    node.engines.view = replace(
+        node.engines.view, state=state, pid=None, kind="attached", lends=True
+    )
+    node.engines.takes = 100.0
+    node.becomes(YIELD)
+    await node.settled()
+    assert (node.kept.all.kept, node.warnings) == ((), [])
+
+
+@pytest.mark.parametrize("state", ["ready", "suspect", "draining"])
+async def test_a_server_that_was_there_a_moment_ago_is_waited_for(make, state):
+    node = make()
+    node.engines.view = replace(
+        node.engines.view, state=state, pid=None, kind="attached", lends=True
+    )
+    node.becomes(YIELD)
+    await node.settled()
+    assert node.kept.all.kept[0].is_kept
+
+
 async def test_a_server_that_can_give_nothing_back_is_not_timed(make):
     node = make()
     node.engines.view = replace(node.engines.view, pid=None, kind="attached")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.engine.kinds import probes
@@ -13,7 +14,7 @@ from byoi_agent.engine.kinds.metrics import ask_load
 from byoi_agent.engine.kinds.tokenizers import count_with_llamacpp, count_with_vllm
 from byoi_agent.engine.machine import Limits
 from byoi_agent.engine.view import ServedModel
-from byoi_agent.errors import EngineError
+from byoi_agent.errors import EngineAbsent, EngineError
 from byoi_wire.ids import ModelId
 
 if TYPE_CHECKING:
@@ -118,12 +119,15 @@ class Attached(WithoutAdapters):
     async def sleep(self, client: EngineClient) -> None:
         """Have it unload what is offered here; it runs on, and serves its owner what he asks for.
 
+        One that is gone holds nothing any more.
+
         Raises:
             EngineError: it did not.
         """
         if self._lender is None:
             raise EngineError(f"{self.address.url} has no way to give memory back")
-        await self._lender.free(client, self._offered)
+        with suppress(EngineAbsent):
+            await self._lender.free(client, self._offered)
 
     async def wake(self, client: EngineClient) -> None:
         """Most of them load by themselves what they are asked for.

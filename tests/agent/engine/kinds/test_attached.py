@@ -266,6 +266,29 @@ async def test_a_server_that_refuses_is_left_at_once(life, vllm):
     await life.until("ready")
 
 
+async def test_a_server_that_is_gone_holds_no_memory(life, vllm, socket_folder):
+    (socket_folder / "e.sock").unlink()
+    life.take_back(30.0)
+    await life.until("asleep")
+    assert life.supervisor.view.lends
+
+
+async def test_a_server_that_ends_once_it_has_obeyed_holds_no_memory(life, vllm, socket_folder):
+    looks = iter([{"models": [{"model": "m"}]}])
+
+    def look(_):
+        if (told := next(looks, None)) is None:
+            (socket_folder / "e.sock").unlink()
+            raise ConnectionResetError
+        return told
+
+    vllm.table["/api/ps"] = (200, look)
+    life.take_back(30.0)
+    await life.until("asleep")
+    assert life.supervisor.view.lends
+    assert vllm.paths()[-3:] == ["/api/ps", "/api/generate", "/api/ps"]
+
+
 async def test_a_server_that_needs_longer_than_the_owner_was_promised_is_not_left_before(
     life, vllm
 ):
