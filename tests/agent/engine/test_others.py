@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -61,8 +60,14 @@ def test_sizes_that_are_not_told_count_as_none(others):
     assert others.held([card(0, (GAME, "compute", None)), DeviceReading(1, "nvidia", "b")]) == {}
 
 
-def test_a_real_child_of_this_process_is_ours_and_its_parent_is_not():
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        listed = [card(0, (child.pid, "compute", MIB), (os.getppid(), "compute", MIB))]
-        assert Others().held(listed) == {0: 256 * MIB}
-        child.communicate(b"\n")
+def test_what_hangs_below_one_process_is_its_own_and_its_sibling_is_not():
+    waits = (sys.executable, "-c", "input()")
+    with (
+        subprocess.Popen(waits, stdin=subprocess.PIPE) as node,
+        subprocess.Popen(waits, stdin=subprocess.PIPE) as game,
+    ):
+        listed = [card(0, (node.pid, "compute", MIB), (game.pid, "compute", 300 * MIB))]
+        assert Others(own=node.pid).held(listed) == {0: 512 * MIB}
+        assert Others().held(listed) == {}
+        game.communicate(b"\n")
+        node.communicate(b"\n")
