@@ -16,7 +16,7 @@ from byoi_agent.config.paths import expanded
 from byoi_agent.config.settings import ENGINES, variable_of
 from byoi_agent.control.instances import find
 from byoi_agent.control.model_words import ServeOrder
-from byoi_agent.engine.fitness import check_can_serve, engine_for
+from byoi_agent.engine.fitness import check_can_serve, engine_for, engine_of_its_own
 from byoi_agent.engine.kinds.choice import is_managed
 from byoi_agent.errors import ConfigError
 from byoi_agent.models.catalogue import ModelEntry
@@ -95,7 +95,8 @@ def serve(
         return
     name = _named(model)
     found = resolve(name, Store(chosen.paths.models_folder), chosen.settings.remote_code)
-    engine = engine or engine_for(found, chosen.settings.engine)
+    own = engine_of_its_own(chosen.settings, name)
+    engine = engine or own or engine_for(found, chosen.settings.engine)
     if not is_managed(engine):
         raise click.UsageError(
             f"{engine!r} is no engine that is given models; use {ENGINES[0]} or "
@@ -109,7 +110,7 @@ def serve(
         "slots": slots,
         "priority": priority,
         "load": load,
-        "engine": engine if engine != chosen.settings.engine else None,
+        "engine": engine if own or engine != chosen.settings.engine else None,
     }
     serve_model(file, name, {key: value for key, value in choices.items() if value is not None})
     said = f"{file}: {found.id} is served by {engine}" + _how_long(found)

@@ -11,7 +11,7 @@ from byoi_agent.control.model_words import ModelStatus, Removed, ServeReport, Un
 from byoi_agent.control.rewriting import rewriting
 from byoi_agent.control.routing import Refusal
 from byoi_agent.engine.entries import ONLY
-from byoi_agent.engine.fitness import check_can_serve, engine_for
+from byoi_agent.engine.fitness import check_can_serve, engine_for, engine_of_its_own
 from byoi_agent.errors import ConfigError
 from byoi_agent.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from byoi_agent.models.names import reference_of
@@ -145,7 +145,8 @@ class Models:
         settings = self.settings()
         name = named_in(settings, name, self._store)
         found = resolve(name, self._store, settings.remote_code)
-        chosen = engine or engine_for(found, settings.engine)
+        own = engine_of_its_own(settings, name)
+        chosen = engine or own or engine_for(found, settings.engine)
         check_can_serve(settings, self.paths, name, chosen)
         return name, chosen
 

@@ -26,6 +26,11 @@ def engine_for(model: Model, current: str) -> str:
     return "llamacpp"
 
 
+def engine_of_its_own(settings: Settings, name: str) -> str | None:
+    """What the model's `[[models]]` names; None where it has none, or leaves that to `engine`."""
+    return next((one.engine for one in settings.models if one.model == name), None)
+
+
 def check_can_serve(settings: Settings, paths: Paths, name: str, engine: str) -> None:
     """What a start with this model and engine would say, before anything is written.
 

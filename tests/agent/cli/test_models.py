@@ -184,6 +184,25 @@ async def test_the_first_model_is_a_setting_and_the_second_makes_tables(call, ti
     ]
 
 
+async def test_the_engine_that_its_entry_names_stays_until_another_is_ordered(
+    call, hub, hubs, config, tmp_path, monkeypatch
+):
+    settings = json.dumps({"architectures": ["X"], "max_position_embeddings": 128}).encode()
+    hub.add("owner/Tiny", {"config.json": settings, "model.safetensors": hubs.safetensors()})
+    await call("pull", "owner/Tiny")
+    monkeypatch.setattr("byoi_agent.cli.models_serve.check_can_serve", lambda *_: None)
+    (tmp_path / "data").mkdir(exist_ok=True)
+    (tmp_path / "data" / "config.toml").write_text(
+        '[[models]]\nmodel = "owner/Tiny"\nengine = "vllm@0.1.0"\n'
+        f'[[models]]\nmodel = "{DEFAULT_MODEL}"\n'
+    )
+    _, out, _ = await call("serve", "owner/Tiny", "--priority", "80", "--json")
+    assert json.loads(out)["engine"] == "vllm@0.1.0"
+    assert config()["models"][0] == {"model": "owner/Tiny", "engine": "vllm@0.1.0", "priority": 80}
+    await call("serve", "owner/Tiny", "--engine", "llamacpp")  # which is the engine of all others
+    assert config()["models"][0]["engine"] == "llamacpp"
+
+
 async def test_a_running_node_is_told_and_a_demo_is_not(call, config, monkeypatch):
     class Client:
         told = 0

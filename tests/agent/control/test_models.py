@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -228,3 +229,26 @@ async def test_a_file_of_the_owner_s_own_is_listed_while_it_is_served(models, no
     assert not any("gone" in each.name for each in (await models.all())[0])
     await models.unload(str(file), 1.0)
     assert node.orders == [("sleep", 1.0, "Own-Q4_K_M")]
+
+
+async def test_the_engine_that_its_entry_names_stays_until_another_is_ordered(
+    models, node, hubs, tmp_path, monkeypatch
+):
+    folder, tried = tmp_path / "Tiny", []
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"architectures": ["X"]}))
+    (folder / "model.safetensors").write_bytes(hubs.safetensors())
+    monkeypatch.setattr("byoi_agent.control.models.check_can_serve", lambda *all: tried.append(all))
+    node.file.write_text(
+        f'[[models]]\nmodel = "{folder}"\nengine = "vllm@0.1.0"\n'
+        f'[[models]]\nmodel = "{DEFAULT_MODEL}"\n'
+    )
+    name = str(folder)
+    assert (await models.serve(name, ServeOrder(priority=80))).engine == "vllm@0.1.0"
+    assert [each[-1] for each in tried] == ["vllm@0.1.0"]
+    first = node.settings().models[0]
+    assert (first.engine, first.priority) == ("vllm@0.1.0", 80)
+    await models.serve(name, ServeOrder(engine="vllm"))
+    assert node.settings().models[0].engine == "vllm"
+    await models.serve(DEFAULT_MODEL, ServeOrder(priority=10))
+    assert node.settings().models[1].engine is None
