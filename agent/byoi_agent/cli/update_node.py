@@ -17,6 +17,7 @@ from byoi_agent.lifecycle.state_schema import number_of
 from byoi_agent.service import renewal
 from byoi_agent.service.doing import carry_out
 from byoi_agent.service.launcher import Run
+from byoi_agent.service.units import AT_BOOT
 from byoi_agent.update.programs import UpdateFailed, run
 from byoi_agent.update.staging import program_of, python_of
 from byoi_agent.update.supervisor import Before
@@ -37,6 +38,9 @@ _SLACK_SECONDS: Final = 120.0
 
 _WAITING: Final = (".timer", ".path", ".socket")
 """Units that wait for something: they begin with the version, and not with the machine's start."""
+
+_NOT_THE_OWNERS: Final = frozenset({"looking", "unreadable"})
+"""Why a version takes nothing that has yet to find out, or cannot, whether its owner is there."""
 
 _STARTS: Final = 4
 """A version that ended so often within one proof will not come up any more."""
@@ -157,7 +161,9 @@ class UpdatedNode:
                 steps.insert(0, Run(off, "", may_fail=True))
             if wanted.begun and self.launcher.status().is_enabled:
                 steps.append(Run((*systemctl, "enable", *wanted.begun), "enable them by hand"))
-                waiting = [name for name in wanted.begun if name.endswith(_WAITING)]
+                waiting = [
+                    name for name in wanted.begun if name.endswith(_WAITING) and name != AT_BOOT
+                ]
                 steps += [Run((*systemctl, "start", *waiting), "start them")] if waiting else []
         return steps
 
@@ -187,6 +193,8 @@ class UpdatedNode:
     def _unserved(self, status: StatusReport) -> str | None:
         """Why nothing is served; one token is asked for where all seems well."""
         version = status.agent_version
+        if _is_held(status):
+            return None
         if not status.is_serving:
             reason = status.link.reason or status.link.last_error
             return f"{version} did not serve (link {status.link.state}{_why(reason)})"
@@ -234,6 +242,14 @@ def _is_reload(step: Step) -> TypeGuard[Run]:
 def _under_way(status: StatusReport) -> int:
     own = 0 if status.own is None else status.own.running + status.own.waiting
     return max(status.running + status.waiting, own)
+
+
+def _is_held(status: StatusReport) -> bool:
+    """Whether the owner came back meanwhile: it is well as far as it may show (see `Unanswered`)."""
+    now = status.availability
+    if now is None or now.state == "serve" or now.code in _NOT_THE_OWNERS:
+        return False
+    return status.link.state == "online"
 
 
 def _why(reason: str | None) -> str:

@@ -14,10 +14,11 @@ from byoi_agent.service.launcher import Call, Link, Remove, Run, ServiceStatus, 
 from byoi_agent.service.record import record_service
 from byoi_agent.service.units import (
     AGENT,
+    ENABLED,
     ENROLMENT,
+    HOURLY,
     PATH,
     SESSION,
-    STARTED,
     TIMERS,
     session_unit,
     shipped,
@@ -103,9 +104,9 @@ class SystemService:
             Link(self._command, self.program),
             Call("write the service into the installation", lambda: record_service(PLACES)),
             Run(("systemctl", "daemon-reload"), "is systemd running here?"),
-            Run(("systemctl", "enable", AGENT, *STARTED, ENROLMENT), _LOOK),
+            Run(("systemctl", "enable", AGENT, *ENABLED, ENROLMENT), _LOOK),
             # A node that is started later is kept up to date from then on, not from the next boot.
-            Run(("systemctl", "start", *TIMERS), _LOOK),
+            Run(("systemctl", "start", HOURLY), _LOOK),
         ]
         if start:
             steps.append(Run(("systemctl", "start", AGENT, PATH), _LOOK))
@@ -117,7 +118,7 @@ class SystemService:
         names = system_units(self.program, version=0)
         steps: list[Step] = [
             Run(
-                ("systemctl", "disable", "--now", *STARTED, ENROLMENT, AGENT), _LOOK, may_fail=True
+                ("systemctl", "disable", "--now", *ENABLED, ENROLMENT, AGENT), _LOOK, may_fail=True
             ),
             *(Remove(units / name) for name in names),
             Remove(units / f"{AGENT}.d"),
@@ -206,7 +207,7 @@ class UserService:
             Run((*_as_user(), "enable", AGENT, PATH, *timers), _SIGN_IN),
         ]
         if timers:
-            steps.append(Run((*_as_user(), "start", *timers), _LOOK_AS_USER))
+            steps.append(Run((*_as_user(), "start", HOURLY), _LOOK_AS_USER))
         if start:
             steps.append(Run((*_as_user(), "restart", PATH, AGENT), _LOOK_AS_USER))
         return steps

@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 
 AGENT: Final = "byoi-agent.service"
 PATH: Final = "byoi-agent.path"
-STARTED: Final = (PATH, "byoi-update.timer", "byoi-update-resume.timer")
-"""Beside the node itself: what is enabled and started with it."""
+HOURLY: Final = "byoi-update.timer"
+AT_BOOT: Final = "byoi-update-resume.timer"
+"""Enabled, and started by nothing but a boot (a sign-in): later its time is over, and it would
+begin an update at once, beside the one that brings it."""
 
-TIMERS: Final = STARTED[1:]
+TIMERS: Final = (HOURLY, AT_BOOT)
+ENABLED: Final = (PATH, *TIMERS)
+"""Beside the node itself: what is enabled with it."""
 
 ENROLMENT: Final = "byoi-enroll.service"
 SESSION: Final = "byoi-session.service"
 
-_SYSTEM: Final = (AGENT, *STARTED, ENROLMENT, "byoi-update.service")
+_SYSTEM: Final = (AGENT, *ENABLED, ENROLMENT, "byoi-update.service")
 _STEPS: Final = "byoi-agent.service.d/restart-steps.conf"
 _STEPS_SINCE: Final = 254
 _PROGRAM: Final = "/usr/bin/byoi"

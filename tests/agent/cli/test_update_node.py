@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from byoi_agent.availability.view import AvailabilityView
 from byoi_agent.cli import update_node as module
 from byoi_agent.cli.update_node import UpdatedNode
 from byoi_agent.config.paths import Paths
@@ -31,16 +32,17 @@ class Node:
         self.version, self.pid, self.running = OLD, 42, [0]
         self.is_serving, self.proof, self.is_up = True, PROVEN, True
         self.state, self.restarts, self.now, self.holds = "running", 0, 0.0, []
+        self.link, self.availability = "backoff", AvailabilityView()
 
     def status(self):
         """As the control API and the launcher are both asked."""
         if not self.is_up:
             raise NodeUnreachable("nobody answers")
         running = self.running.pop(0) if len(self.running) > 1 else self.running[0]
-        link = SimpleNamespace(state="backoff", reason="refused", last_error=None)
+        link = SimpleNamespace(state=self.link, reason="refused", last_error=None)
         return SimpleNamespace(
             agent_version=self.version, pid=self.pid, is_serving=self.is_serving,
-            running=running, waiting=0, own=None, link=link,
+            running=running, waiting=0, own=None, link=link, availability=self.availability,
         )  # fmt: skip
 
     def prove(self):
@@ -146,6 +148,33 @@ def test_one_that_does_less_than_the_one_before_has_not(updated, node, shows, wh
         updated().prove(CHANGE)
 
 
+def away(code):
+    return AvailabilityView(state="yield", code=code)
+
+
+def test_an_owner_who_comes_back_meanwhile_condemns_no_version(updated, node):
+    node.version, node.is_serving = NEW, False
+    node.link, node.availability = "online", away("active")
+    updated().prove(CHANGE)
+
+
+@pytest.mark.parametrize(
+    ("link", "availability"),
+    [
+        ("backoff", away("active")),
+        ("online", away("looking")),
+        ("online", away("unreadable")),
+        ("online", AvailabilityView()),
+        ("online", None),
+    ],
+)
+def test_no_owner_is_to_blame_for_a_version_that_cannot(updated, node, link, availability):
+    node.version, node.is_serving = NEW, False
+    node.link, node.availability = link, availability
+    with pytest.raises(UpdateFailed, match="did not serve"):
+        updated().prove(CHANGE)
+
+
 def test_one_that_was_paused_before_has_to_answer_only(updated, node):
     node.version, node.is_serving = NEW, False
     updated().prove(Change(OLD, NEW, was_running=True))
@@ -225,11 +254,14 @@ def test_units_that_nobody_changed_become_those_of_the_version_and_systemd_reads
     assert done == []
 
 
-@pytest.mark.parametrize("is_enabled", [True, False])
+@pytest.mark.parametrize(
+    ("is_enabled", "name"),
+    [(True, "more.timer"), (False, "more.timer"), (True, "byoi-update-resume.timer")],
+)
 def test_a_unit_that_only_the_newer_version_has_waits_from_then_on_and_goes_with_it(
-    updated, monkeypatch, tmp_path, is_enabled
+    updated, monkeypatch, tmp_path, is_enabled, name
 ):
-    unit, timer = tmp_path / "byoi-agent.service", tmp_path / "more.timer"
+    unit, timer = tmp_path / "byoi-agent.service", tmp_path / name
 
     def written(words, **_):
         files = {unit: "unit"}
@@ -256,8 +288,9 @@ def test_a_unit_that_only_the_newer_version_has_waits_from_then_on_and_goes_with
     node.renew_service(Path("/opt") / OLD, Path("/opt") / NEW)
     assert done[:2] == [WriteFile(timer, "[Install]\n", 0o644), reload]
     begun = [step.argv for step in done[2:]]
-    both = [(*systemctl, "enable", timer.name), (*systemctl, "start", timer.name)]
-    assert begun == (both if is_enabled else [])
+    both = [(*systemctl, "enable", name), (*systemctl, "start", name)]
+    of_a_boot = name == "byoi-update-resume.timer"  # now, an update would begin beside this one
+    assert begun == (both[: 1 if of_a_boot else 2] if is_enabled else [])
     done.clear()
     timer.write_text("[Install]\n")
     node.renew_service(Path("/opt") / NEW, Path("/opt") / OLD)

@@ -63,7 +63,7 @@ def test_an_installation_of_ones_own_is_kept_up_to_date_by_timers(own, programs,
     assert programs.calls == [
         "systemctl --user daemon-reload",
         f"systemctl --user enable {AGENT} byoi-agent.path {timers}",
-        f"systemctl --user start {timers}",
+        "systemctl --user start byoi-update.timer",
     ]
     update = (tmp_path / "units/byoi-update.service").read_text()
     assert f'"{tmp_path}/my app/update" /opt/byoi/bin/byoi\n' in update
@@ -145,7 +145,7 @@ def test_the_machine_gets_account_folders_and_units_and_the_word_of_it(
     assert (tmp_path / "root/usr/local/bin/byoi").readlink() == Path("/opt/byoi/bin/byoi")
     assert recorded == [linux.PLACES]
     assert programs.calls[-2:] == [
-        "systemctl start byoi-update.timer byoi-update-resume.timer",
+        "systemctl start byoi-update.timer",
         f"systemctl start {AGENT} byoi-agent.path",
     ]
     # The account is there before the folders that are to be its own.
