@@ -245,7 +245,7 @@ def _under_way(status: StatusReport) -> int:
 
 
 def _is_held(status: StatusReport) -> bool:
-    """Whether the owner came back meanwhile: it is well as far as it may show (see `Unanswered`)."""
+    """Whether the owner came back meanwhile: it does all that it may (see `Unanswered`)."""
     now = status.availability
     if now is None or now.state == "serve" or now.code in _NOT_THE_OWNERS:
         return False
