@@ -71,13 +71,22 @@ def rows(store: Store, settings: Settings, models_folder: Path) -> list[Row]:
 def named_in(settings: Settings, name: str, store: Store) -> str:
     """As the settings call the model of that name, be it by less of it; else the name itself.
 
+    Who asks for one commit means no entry that leaves it open.
+
     Raises:
         ConfigError: several models here have that name.
     """
     chosen = _chosen(settings)
     if name in chosen or (one := store.find(name)) is None:
         return name
-    return next((each for each in chosen if _means(each, one)), name)
+    is_open = _revision_in(name) is None
+    fit = (each for each in chosen if _means(each, one) and (is_open or _revision_in(each)))
+    return next(fit, name)
+
+
+def _revision_in(name: str) -> str | None:
+    reference = reference_of(name)
+    return None if reference is None else reference.revision
 
 
 def _chosen(settings: Settings) -> dict[str, int | None]:

@@ -216,6 +216,17 @@ async def test_a_model_that_the_settings_call_by_less_is_the_same_one(models, pu
     assert REPO not in node.file.read_text()
 
 
+async def test_a_commit_that_is_asked_for_by_name_is_what_is_served(models, pulled, node, store):
+    commit = store.find(NAME).manifest.commit
+    node.file.write_text(f'[[models]]\nmodel = "{REPO}"\n[[models]]\nmodel = "{DEFAULT_MODEL}"\n')
+    with pytest.raises(Refusal, match="does not name"):
+        models.unserve(f"{REPO}@{commit}")
+    assert (await models.serve(f"{NAME}@{commit}", ServeOrder())).model == f"{NAME}@{commit}"
+    assert [one.model for one in node.settings().models][-1] == f"{NAME}@{commit}"
+    again = await models.serve(f"{NAME}@{commit[:12]}", ServeOrder(slots=2))
+    assert again.model == f"{NAME}@{commit}", "another word for the same commit is no other model"
+
+
 async def test_a_file_of_the_owner_s_own_is_listed_while_it_is_served(models, node, hubs, tmp_path):
     file = tmp_path / "Own-Q4_K_M.gguf"
     file.write_bytes(hubs.gguf())
