@@ -100,8 +100,8 @@ def served(node: ControlClient, model: str, order: ServeOrder | None) -> dict[st
 
 
 def _told(pull: PullStatus, node: ControlClient) -> PullTold:
-    found = (one for one in node.models().models if f"{one.name}@{one.commit}" == pull.came)
-    if (one := next(found, None)) is None:
+    found = (one for one in node.models().models if _has_come(one, pull))
+    if (one := max(found, key=lambda one: one.pulled_at or 0, default=None)) is None:
         raise AgentError(f"{pull.model} came and has gone again; see: byoi models list")
     return {
         "model": one.name,
@@ -112,6 +112,17 @@ def _told(pull: PullStatus, node: ControlClient) -> PullTold:
         "was_here": (one.pulled_at or 0) < int(pull.began_at),
         "removed": list(pull.removed),
     }
+
+
+def _has_come(one: ModelStatus, pull: PullStatus) -> bool:
+    """Whether it is what the pull brought; a node older than this byoi tells only what was asked.
+
+    Of several that may be meant then, the youngest is.
+    """
+    if pull.came is not None:
+        return f"{one.name}@{one.commit}" == pull.came
+    asked = pull.model.partition("@")[0]
+    return asked in {one.name, one.name.partition(":")[0]}
 
 
 def _row(one: ModelStatus) -> Row:

@@ -98,6 +98,22 @@ def test_it_fetches_a_model_into_its_own_folder(byoi, node):
     assert asked[0].model == "owner/tiny:Q8_0"
 
 
+@pytest.mark.parametrize("asked", ["owner/tiny:Q8_0", "owner/tiny", "owner/tiny:Q8_0@main"])
+def test_a_node_of_before_that_does_not_tell_what_came_is_believed(byoi, node, asked):
+    node.pulls = [PullStatus(id="p1", model=asked, state="done", began_at=99.5)]
+    code, out, _ = byoi("models", "pull", asked, "--json")
+    told = json.loads(out.splitlines()[-1])
+    assert (code, told["commit"]) == (0, COMMIT)
+    assert told["model"] == ("owner/tiny:Q8_0_L" if asked == "owner/tiny" else "owner/tiny:Q8_0")
+
+
+def test_what_came_and_has_gone_again_is_told(byoi, node):
+    node.pulls = [a_pull("done", came=f"owner/tiny:Q8_0@{40 * 'b'}")]
+    code, _, err = byoi("models", "pull", "owner/tiny:Q8_0")
+    assert code == 1
+    assert "has gone again" in err
+
+
 def test_why_it_could_not_is_told(byoi, node):
     node.pulls = [a_pull("failed", error="no room")]
     code, _, err = byoi("models", "pull", "owner/tiny")
