@@ -94,7 +94,7 @@ class RegistrationCalls(Protocol):
         """The way back."""
         ...
 
-    def run_every_hour(self, name: str, command: str) -> None:
+    def run_every_hour(self, name: str, program: Path, arguments: str) -> None:
         """Have the system itself run a program, whether anybody is signed in or not."""
         ...
 
@@ -218,7 +218,7 @@ class SystemService:
     def _look_for_updates(self) -> None:
         """No reason to go without a service: its owner can look by hand."""
         try:
-            self.calls.run_every_hour(UPDATES, f'"{self._program}" update --unattended')
+            self.calls.run_every_hour(UPDATES, self._program, "update --unattended")
         except OSError as error:
             logger.warning("no task looks for updates", extra={"reason": str(error)})
 

@@ -227,9 +227,9 @@ if sys.platform == "win32":
             ):
                 winreg.DeleteValue(key, name)
 
-        def run_every_hour(self, name: str, command: str) -> None:
+        def run_every_hour(self, name: str, program: Path, arguments: str) -> None:
             """By the task scheduler."""
-            windows_tasks.run_every_hour(name, command)
+            windows_tasks.run_every_hour(name, program, arguments)
 
         def run_no_more(self, name: str) -> None:
             """One that runs now is let finish."""

@@ -21,7 +21,7 @@ class Windows:
     groups: set[str] = field(default_factory=set)
     rights: dict[str, str] = field(default_factory=dict)
     at_logon: dict[str, str] = field(default_factory=dict)
-    tasks: dict[str, str] = field(default_factory=dict)
+    tasks: dict[str, object] = field(default_factory=dict)
     has_scheduler: bool = True
     has_events: bool = False
     looks_until_stopped: int = 0
@@ -71,10 +71,10 @@ class Windows:
     def stop_at_logon(self, name):
         self.at_logon.pop(name, None)
 
-    def run_every_hour(self, name, command):
+    def run_every_hour(self, name, program, arguments):
         if not self.has_scheduler:
             raise OSError(1722, "The RPC server is unavailable")
-        self.tasks[name] = command
+        self.tasks[name] = (program, arguments)
 
     def run_no_more(self, name):
         self.tasks.pop(name, None)
@@ -104,7 +104,7 @@ def test_installed_it_has_an_account_folders_and_a_helper_at_each_logon(
     program = tmp_path / "bin" / "byoi.exe"
     assert windows.command == f'"{program}" run --as-service'
     assert windows.at_logon == {"byoi session": f'"{program}" session'}
-    assert windows.tasks == {"byoi update": f'"{program}" update --unattended'}
+    assert windows.tasks == {"byoi update": (program, "update --unattended")}
     assert windows.groups == {"byoi"}
     assert windows.has_events
     assert recorded == [places(tmp_path / "data")]
