@@ -271,6 +271,7 @@ class Daemon:
             ("energy", self._accounts.energy.run),
             ("engine", self._engine.run),
             ("hardware", self._hardware.run),
+            ("what pays", lambda: self._accounts.costs.run(self._clock)),
             ("usage reporter", self._accounts.reporter.run),
             ("announcer", self._announcer.run),
             ("link", self._hold_link),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from byoi_agent.engine.kinds.choice import is_managed
 from byoi_agent.hardware.host import ancestors
@@ -13,6 +13,7 @@ from byoi_wire.offers import Prices
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from byoi_agent.clock import Clock
     from byoi_agent.config import tables
     from byoi_agent.config.settings import Settings
     from byoi_agent.engine.entries import Entry
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from byoi_agent.usage.sampling import EnergySampler
     from byoi_wire.ids import ModelId
     from byoi_wire.offers import Measured
+
+
+_LOOK_SECONDS: Final = 60.0
+"""Hardware is read as seldom as once an hour, where its owner says so."""
 
 
 class Engines(Protocol):
@@ -52,6 +57,12 @@ class Costs:
         self._energy = energy
         self._board = board
         self.look()
+
+    async def run(self, clock: Clock) -> None:
+        """Until cancelled: what pays now need not in the tariff's next hour."""
+        while True:
+            await clock.sleep_until(clock.monotonic() + _LOOK_SECONDS)
+            self._board.update(at_a_loss=self._at_a_loss())
 
     def take(self, settings: Settings) -> None:
         """These settings hold from now on."""

@@ -117,6 +117,22 @@ async def test_once_it_serves_the_ready_file_says_how_to_reach_it(daemon, tmp_pa
     assert (tmp_path / "ready.json").stat().st_mode & 0o077 == 0
 
 
+async def test_what_pays_is_judged_for_as_long_as_the_node_runs(daemon, monkeypatch):
+    judged = asyncio.Event()
+
+    async def run(clock):
+        assert clock is daemon._clock
+        judged.set()
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(daemon._accounts.costs, "run", run)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(daemon.run())
+        async with asyncio.timeout(60):
+            await judged.wait()
+        daemon.stop.at_once()
+
+
 async def test_a_console_that_ends_the_link_for_good_ends_the_node_with_its_code(
     daemon, paths, monkeypatch
 ):

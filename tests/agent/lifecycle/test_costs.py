@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -127,6 +128,28 @@ def test_what_stop_loss_sends_back_is_known_of_the_node_until_it_pays_again(boar
     listener.losing = set()
     costs.look()
     assert board.view.at_a_loss == frozenset()
+
+
+async def test_what_pays_by_the_hour_is_looked_at_each_minute_whatever_else_is_read(board):
+    """The tariff's hour begins, or what was measured grows old, while nothing else changes."""
+    listener, pool = Listener(), Pool(engine("smol"))
+    costs = Costs(Settings(), pool, listener, listener, board)
+    listener.losing, waited = {"smol"}, []
+
+    class Clock:
+        def monotonic(self):
+            return 1000.0
+
+        async def sleep_until(self, at):
+            waited.append((at, board.view.at_a_loss))
+            if len(waited) == 3:
+                raise asyncio.CancelledError
+            if len(waited) == 2:
+                listener.losing = set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await costs.run(Clock())
+    assert waited == [(1060.0, frozenset()), (1060.0, {"smol"}), (1060.0, frozenset())]
 
 
 def test_changed_settings_and_engines_are_told_at_once(board):
