@@ -19,7 +19,9 @@ from byoi_agent.service.units import (
     HOURLY,
     PATH,
     SESSION,
+    STEPS,
     TIMERS,
+    restart_steps,
     session_unit,
     shipped,
     system_units,
@@ -199,10 +201,14 @@ class UserService:
     def install(self, *, start: bool) -> Sequence[Step]:
         """See `Launcher`."""
         timers = () if self.updates is None else TIMERS
+        slower = restart_steps(version_of(output_of(("systemctl", "--version"))))
         steps: list[Step] = [
             WriteFile(self._unit, user_unit(self.program, self.record, self.data_dir), 0o600),
             WriteFile(self.units / PATH, user_path(self.record), 0o600),
-            *(WriteFile(self.units / name, text, 0o600) for name, text in self._updates.items()),
+            *(
+                WriteFile(self.units / name, text, 0o600)
+                for name, text in {**slower, **self._updates}.items()
+            ),
             Run((*_as_user(), "daemon-reload"), _SIGN_IN),
             Run((*_as_user(), "enable", AGENT, PATH, *timers), _SIGN_IN),
         ]
@@ -215,11 +221,13 @@ class UserService:
     def uninstall(self, *, purge: bool) -> Sequence[Step]:
         """See `Launcher`; state is the user's own and stays: `byoi unenroll` gives it up."""
         del purge
-        own = (AGENT, PATH, *TIMERS, "byoi-update.service")
+        own = (AGENT, PATH, *TIMERS, "byoi-update.service", STEPS)
+        folder = str((self.units / STEPS).parent)  # what its owner has put there stays
         timers = [name for name in TIMERS if (self.units / name).exists()]
         return [
             Run((*_as_user(), "disable", "--now", PATH, AGENT, *timers), _SIGN_IN, may_fail=True),
             *(Remove(self.units / name) for name in own),
+            Run(("rmdir", folder), _LOOK_AS_USER, may_fail=True),
             Run((*_as_user(), "daemon-reload"), _SIGN_IN, may_fail=True),
             Run((*_as_user(), "reset-failed", AGENT), _SIGN_IN, may_fail=True),
         ]

@@ -27,7 +27,7 @@ ENROLMENT: Final = "byoi-enroll.service"
 SESSION: Final = "byoi-session.service"
 
 _SYSTEM: Final = (AGENT, *ENABLED, ENROLMENT, "byoi-update.service")
-_STEPS: Final = "byoi-agent.service.d/restart-steps.conf"
+STEPS: Final = "byoi-agent.service.d/restart-steps.conf"
 _STEPS_SINCE: Final = 254
 _PROGRAM: Final = "/usr/bin/byoi"
 _USERS_RECORD: Final = "%h/.local/state/byoi/identity.json"
@@ -43,8 +43,13 @@ def shipped(name: str) -> str:
 
 def system_units(program: Path, version: int) -> Mapping[str, str]:
     """What lies in /etc/systemd/system, by its name there; `version` is systemd's."""
-    names = (*_SYSTEM, _STEPS) if version >= _STEPS_SINCE else _SYSTEM
-    return {name: shipped(name).replace(_PROGRAM, quoted(program)) for name in names}
+    units = {name: shipped(name).replace(_PROGRAM, quoted(program)) for name in _SYSTEM}
+    return {**units, **restart_steps(version)}
+
+
+def restart_steps(version: int) -> Mapping[str, str]:
+    """What has a node that ends again and again tried less often, where systemd can do it."""
+    return {STEPS: shipped(STEPS)} if version >= _STEPS_SINCE else {}
 
 
 def user_unit(program: Path, record: Path, data_dir: Path | None) -> str:

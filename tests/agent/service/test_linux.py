@@ -49,6 +49,7 @@ def test_one_user_gets_a_unit_that_is_enabled_and_started(own, programs, tmp_pat
     assert f"PathChanged={tmp_path}/identity.json\n" in watched
     assert (tmp_path / "units" / AGENT).read_text().count("/opt/byoi/bin/byoi run") == 1
     assert programs.calls == [
+        "systemctl --version",
         "systemctl --user daemon-reload",
         f"systemctl --user enable {AGENT} byoi-agent.path",
         f"systemctl --user restart byoi-agent.path {AGENT}",
@@ -61,6 +62,7 @@ def test_an_installation_of_ones_own_is_kept_up_to_date_by_timers(own, programs,
     carry_out(own.install(start=False))
     timers = "byoi-update.timer byoi-update-resume.timer"
     assert programs.calls == [
+        "systemctl --version",
         "systemctl --user daemon-reload",
         f"systemctl --user enable {AGENT} byoi-agent.path {timers}",
         "systemctl --user start byoi-update.timer",
@@ -72,6 +74,21 @@ def test_an_installation_of_ones_own_is_kept_up_to_date_by_timers(own, programs,
     carry_out(own.uninstall(purge=False))
     assert f"disable --now byoi-agent.path {AGENT} {timers}" in " ".join(programs.calls)
     assert list((tmp_path / "units").iterdir()) == []
+
+
+@pytest.mark.parametrize("owners", [(), ("override.conf",)])
+def test_a_users_node_that_ends_again_and_again_is_tried_less_often_where_systemd_can(
+    own, programs, tmp_path, owners
+):
+    programs.stand_in("systemctl", 'if [ "$1" = --version ]; then echo "systemd 254 (254.1)"; fi')
+    carry_out(own.install(start=False))
+    folder = tmp_path / f"units/{AGENT}.d"
+    assert "RestartMaxDelaySec=5min" in (folder / "restart-steps.conf").read_text()
+    for name in owners:
+        (folder / name).touch()
+    carry_out(own.uninstall(purge=False))
+    assert [file.name for file in folder.glob("*")] == list(owners)
+    assert folder.exists() == bool(owners)
 
 
 def test_a_second_time_writes_nothing(own, programs):
