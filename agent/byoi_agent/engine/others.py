@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from byoi_agent.hardware.devices import DeviceReading
 
 _STEP_BYTES: Final = 256 * 1024**2
-"""Rounded up to that: what others hold changes all the time, and by little."""
+"""Rounded up to that: what others hold changes all the time, and by little. Less counts only once
+it is a whole step less, so that a model at the limit does not fit and not fit by turns."""
 
 
 class Others:
     """Sole owner of which of the processes on the GPUs were once seen to be this node's.
+
+    And of what it told last, since a little less is no news.
 
     One that cannot be looked at, or is gone already, is nobody's: too little counted costs a load
     that fails, too much would keep a model out for nothing. Ask it only where the driver counts
@@ -30,6 +33,7 @@ class Others:
         self._ancestors = ancestors
         self._own = os.getpid() if own is None else own
         self._ours: set[int] = set()
+        self._told: dict[int, int] = {}
 
     def held(self, devices: Sequence[DeviceReading]) -> dict[int, int]:
         """Bytes by the GPU's number; none of a card that MIG splits, as nobody tells of which part.
@@ -46,8 +50,14 @@ class Others:
                 sizes[process.pid] = size
             held = sum(size for pid, size in sizes.items() if size and self._is_strange(pid))
             if held and not device.is_mig and not device.is_memory_unified:
-                found[device.index] = -(-held // _STEP_BYTES) * _STEP_BYTES
+                found[device.index] = self._rounded(device.index, held)
+        self._told = found
         return found
+
+    def _rounded(self, index: int, held: int) -> int:
+        told = self._told.get(index, 0)
+        is_little_less = told - 2 * _STEP_BYTES < held <= told
+        return told if is_little_less else -(-held // _STEP_BYTES) * _STEP_BYTES
 
     def _is_strange(self, pid: int) -> bool:
         if pid in self._ours:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from byoi_agent.engine.entries import Entry
     from byoi_agent.engine.placement import Places
     from byoi_agent.engine.pooled import Supervise
-    from byoi_agent.engine.residency.resident import How
+    from byoi_agent.engine.residency.resident import How, Model
     from byoi_agent.engine.view import EngineState, EngineView, ServedModel
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_wire.ids import ModelId
@@ -216,9 +216,10 @@ class EnginePool:
             model_of(entry, self._gpus, self._reckoned, self.gpus_of(entry)) for entry in shared
         )
         others = others_of(self._others, self._gpus)
+        fresh = {each.key for each in models if each.loads_at_start and self._is_fresh(each)}
         self._residency.tell(machine.Configured(models, budget, others))
         if self._away is not None:
-            self._away.wanted.update(each.key for each in models if each.loads_at_start)
+            self._away.wanted.update(fresh)
             self.release(self._away.within_seconds, self._away.by)
         for key, load in self._demands.items():
             self._residency.tell(machine.Demanded(key, *load))
@@ -296,6 +297,11 @@ class EnginePool:
 
     def _need(self, entry: Entry, its: tuple[int, ...]) -> int:
         return model_of(entry, self._gpus, self._reckoned, its).loaded[ALL]
+
+    def _is_fresh(self, model: Model) -> bool:
+        """Whether it was not there before, or another engine has taken its place."""
+        resident = self._residency.of(model.key)
+        return resident is None or resident.model.edition != model.edition
 
     def _is_in_the_way(self, key: str) -> bool:
         """Whether it stood, is ours, and has not ended what it had."""

@@ -33,6 +33,21 @@ def test_what_this_node_s_engines_hold_is_not_counted(others):
     assert others.held([card(0, *held), card(1, *held[:1])]) == {0: 512 * MIB}
 
 
+def test_a_little_less_is_as_much_as_before_and_a_little_more_is_more(others):
+    """Else a model at the limit would fit and not fit by turns."""
+    sizes = [1000, 1100, 1000, 1030, 800, 500, 250, 0, 250]
+    told = [others.held([card(0, (GAME, "graphics", size * MIB))]).get(0, 0) for size in sizes]
+    assert [size // MIB for size in told] == [1024, 1280, 1280, 1280, 1280, 512, 512, 0, 256]
+
+
+def test_what_is_held_of_each_card_is_told_by_itself(others):
+    others.held([card(0, (GAME, "compute", 600 * MIB)), card(1, (GAME, "compute", 900 * MIB))])
+    less = [card(0, (GAME, "compute", 500 * MIB)), card(1, (GAME, "compute", 100 * MIB))]
+    assert others.held(less) == {0: 768 * MIB, 1: 256 * MIB}
+    assert others.held([]) == {}
+    assert others.held(less) == {0: 512 * MIB, 1: 256 * MIB}
+
+
 def test_a_program_that_computes_and_draws_counts_once_on_each_card(others):
     twice = [(GAME, "compute", 300 * MIB), (GAME, "graphics", 300 * MIB)]
     assert others.held([card(0, *twice), card(1, *twice)]) == {0: 512 * MIB, 1: 512 * MIB}

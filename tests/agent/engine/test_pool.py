@@ -517,3 +517,21 @@ async def test_what_comes_into_the_settings_meanwhile_waits_as_well(run):
     assert node.states() == {"b": "stopped"}
     node.pool.come_back()
     assert node.states() == {"b": "ready"}
+
+
+async def test_what_was_unloaded_before_its_owner_came_is_not_loaded_when_he_leaves(run):
+    held = {}
+    idle = entry("a", loads_at_start=True, idle_unload_seconds=60.0)
+    node = await run(idle, entry("b"), others=lambda devices: dict(held))
+    node.clock.monotonic = lambda: 1060.0
+    node.pool.demand("b", 0, 0)
+    node.pool.change_to([idle, entry("b")])  # time has passed, and this has it looked at
+    assert node.states()["a"] == "stopped"
+    node.pool.release(0.0)
+    held[0] = GIB  # its owner's game begins
+    card = DeviceReading(0, "nvidia", "L4", memory_total_bytes=24 * GIB)
+    node.pool.resources([card], int(node.memory / 0.75))
+    held.clear()
+    node.pool.resources([card], int(node.memory / 0.75))
+    node.pool.come_back()
+    assert (node.states()["a"], node.engine("a").told.count("start")) == ("stopped", 1)
