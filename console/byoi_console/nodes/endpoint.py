@@ -294,7 +294,8 @@ class AgentsDoor:
             raise ProtocolViolation(f"{len(message.models)} models advertised", 1009)
         message = plausible_offer(message)
         self._sessions.advertised(live, message)
-        self._offers.heard(live.node_id, [offer.id for offer in message.models])
+        offered = [offer.id for offer in message.models]
+        self._offers.heard(live.node_id, offered, serves=live.availability.serving)
 
     def told(self, live: LiveSession, message: ControlMessage) -> None:
         """What routing should know."""

@@ -21,6 +21,8 @@ GATHER_SECONDS: Final = 0.5
 
 AGAIN_SECONDS: Final = 10.0
 _KNOWN: Final = 10_000
+_MOST: Final = 1_000
+"""Models that are kept of a node that names ever more of them while it rests."""
 
 
 class Offers:
@@ -32,14 +34,17 @@ class Offers:
         self._waiting: dict[NodeId, tuple[str, ...]] = {}
         self._news = asyncio.Event()
 
-    def heard(self, node_id: NodeId, models: Sequence[str]) -> None:
+    def heard(self, node_id: NodeId, models: Sequence[str], *, serves: bool = True) -> None:
         """A node says what it offers; mostly that is what it offered before.
 
-        One that begins or rests may offer nothing: what it had is what it may come back with.
+        One that begins or rests may offer nothing, or not all: what it had is what it may come
+        back with.
         """
-        offered = tuple(sorted(set(models)))
-        if not offered:
+        if not models:
             return
+        had = () if serves else self._waiting.get(node_id, self._written.get(node_id, ()))
+        had = had if len(had) < _MOST else ()
+        offered = tuple(sorted({*models, *had}))
         if self._written.get(node_id) != offered or node_id in self._waiting:
             self._waiting[node_id] = offered
             self._news.set()
@@ -67,12 +72,12 @@ class Offers:
         """
         self._news.clear()
         batch, self._waiting = self._waiting, {}
+        if len(self._written) > _KNOWN:
+            self._written.clear()
+        self._written.update(batch)  # or will be: what is heard meanwhile is held against it
         try:
             await self._records.offer(batch)
         except SQLAlchemyError:
             self._waiting = {**batch, **self._waiting}
             self._news.set()
             raise
-        if len(self._written) > _KNOWN:
-            self._written.clear()
-        self._written.update(batch)

@@ -30,12 +30,13 @@ from byoi_wire.usage import Usage, UsageRecord, sign
 REFUSES = OperationalError("UPDATE", {}, sqlite3.OperationalError("database or disk is full"))
 
 
-def offer(models=1):
+def offer(models=1, first=0):
+    names = range(first, first + models)
     return Advertise(
         version=1,
         agent_version="t",
         host=Host(os="linux", architecture="x"),
-        models=tuple(ModelOffer(id=f"m{n}", engine="t", routes=()) for n in range(models)),
+        models=tuple(ModelOffer(id=f"m{n}", engine="t", routes=()) for n in names),
         slots=4,
     )
 
@@ -85,8 +86,8 @@ class Machine:
     def say(self, message):
         self.channel.send(codec.encode_control(message))
 
-    def offer(self, models=1):
-        self.say(offer(models))
+    def offer(self, models=1, first=0):
+        self.say(offer(models, first))
 
     def frames(self, *frames):
         self.channel.send(codec.encode(frames))

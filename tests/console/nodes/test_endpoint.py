@@ -22,6 +22,7 @@ from byoi_console.nodes.device_flow.requests import (
 from byoi_console.store.tables import ledger_rows
 from byoi_wire import codec
 from byoi_wire.messages import (
+    Availability,
     Data,
     Head,
     Open,
@@ -266,6 +267,16 @@ async def test_what_nodes_offer_is_written_down(house, records, org_id):
     (last,) = written
     assert (last.node_id, last.org_id) == (machine.enrolled.node_id, org_id)
     assert set(last.models) == {"m0", "m1"}
+
+
+async def test_of_a_node_at_rest_what_it_offered_before_stays_written_down(house, records):
+    machine = await house.come_in()
+    machine.say(Availability(serving=False))
+    machine.offer(first=1)
+    async with asyncio.timeout(60):
+        while not (written := await records.offered_since(0)) or "m1" not in written[0].models:
+            await asyncio.sleep(0.05)
+    assert written[0].models == ("m0", "m1")
 
 
 async def test_a_machine_made_anew_ends_its_old_link_at_once(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 
 import pytest
@@ -46,6 +47,50 @@ async def test_a_node_at_rest_may_come_back_with_what_it_offered_before():
     offers.heard("a", [])
     await offers.write()
     assert records.written == [{"a": ("m1",)}]
+
+
+async def test_a_part_of_it_that_a_node_at_rest_offers_takes_nothing_away():
+    records = Records()
+    offers = Offers(records)
+    for word in ("m1", "m2"):
+        offers.heard("a", [word], serves=False)
+    await offers.write()
+    offers.heard("a", ["m1"], serves=False)
+    assert not offers._waiting
+    offers.heard("a", ["m3"], serves=False)
+    await offers.write()
+    offers.heard("a", ["m1"])
+    await offers.write()
+    assert [batch["a"] for batch in records.written] == [("m1", "m2"), ("m1", "m2", "m3"), ("m1",)]
+
+
+async def test_a_node_that_names_ever_more_models_at_rest_is_not_kept_with_all_of_them():
+    records = Records()
+    offers = Offers(records)
+    offers.heard("a", [f"m{number}" for number in range(1_000)], serves=False)
+    offers.heard("a", ["one more"], serves=False)
+    await offers.write()
+    assert records.written == [{"a": ("one more",)}]
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_what_is_just_being_written_was_offered_too(refuses):
+    records = Records()
+    offers = Offers(records)
+    offer = records.offer
+
+    async def heard_meanwhile(batch):
+        records.offer = offer
+        offers.heard("a", ["m2"], serves=False)
+        await offer(batch)
+
+    records.offer, records.refuses = heard_meanwhile, refuses
+    offers.heard("a", ["m1"])
+    with pytest.raises(OperationalError) if refuses else contextlib.nullcontext():
+        await offers.write()
+    records.refuses = False
+    await offers.write()
+    assert records.written[-1] == {"a": ("m1", "m2")}
 
 
 async def test_a_word_taken_back_before_it_was_written_is_taken_back():
