@@ -62,6 +62,7 @@ class Front:
         self._connections: set[ClientConnection] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._active = 0
+        self._is_draining = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._server: asyncio.Server | None = None
@@ -115,6 +116,7 @@ class Front:
 
     async def drain(self, deadline_seconds: float) -> None:
         """Take no new connections and requests; return when all answers are given, or in time."""
+        self._is_draining = True
         if self._server is not None:
             self._server.close()
         for connection in tuple(self._connections):
@@ -131,6 +133,8 @@ class Front:
     def _serve(self, exchange: Exchange) -> None:
         assert self._tasks is not None
         request = exchange.request
+        if self._is_draining:  # a connection that was being accepted as the listener closed
+            request.keeps_alive = False
         self._active += 1
         self._idle.clear()
         name = f"{request.method} {request.path[:80]}"

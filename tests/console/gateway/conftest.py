@@ -316,7 +316,9 @@ class World:
         return node
 
     async def client(self):
-        reader, writer = await asyncio.open_connection(*self.address, limit=2**24)
+        return self.adopt(*await asyncio.open_connection(*self.address, limit=2**24))
+
+    def adopt(self, reader, writer):
         client = Client(reader, writer)
         self.clients.append(client)
         return client

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 
 import pytest
 
@@ -54,6 +55,25 @@ async def test_draining_ends_answers_and_takes_no_new_connections(world):
     assert b"[DONE]" in body
     await drain
     assert await client.ended() == b""
+
+
+async def test_a_connection_that_was_being_accepted_as_draining_began_gets_one_answer(world):
+    """The listener's close leaves what it has accepted, and that is nobody's connection yet."""
+    node = world.node()
+    client = await world.client()
+    client.send(world.chat())
+    stream = await node.session.next_stream()
+    drain = asyncio.create_task(world.front.drain(5))
+    await asyncio.sleep(0)
+    ours, theirs = socket.socketpair()
+    await asyncio.get_running_loop().connect_accepted_socket(world.front._connect, ours)
+    late = world.adopt(*await asyncio.open_connection(sock=theirs))
+    late.send(world.get(b"/v1/models") * 2)
+    status, headers, _ = await late.answer()
+    assert (status, headers["connection"]) == (200, "close")
+    assert await late.ended() == b""
+    stream.stream_all("x")
+    await drain
 
 
 async def test_draining_ends_at_its_deadline(world):
