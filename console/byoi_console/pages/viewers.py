@@ -132,15 +132,19 @@ class Viewers(Generic[Picture]):
             if not self._viewers:
                 self._somebody.clear()
 
+    # Who comes while something is awaited was not asked about, and has a newer picture.
+
     async def _show(self) -> None:
-        for org_id in {viewer.org_id for viewer in self._viewers}:
+        here = tuple(self._viewers)
+        for org_id in {viewer.org_id for viewer in here}:
             picture = await self._look(org_id)
-            for viewer in self._viewers:
+            for viewer in here:
                 if viewer.org_id == org_id:
                     viewer.show(picture)
 
     async def _send_away(self) -> None:
-        living = await self._living({viewer.sign_in_id for viewer in self._viewers})
-        for viewer in self._viewers:
+        here = tuple(self._viewers)
+        living = await self._living({viewer.sign_in_id for viewer in here})
+        for viewer in here:
             if viewer.sign_in_id not in living:
                 viewer.end(is_stranger=True)

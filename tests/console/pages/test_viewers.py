@@ -142,6 +142,50 @@ async def test_who_signed_out_is_sent_away(world):
         assert not stays.is_over
 
 
+async def test_who_signed_in_while_it_was_looked_who_has_stays(world):
+    """The answer is about those who were asked for, and a newcomer was not."""
+    asked, answers = asyncio.Event(), asyncio.Event()
+    who_lives = world.who_lives
+
+    async def slowly(sign_in_ids):
+        found = await who_lives(sign_in_ids)
+        asked.set()
+        await answers.wait()
+        return found
+
+    world.viewers._living = slowly
+    async with world.viewers.viewer("org_1", "here"), asyncio.timeout(60):
+        for _ in range(CHECK_SECONDS):
+            await world.turns.end_one()
+        await asked.wait()
+        async with world.viewers.viewer("org_1", "new") as newcomer:
+            answers.set()
+            await world.turns.give()
+            assert not newcomer.is_over
+
+
+async def test_who_comes_while_it_is_looked_keeps_the_newer_picture(world):
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+    look = world.look
+
+    async def slowly(org_id):
+        picture = await look(org_id)
+        begun.set()
+        await goes_on.wait()
+        return picture
+
+    async with world.viewers.viewer("org_1", "here"), asyncio.timeout(60):
+        world.viewers._look = slowly
+        await world.turns.end_one()
+        await begun.wait()
+        world.viewers._look = look
+        world.pictures["org_1"] = 2
+        async with world.viewers.viewer("org_1", "here") as newcomer:
+            goes_on.set()
+            await world.turns._asked.wait()
+            assert newcomer.picture == 2
+
+
 async def test_all_end_when_the_console_stops_and_nobody_comes_after(world):
     async with world.viewers.viewer("org_1", "here") as viewer:
         world.viewers.close()
