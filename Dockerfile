@@ -150,6 +150,11 @@ ENTRYPOINT ["/usr/bin/tini", "-g", "--", "byoi-container"]
 CMD ["run"]
 
 FROM runtime AS agent
+# llama.cpp is fetched when it is first wanted, and is linked against these.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libgomp1 libstdc++6 \
+    && rm -rf /var/lib/apt/lists/*
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="byoi agent" \

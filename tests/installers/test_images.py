@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,17 @@ def test_a_container_without_a_console_says_what_to_give_it(images, containers):
     told = containers(images("agent"), {}, tmpfs=TMPFS)
     told.start("version")
     until(lambda: "0." in told.log(), told.log)
+
+
+def test_llama_cpp_finds_what_it_is_linked_against(images, containers):
+    """It is fetched when it is first wanted, and carries none of these."""
+    names = ("libgomp.so.1", "libstdc++.so.6", "libgcc_s.so.1", "libm.so.6")
+    loads = f"import ctypes; [ctypes.CDLL(name) for name in {names}]"
+    agent = containers(
+        replace(images("agent"), entrypoint=("python3", "-c", loads), command=()), {}
+    )
+    agent.start()
+    assert agent.wait() == 0, agent.log()
 
 
 def test_the_agent_stands_beside_the_python_of_vllms_image(images, containers):
