@@ -68,6 +68,7 @@ def of_this_build(subjects: Mapping[str, str], *, development_keys: bool) -> dic
         *tree,
         {"uri": "file:uv.lock", "digest": {"sha256": hashlib.sha256(lock).hexdigest()}},
         *locked(lock.decode()),
+        *builders(wheels.BUILD_REQUIREMENTS.read_text()),
     ]
     return statement(
         subjects,
@@ -79,7 +80,7 @@ def of_this_build(subjects: Mapping[str, str], *, development_keys: bool) -> dic
 
 
 def locked(lock: str) -> list[dict[str, Any]]:
-    """Every file that `uv.lock` allows, with its hash: nothing else can get into a build."""
+    """Every file that `uv.lock` allows, with its hash: nothing else is carried along."""
     return [
         {
             "uri": f"pkg:pypi/{package['name']}@{package['version']}",
@@ -89,6 +90,19 @@ def locked(lock: str) -> list[dict[str, Any]]:
         for package in tomllib.loads(lock)["package"]
         for wheel in package.get("wheels", ())
     ]
+
+
+def builders(pinned: str) -> list[dict[str, Any]]:
+    """What makes wheels of our own sources, each with the hashes of which one must fit."""
+    uri, found = "", list[dict[str, Any]]()
+    for line in pinned.splitlines():
+        name, is_version, version = line.removesuffix("\\").strip().partition("==")
+        if is_version:
+            uri = f"pkg:pypi/{name}@{version}"
+        elif name.startswith("--hash=sha256:"):
+            digest = name.removeprefix("--hash=sha256:")
+            found.append({"uri": uri, "digest": {"sha256": digest}})
+    return found
 
 
 def _versions() -> dict[str, str]:

@@ -50,3 +50,19 @@ version = "0.1.0"
             "digest": {"sha256": "aa"},
         }
     ]
+
+
+def test_what_builds_our_own_wheels_is_named_as_well():
+    """They run while the wheels are made: what is not told of them could not be looked into."""
+    pinned = (
+        "# why\nhatchling==1.33.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
+        "pluggy==1.7.0 \\\n    --hash=sha256:cc\n"
+    )
+    assert provenance.builders(pinned) == [
+        {"uri": "pkg:pypi/hatchling@1.33.0", "digest": {"sha256": "aa"}},
+        {"uri": "pkg:pypi/hatchling@1.33.0", "digest": {"sha256": "bb"}},
+        {"uri": "pkg:pypi/pluggy@1.7.0", "digest": {"sha256": "cc"}},
+    ]
+    named = provenance.of_this_build({}, development_keys=True)
+    materials = named["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert any(each["uri"].startswith("pkg:pypi/hatchling@") for each in materials)
