@@ -63,6 +63,7 @@ class Events:
         self._pace = pace or Pace()
         self._feeds: set[Feed] = set()
         self._changed = asyncio.Event()
+        self._told: StatusReport | None = None
         self._is_over = False
 
     @property
@@ -73,7 +74,6 @@ class Events:
     async def run(self) -> None:
         """Until cancelled: the status upon a change and once a second, while somebody listens."""
         unsubscribe = self._subscribe(lambda _view: self._changed.set())
-        before: StatusReport | None = None
         try:
             while True:
                 with suppress(TimeoutError):
@@ -81,7 +81,7 @@ class Events:
                         await self._changed.wait()
                 self._changed.clear()
                 if any(STATUS in feed.wants for feed in self._feeds):
-                    before = await self._tell_status(before)
+                    await self._tell_status()
                     await asyncio.sleep(self._pace.status)
         finally:
             unsubscribe()
@@ -136,6 +136,7 @@ class Events:
                 feed.put(event)
             if STATUS in feed.wants:
                 feed.put(_status_event(await self._status()))
+                self._told = None  # the others had it before: what is as then may be news here
             await response.prepare(request)
             with suppress(ConnectionError, TimeoutError):
                 await self._write_all(request, response, feed, show)
@@ -159,11 +160,11 @@ class Events:
             if feed.is_closed or loop.time() >= ends_at:  # never before the first was told
                 return
 
-    async def _tell_status(self, before: StatusReport | None) -> StatusReport:
+    async def _tell_status(self) -> None:
         report = await self._status()
-        if before is None or _without_time(report) != _without_time(before):
+        if self._told is None or _without_time(report) != _without_time(self._told):
             self.put(_status_event(report))
-        return report
+        self._told = report
 
 
 def _status_event(report: StatusReport) -> Event:

@@ -99,6 +99,26 @@ async def test_a_status_that_only_grew_older_is_not_told_again(server, session, 
     assert seen.count(b"event: status") <= 1
 
 
+async def test_who_came_in_between_hears_that_it_is_again_as_the_others_were_told(node, board):
+    looks_upon_change = Pace(status=0.0, look=60.0)
+    events = Events(node.status, board.subscribe, looks_upon_change)
+    async with ControlServer(build(node, events), None) as server, asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(server.run())
+        headers = {"Authorization": f"Bearer {server.token}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            async with session.get(f"{server.url}/api/events") as first:
+                assert (await next_event(first))[1]["running"] == 1
+                board.change()
+                assert (await next_event(first))[1]["running"] == 1
+            node.running = 2
+            async with session.get(f"{server.url}/api/events") as second:
+                assert (await next_event(second))[1]["running"] == 2
+                node.running = 1
+                board.change()
+                assert (await next_event(second))[1]["running"] == 1
+        running.cancel()
+
+
 async def test_only_what_was_asked_for_comes(server, session, events):
     async with session.get(f"{server.url}/api/events?kinds=log") as response:
         events.put(Event("pull", ReloadReport()))
