@@ -96,6 +96,7 @@ class Sessions:
         self._grace_seconds = grace_seconds
         self._live: dict[NodeId, LiveSession] = {}
         self._orders: set[NodeId] = set()
+        self._farewell: Callable[[], Goaway] | None = None
 
     def admit(self, hello: Hello, org_id: OrgId, epoch: int) -> Admission | None:
         """Decide what a proven hello becomes; None where a later link of the node was faster."""
@@ -150,6 +151,8 @@ class Sessions:
         live.carry(connection, epoch, address)
         if live.node_id in self._orders:
             self.ask_for_new_key(live.node_id)
+        if self._farewell is not None:
+            connection.control(self._farewell())
         self._registry.changed()
 
     def lost(self, live: LiveSession, connection: Connection, closed: Closed) -> bool:
@@ -199,16 +202,22 @@ class Sessions:
         return live.address if live is not None and live.connection is not None else None
 
     def drain(self, reconnect_in_seconds: Callable[[], float], try_for_seconds: float) -> None:
-        """Ask every node to come back later, each at a time of its own."""
+        """Ask every node to come back later, each at a time of its own.
+
+        One whose link is only being proven hears it as soon as that carries its session.
+        """
+
+        def farewell() -> Goaway:
+            return Goaway(
+                reason="restart",
+                reconnect_in_ms=round(reconnect_in_seconds() * 1000),
+                try_for_ms=round(try_for_seconds * 1000),
+            )
+
+        self._farewell = farewell
         for live in self._live.values():
             if live.connection is not None:
-                live.connection.control(
-                    Goaway(
-                        reason="restart",
-                        reconnect_in_ms=round(reconnect_in_seconds() * 1000),
-                        try_for_ms=round(try_for_seconds * 1000),
-                    )
-                )
+                live.connection.control(farewell())
 
     def close(self) -> None:
         """The console stops: no link stays, and no stream."""

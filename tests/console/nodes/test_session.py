@@ -185,6 +185,14 @@ async def test_nodes_are_told_when_to_come_back_each_at_a_time_of_its_own(world)
     }
 
 
+async def test_a_node_whose_link_was_only_being_proven_is_told_as_well(world):
+    world.sessions.drain(lambda: 0.25, 30.0)
+    live = world.sessions.admit(world.hello(), ORG, 1).live
+    _, near, _ = world.link(live, 1)
+    (goaway,) = [message for message in said(near) if message["type"] == "goaway"]
+    assert (goaway["reason"], goaway["reconnect_in_ms"]) == ("restart", 250)
+
+
 async def test_an_order_for_a_new_key_waits_for_a_link_and_is_given_once(world):
     assert world.sessions.ask_for_new_key(NODE) is False
     first = world.sessions.admit(world.hello(), ORG, 1)
