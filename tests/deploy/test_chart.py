@@ -136,6 +136,20 @@ class TestRendered:
         assert console["containers"][0]["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
         assert ("PersistentVolumeClaim", "r-byoi-console") not in objects
 
+    @pytest.mark.parametrize("trust", [{}, {"ca": {"secret": {"name": "mine", "key": "ca.crt"}}}])
+    def test_a_console_with_tls_is_asked_for_its_counts_by_tls(self, render, trust):
+        """Pods are asked by their addresses: the certificate is for the origin's name."""
+        monitor = {"serviceMonitor": {"enabled": True, "tlsConfig": trust}}
+        plain = {"console": {"origin": "https://byoi.example:8443", **monitor}}
+        objects, _ = render(plain)
+        endpoint = objects["ServiceMonitor", "r-byoi-console"]["spec"]["endpoints"][0]
+        assert "scheme" not in endpoint
+        plain["console"]["tls"] = {"existingSecret": "tls"}
+        objects, _ = render(plain)
+        endpoint = objects["ServiceMonitor", "r-byoi-console"]["spec"]["endpoints"][0]
+        assert endpoint["scheme"] == "https"
+        assert endpoint["tlsConfig"] == {"serverName": "byoi.example", **trust}
+
     def test_what_is_missing_is_said(self, render):
         with pytest.raises(ValueError, match=r"agent\.consoleUrl, or console\.origin"):
             render({})
