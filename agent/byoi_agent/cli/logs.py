@@ -112,9 +112,12 @@ def _place(chosen: Chosen) -> tuple[ControlClient | None, LogStatus]:
     """As the running node says, which then can be asked; where none runs, where it would write."""
     found = find(chosen.paths, os.environ, is_named=chosen.is_data_dir_named)
     for node in found.nodes[:1]:
-        with contextlib.suppress(NodeUnreachable):
+        try:
             if (log := node.client.status().log) is not None:
                 return node.client, log
+        except NodeUnreachable:
+            if found.found_by == "environment":
+                raise  # what lies here is another node's
     setting = chosen.settings.log_file
     usual = setting in {"auto", "none"}
     return None, LogStatus(file=str(chosen.paths.log_file if usual else Path(setting).absolute()))

@@ -13,6 +13,7 @@ from byoi_agent.availability.readings import MachineReading, SessionReading
 from byoi_agent.bench.report import BenchReport
 from byoi_agent.cli.update_view import UpdateTold
 from byoi_agent.control.config_words import SettingChange
+from byoi_agent.control.key_list import KeyList
 from byoi_agent.control.pins import PinList
 from byoi_agent.control.schedule import ScheduleStatus
 from byoi_agent.control.schema import (
@@ -157,25 +158,6 @@ class Unenrolled(_Whole):
     node_id: str
     origin: str
     is_given_back: bool
-
-
-class KeyRow(_Whole):
-    """A key's public half; times as ISO 8601."""
-
-    key_id: str | None
-    fingerprint: str
-    state: str
-    place: str | None
-    since: str | None
-    until: str | None
-
-
-class KeysShown(_Whole):
-    """`byoi keys`."""
-
-    node_id: str
-    keys: list[KeyRow]
-    hint: str | None
 
 
 class Unfinished(_Whole):
@@ -354,7 +336,7 @@ OUTPUTS: Final[dict[str, Any]] = {
     "engines use": EngineChosen,
     "engines wake": EnginesSettled,
     "enroll": CodeGiven | EnrolTrouble | EnrolledTold,
-    "keys": KeysShown,
+    "keys": KeyList,
     "keys rotate": KeyChange,
     "keys seal": KeyChange,
     "keys unseal": KeyChange,

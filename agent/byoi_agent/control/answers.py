@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from byoi_agent.config.paths import key_place
+from byoi_agent.control.key_list import list_of
 from byoi_agent.control.metrics import Reading, exposition
 from byoi_agent.control.schema import KeyChange
 from byoi_agent.control.status import status_of
-from byoi_agent.errors import ConfigError
+from byoi_agent.errors import ConfigError, IdentityError
 from byoi_agent.identity.keys import fingerprint_of
+from byoi_agent.identity.record import read_record
 from byoi_wire.fingerprint import spoken
 from byoi_wire.version import PROTOCOL_VERSION
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from byoi_agent.clock import Clock
     from byoi_agent.config.paths import Paths
+    from byoi_agent.control.key_list import KeyList
     from byoi_agent.control.schema import StatusReport
     from byoi_agent.link.keys import NodeKeys
     from byoi_agent.node.board import Board
@@ -95,6 +98,13 @@ class Answers:
                 protocol=PROTOCOL_VERSION,
             )
         )
+
+    def key_list(self) -> KeyList:
+        """Its keys. Raises IdentityError where their record cannot be read."""
+        record = read_record(self.paths.identity_file)
+        if record is None:
+            raise IdentityError("the record of this node's keys is gone; run: byoi enroll")
+        return list_of(record, self.paths)
 
     async def rotate_key(self) -> KeyChange:
         """Its new key."""

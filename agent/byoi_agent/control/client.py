@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from byoi_agent.config.availability import Schedule
 from byoi_agent.control.config_words import ConfigReport, ConfigSchema, SettingChange
+from byoi_agent.control.key_list import KeyList
 from byoi_agent.control.log_words import LogLine, LogLines
 from byoi_agent.control.model_words import (
     ModelList,
@@ -300,6 +301,10 @@ class ControlClient:
     def version(self) -> VersionReport:
         """Which version runs. Raises as `status`."""
         return self._get("/api/version", VersionReport)
+
+    def keys(self) -> KeyList:
+        """Which keys the node has had. Raises as `status`."""
+        return self._get("/api/keys", KeyList)
 
     def rotate_key(self) -> KeyChange:
         """Have the node change its key, and wait until it serves with the new one.

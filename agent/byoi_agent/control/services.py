@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from byoi_agent.control.events import Events
+    from byoi_agent.control.key_list import KeyList
     from byoi_agent.control.log_desk import LogDesk
     from byoi_agent.control.models import Models
     from byoi_agent.control.routes.availability import Switch
@@ -64,6 +65,7 @@ class ControlServices:
     usage: Callable[[UsageFilter], Awaitable[UsageReport]]
     engine: EngineOrders | None = None
     reload: Callable[[], ReloadReport] | None = None
+    keys: Callable[[], KeyList] | None = None
     rotate_key: Callable[[], Awaitable[KeyChange]] | None = None
     metrics: Callable[[], bytes] | None = None
     keep_measured: Callable[[MeasuredOrder], None] | None = None
@@ -97,6 +99,7 @@ def routes_of(services: ControlServices) -> Routes:
     _add(routes, measured.add, services.keep_measured)
     _add(routes, events.add, services.events)
     _add(routes, reload.add, services.reload)
+    _add(routes, keys.add_list, services.keys)
     _add(routes, keys.add, services.rotate_key)
     _add(routes, metrics.add, services.metrics)
     _add(routes, models.add, services.models)

@@ -85,6 +85,7 @@ def control_of(
             engine=engine,
             reload=reload,
             metrics=answers.metrics,
+            keys=answers.key_list,
             rotate_key=answers.rotate_key,
             keep_measured=keep_measured,
             availability=availability,

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from byoi_agent.config.lock import StateLock
 from byoi_agent.control.client import ControlClient
+from byoi_agent.control.key_list import KeyList, KeyRow
 from byoi_agent.control.schema import KeyChange, NodePlace
 from byoi_agent.identity.console_http import ConsoleHttp, Reply
 from byoi_agent.identity.file_store import FileStore
@@ -129,6 +130,30 @@ def test_a_running_node_changes_its_key_itself(byoi, state, enrolled, monkeypatc
         "key_store": "keyring",
         "is_in_use": True,
     }
+
+
+def test_the_keys_of_a_named_node_are_asked_of_it_and_not_read_here(
+    byoi, state, enrolled, monkeypatch
+):
+    monkeypatch.setenv("BYOI_CONTROL_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("BYOI_CONTROL_TOKEN", "t")
+    row = KeyRow(
+        key_id="k9", fingerprint="9-9", state="present", place="there", since=None, until=None
+    )
+    told = KeyList(node_id="n9", keys=(row,))
+    monkeypatch.setattr(ControlClient, "keys", lambda _: told)
+    assert KeyList.model_validate_json(byoi("keys", "--json", "--data-dir", state)[1]) == told
+    assert "9-9" in byoi("keys", "--data-dir", state)[1]
+
+
+def test_a_service_of_another_account_tells_its_keys_itself(byoi, tmp_path, monkeypatch):
+    place = NodePlace(node_id="n1", pid=1, control_url="http://127.0.0.1:1", control_token="t")
+    (tmp_path / "control.json").write_text(place.model_dump_json())
+    (tmp_path / "control.json").chmod(0o600)
+    told = KeyList(node_id="n9", keys=())
+    monkeypatch.setattr(ControlClient, "keys", lambda _: told)
+    code, out, _ = byoi("keys", "--json", "--data-dir", tmp_path)
+    assert (code, KeyList.model_validate_json(out)) == (0, told)
 
 
 def test_a_state_that_somebody_else_holds_is_not_touched(byoi, state, enrolled, console):

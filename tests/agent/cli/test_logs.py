@@ -30,14 +30,14 @@ def file(tmp_path):
 def running(monkeypatch):
     """A node that says this of its log; None if it does not answer."""
 
-    def say(log):
+    def say(log, found_by="data_dir"):
         def status(_):
             if log is None:
                 raise NodeUnreachable("no node answers")
             return SimpleNamespace(log=log)
 
         node = Instance(ControlClient(socket_path="/x"))
-        monkeypatch.setattr(module, "find", lambda *_, **__: Instances((node,), "data_dir"))
+        monkeypatch.setattr(module, "find", lambda *_, **__: Instances((node,), found_by))
         monkeypatch.setattr(ControlClient, "status", status)
 
     return say
@@ -192,3 +192,13 @@ def test_lines_of_a_room_with_words_and_of_late_are_found(byoi, file, tmp_path):
     assert byoi(*chosen, "--room", "engine")[1] == ""
     assert byoi(*chosen, "--since", "1h")[1] == ""
     assert byoi(*chosen, "--since", "soon")[0] == 64
+
+
+def test_a_named_node_that_does_not_answer_is_told_and_no_other_log_is_shown(
+    byoi, file, running, tmp_path
+):
+    file.write_text(a_line("another node's"))
+    running(None, found_by="environment")
+    code, out, err = byoi("logs", "--data-dir", tmp_path)
+    assert (code, out) == (69, "")
+    assert "no node answers" in err

@@ -98,6 +98,7 @@ CALLS = [
     ("GET", "/api/events?kinds=none", None, 400),
     ("POST", "/api/dashboard/open", None, 200),
     ("POST", "/api/dashboard/sign-out", None, 200),
+    ("GET", "/api/keys", None, 409),
     ("POST", "/api/keys/rotate", None, 409),
 ]
 
