@@ -72,6 +72,13 @@ class ModelUnknown(ConsoleError):
         super().__init__(f"The model `{model[:200]}` does not exist.{meant}{listed}")
 
 
+class ModelCannot(ConsoleError):
+    """The model is there, and none of the nodes that serve it now answers at this path."""
+
+    def __init__(self, model: str, path: str) -> None:
+        super().__init__(f"The model `{model[:200]}` does not answer at {path} here.")
+
+
 class Unserved(ConsoleError):
     """Every node that could have answered failed, or none is there: 503, try again later.
 
@@ -164,10 +171,11 @@ def internal() -> Answer:
     return _answer(500, message, "server_error", code="internal_error")
 
 
-_PLAIN: Final[dict[type[ConsoleError], tuple[int, str | None, str]]] = {
+_PLAIN: Final[dict[type[ConsoleError], tuple[int, str | None, str | None]]] = {
     Unauthenticated: (401, None, "invalid_api_key"),
     Forbidden: (403, None, "model_not_allowed"),
     ModelUnknown: (404, "model", "model_not_found"),
+    ModelCannot: (404, "model", None),  # as OpenAI has it for a chat model asked at another path
     RouteUnknown: (404, None, "unknown_url"),
     MethodRefused: (405, None, "method_not_supported"),
     MediaRefused: (415, None, "unsupported_media_type"),

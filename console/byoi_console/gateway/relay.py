@@ -15,7 +15,7 @@ from byoi_console.clock import wall_ms
 from byoi_console.gateway import errors
 from byoi_console.gateway.attempt import Attempt
 from byoi_console.gateway.continuation import Continuation
-from byoi_console.gateway.errors import RECLAIMED, REFUSED, Unserved
+from byoi_console.gateway.errors import RECLAIMED, REFUSED, ModelCannot, Unserved
 from byoi_console.gateway.tries import Tries
 from byoi_console.ledger.tickets import TicketFacts
 from byoi_console.routing.choose import choose
@@ -126,6 +126,7 @@ class Relay:
 
         Raises:
             Unserved: nothing was sent to the client yet; answer with 503.
+            ModelCannot: no node that serves the model now answers at this path.
         """
         try:
             self._timer = self._loop.call_later(self._patience.commit, self._tick)
@@ -235,9 +236,11 @@ class Relay:
 
     def _choose(self) -> Candidate | None:
         model, org_id = self._call.model, self._call.principal.org_id
-        fits = self._continuation.fits
+        fits, path = self._continuation.fits, self._call.route.path
         found = self._nodes.candidates(model, org_id)
-        candidates = [each for each in found if fits(each.model.engine)]
+        candidates = [
+            each for each in found if path in each.model.routes and fits(each.model.engine)
+        ]
         spread = int(self._call.request_id[-8:], 16) if self._call.request_id else 0
         tries = self._tries
         ways = choose(candidates, tries.tried, spread) or choose(
@@ -259,10 +262,16 @@ class Relay:
         return chosen
 
     def _check_anybody_comes(self, failed_with: str) -> None:
-        """Where all that have the model are away by their owners' wish, waiting is no use."""
+        """Where all that have the model are away by their owners' wish, waiting is no use.
+
+        Nor where those that are here do not answer at this path: their engines are of that kind.
+        """
         model, org_id = self._call.model, self._call.principal.org_id
-        if self._nodes.candidates(model, org_id):
-            return  # none of them can take it now, which may pass
+        if found := self._nodes.candidates(model, org_id):
+            path = self._call.route.path
+            if self._tries.number or self._has_begun or any(path in o.model.routes for o in found):
+                return  # none of them can take it now, which may pass
+            raise ModelCannot(model, path)
         if away := self._nodes.away(model, org_id):
             code = "nodes_away" if failed_with in {"no_node_available", REFUSED} else failed_with
             raise Unserved(code, errors.text_of(code), errors.until_back(away, wall_ms()))

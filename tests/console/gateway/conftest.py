@@ -24,6 +24,7 @@ from byoi_console.routing.registry import Registry
 from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
 from byoi_wire.messages import Advertise, AnswerHead
 from byoi_wire.offers import Host, ModelOffer
+from byoi_wire.requests import ROUTES
 
 ORG = OrgId("org_1")
 MODEL = "tiny"
@@ -308,7 +309,7 @@ class World:
 
     def node(self, name="node_1", slots=4, models=(MODEL,), **of):
         node = FakeNode(name)
-        of = {"engine": "e", "routes": (), **of}
+        of = {"engine": "e", "routes": tuple(ROUTES), **of}
         offers = tuple(ModelOffer(id=ModelId(m), **of) for m in models)
         host = Host(os="linux", architecture="x")
         advertise = Advertise(version=1, agent_version="1", host=host, models=offers, slots=slots)

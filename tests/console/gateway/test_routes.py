@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from byoi_console.gateway.relay import Patience
 from byoi_wire.messages import ResetCode
 
 HELLO = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
@@ -73,6 +74,36 @@ async def test_an_unknown_model_is_404_with_near_ones(world):
     status, error, _ = await refused(world, world.chat(model="lama-3.1-8b"))
     assert (status, error["code"], error["param"]) == (404, "model_not_found", "model")
     assert "llama-3.1-8b" in error["message"]
+
+
+async def test_a_path_that_a_models_nodes_do_not_answer_at_is_404_and_no_node_is_asked(world):
+    node = world.node(routes=("/v1/chat/completions",))
+    embed = world.post(b"/v1/embeddings", {"model": "tiny", "input": "a"})
+    status, error, headers = await refused(world, embed)
+    assert (status, error["code"], error["param"]) == (404, None, "model")
+    assert "/v1/embeddings" in error["message"]
+    assert "retry-after" not in headers
+    assert not node.session.opened
+
+
+async def test_a_request_goes_to_a_node_whose_engine_answers_at_its_path(world):
+    chats = [world.node(f"chat_{n}", routes=("/v1/chat/completions",)) for n in range(6)]
+    node = world.node("embeds", slots=1)
+    node.session.auto = lambda stream: stream.answer_json({"data": []})
+    for _ in range(3):
+        embed = world.post(b"/v1/embeddings", {"model": "tiny", "input": "a"})
+        status, _, body = await world.ask(embed)
+        assert (status, json.loads(body)) == (200, {"data": []})
+    assert not any(chat.session.opened for chat in chats)
+
+
+async def test_a_path_that_only_a_full_node_answers_at_is_waited_for(make_world):
+    async with make_world(Patience(candidate=0.01)) as world:
+        world.node("chats", routes=("/v1/chat/completions",))
+        world.node("embeds", slots=0)
+        embed = world.post(b"/v1/embeddings", {"model": "tiny", "input": "a"})
+        status, error, _ = await refused(world, embed)
+        assert (status, error["code"]) == (503, "no_node_available")
 
 
 async def test_without_any_node_nobody_can_say_that_a_model_is_unknown(world):
