@@ -1,7 +1,9 @@
 """Draws a state machine from its `match` cases, so that a diagram can never say what code does not.
 
-A machine is a module with unions named State, Event and Command and a function `step` whose body is
-one `match state, event`. Helpers that a case calls are followed to what they return.
+A machine is a module with a function `step` whose body is one `match state, event`, or one
+`match state` that gives each state to a function of its own with one `match event`. Its unions
+State, Event and Command stand there or in a neighbour that it imports. Helpers that a case calls
+are followed to what they return.
 """
 # ruff: noqa: INP001 (the documentation is no package)
 
@@ -48,8 +50,8 @@ def read(path: Path) -> Machine:
         Unreadable: it is not written as machines are here.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    unions = {name: _union(tree, name) for name in ("State", "Event", "Command")}
-    machine = Machine(unions["State"], unions["Event"], unions["Command"])
+    trees = [tree, *_neighbours(tree, path)]
+    machine = Machine(*(_union(trees, name) for name in ("State", "Event", "Command")))
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     _Reader(machine, functions).read()
     return machine
@@ -82,8 +84,17 @@ def table(machine: Machine) -> str:
     return "\n".join(rows)
 
 
-def _union(tree: ast.Module, name: str) -> tuple[str, ...]:
-    for node in tree.body:
+def _neighbours(tree: ast.Module, path: Path) -> Iterator[ast.Module]:
+    """The modules of the same folder that a module imports from, for types alone included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            neighbour = path.with_name(node.module.rpartition(".")[2] + ".py")
+            if neighbour.exists():
+                yield ast.parse(neighbour.read_text(encoding="utf-8"))
+
+
+def _union(trees: list[ast.Module], name: str) -> tuple[str, ...]:
+    for node in (node for tree in trees for node in tree.body):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             parts = [part for part in ast.walk(node.value) if isinstance(part, ast.Name)]
             return tuple(p.id for p in sorted(parts, key=lambda p: (p.lineno, p.col_offset)))
@@ -99,13 +110,32 @@ class _Reader:
         self._taken: set[tuple[str, str]] = set()
 
     def read(self) -> None:
-        match = next(node for node in self._functions["step"].body if isinstance(node, ast.Match))
-        for case in match.cases:
-            for source, event in self._pairs(case):
+        for states, events, case in self._cases(self._match_in("step")):
+            for source, event in self._pairs(states, events, case):
                 self._add(case, source, event)
 
-    def _pairs(self, case: ast.match_case) -> list[tuple[str, str]]:
-        states, events = self._sides(case.pattern)
+    def _match_in(self, function: str) -> ast.Match:
+        body = self._functions[function].body
+        return next(node for node in body if isinstance(node, ast.Match))
+
+    def _cases(
+        self, match: ast.Match
+    ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], ast.match_case]]:
+        """Each case with the states and the events that it is about."""
+        if isinstance(match.subject, ast.Tuple):
+            for case in match.cases:
+                yield *self._sides(case.pattern), case
+            return
+        for part in match.cases:
+            if isinstance(part.body[0], ast.Return):  # the last one is never reached
+                states = _names(part.pattern, self._machine.states)
+                assert isinstance(part.body[0].value, ast.Call)  # the state's own function
+                for case in self._match_in(ast.unparse(part.body[0].value.func)).cases:
+                    yield states, _names(case.pattern, self._machine.events), case
+
+    def _pairs(
+        self, states: tuple[str, ...], events: tuple[str, ...], case: ast.match_case
+    ) -> list[tuple[str, str]]:
         pairs = [
             (state, event)
             for state in states
@@ -131,7 +161,8 @@ class _Reader:
             return
         conditions = [_condition(case.pattern)]
         if case.guard is not None:
-            conditions.append(f"if `{ast.unparse(case.guard)}`")
+            asked = ast.unparse(case.guard).replace("state.", "")
+            conditions.append(f"if `{asked}`")
         condition = " ".join(filter(None, conditions))
         self._machine.transitions.append(Transition(source, event, condition, targets, commands))
 

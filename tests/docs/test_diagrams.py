@@ -27,6 +27,46 @@ def _try(state):
 """
 
 
+WORDS = """
+State = Off | On
+Event = Pressed | Broke
+Command = Light | Dark
+"""
+
+BY_STATE = """
+if TYPE_CHECKING:
+    from some.room.words import State
+
+def step(state, event, now, limits):
+    match state:
+        case Off():
+            return _off(state, event, now)
+        case On():
+            return _on(state, event)
+        case _:
+            assert_never(state)
+
+def _off(state, event, now):
+    match event:
+        case Pressed(strength=3) if now > state.until:
+            return On(now), [Light()]
+        case Pressed():
+            return _try(state)
+        case _:
+            return state, []
+
+def _on(state, event):
+    match event:
+        case _:
+            return Off(), [Dark()]
+
+def _try(state):
+    if state.tired:
+        return state, []
+    return On(0), [Light()]
+"""
+
+
 @pytest.fixture
 def toy(generate, tmp_path):
     file = tmp_path / "machine.py"
@@ -55,6 +95,16 @@ def test_table_names_conditions_and_orders(generate, toy):
         "| On | Pressed | Off | Dark |",
         "| On | Broke | Off | Dark |",
     ]
+
+
+def test_a_machine_with_a_function_for_each_state_is_drawn_alike(generate, toy, tmp_path):
+    (tmp_path / "words.py").write_text(WORDS)
+    file = tmp_path / "by_state.py"
+    file.write_text(BY_STATE)
+    drawn = generate.diagrams.read(file)
+    assert generate.diagrams.mermaid(drawn) == generate.diagrams.mermaid(toy)
+    table = generate.diagrams.table(drawn)
+    assert table == generate.diagrams.table(toy).replace("now > 1", "now > until")
 
 
 @pytest.mark.parametrize("name", ["link", "engine"])

@@ -21,7 +21,7 @@ from byoi_agent.engine.kinds import probes
 from byoi_agent.engine.kinds.errors import translate
 from byoi_agent.engine.kinds.metrics import ask_load
 from byoi_agent.engine.kinds.tokenizers import count_with_vllm
-from byoi_agent.engine.machine import Limits
+from byoi_agent.engine.life import Limits
 from byoi_agent.engine.pool import EnginePool
 from byoi_agent.engine.process import LaunchSpec
 from byoi_agent.engine.supervisor import EngineSupervisor

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from byoi_agent.engine import machine
+from byoi_agent.engine import life, machine
 from byoi_agent.engine.client import EngineClient
 from byoi_agent.engine.gauge import Gauge
 from byoi_agent.engine.process import Ended, EngineProcess
@@ -37,20 +37,20 @@ QUIET_SECONDS: Final = 30.0
 HURRIED_END_SECONDS: Final = 0.5
 """What an engine gets to leave in good order while the machine's owner waits for its memory."""
 
-_WORDS: Final[Mapping[type[machine.State], EngineState]] = {
-    machine.Stopped: "stopped",
-    machine.Preparing: "starting",
-    machine.Starting: "starting",
-    machine.Ready: "ready",
-    machine.Quieting: "draining",
-    machine.FallingAsleep: "draining",
-    machine.Asleep: "asleep",
-    machine.Dormant: "asleep",
-    machine.Waking: "starting",
-    machine.Draining: "draining",
-    machine.Ending: "backing_off",
-    machine.BackingOff: "backing_off",
-    machine.Failed: "failed",
+_WORDS: Final[Mapping[type[life.State], EngineState]] = {
+    life.Stopped: "stopped",
+    life.Preparing: "starting",
+    life.Starting: "starting",
+    life.Ready: "ready",
+    life.Quieting: "draining",
+    life.FallingAsleep: "draining",
+    life.Asleep: "asleep",
+    life.Dormant: "asleep",
+    life.Waking: "starting",
+    life.Draining: "draining",
+    life.Ending: "backing_off",
+    life.BackingOff: "backing_off",
+    life.Failed: "failed",
 }
 
 
@@ -120,9 +120,9 @@ class EngineSupervisor:
         self._client = EngineClient(kind.address)
         self._watch = Watch(kind, self._client, clock, self._tell, self._fault_of_run)
         self._gauge = Gauge(kind, clock, self._measured)
-        self._state: machine.State = machine.Stopped()
+        self._state: life.State = life.Stopped()
         # Unbounded, as its writers are few and each waits for what it caused.
-        self._events: asyncio.Queue[machine.Event] = asyncio.Queue()
+        self._events: asyncio.Queue[life.Event] = asyncio.Queue()
         self._history: deque[tuple[float, str]] = deque(maxlen=_EVENTS_KEPT)
         self._run: Run | None = None
         self._spec: LaunchSpec | None = None
@@ -160,12 +160,12 @@ class EngineSupervisor:
     def start(self) -> None:
         """It shall serve, awake if it sleeps."""
         self._by = None
-        self._tell(machine.StartWanted())
+        self._tell(life.StartWanted())
 
     def stop(self, within_seconds: float = QUIET_SECONDS) -> None:
         """It shall not serve; requests under way get so long, then they are cut."""
         self._starts = False
-        self._tell(machine.StopWanted(within_seconds))
+        self._tell(life.StopWanted(within_seconds))
 
     def sleep(self, within_seconds: float = QUIET_SECONDS) -> None:
         """It shall give its memory back until `start`; requests under way get so long.
@@ -173,7 +173,7 @@ class EngineSupervisor:
         Told before `run`, nothing is started then.
         """
         self._starts = False
-        self._tell(machine.SleepWanted(within_seconds))
+        self._tell(life.SleepWanted(within_seconds))
 
     def release(self, within_seconds: float, by: float, *, is_last: bool = False) -> None:
         """As `sleep`, and killed where its memory is not given back `by` then, a monotonic time.
@@ -209,13 +209,13 @@ class EngineSupervisor:
                     event = await self._events.get()
                     self._step(event, tasks)
         finally:
-            self._state, self._pid, self._run = machine.Stopped(), None, None
+            self._state, self._pid, self._run = life.Stopped(), None, None
             self._show()
 
-    def _tell(self, event: machine.Event) -> None:
+    def _tell(self, event: life.Event) -> None:
         self._events.put_nowait(event)
 
-    def _step(self, event: machine.Event, tasks: asyncio.TaskGroup) -> None:
+    def _step(self, event: life.Event, tasks: asyncio.TaskGroup) -> None:
         now, before = self._clock.monotonic(), self._state
         self._history.append((now, repr(event)))
         limits = replace(self._kind.limits, can_sleep=self._kind.can_sleep)
@@ -232,31 +232,31 @@ class EngineSupervisor:
         self._show()
 
     def _carry_out(
-        self, command: machine.Command, tasks: asyncio.TaskGroup, limits: machine.Limits
+        self, command: life.Command, tasks: asyncio.TaskGroup, limits: life.Limits
     ) -> None:
         match command:
-            case machine.Prepare():
+            case life.Prepare():
                 self._preparing = tasks.create_task(self._prepare(), name="prepare engine")
-            case machine.AbandonPrepare():
+            case life.AbandonPrepare():
                 _cancel(self._preparing)
-            case machine.Spawn():
+            case life.Spawn():
                 # A first attempt is the owner's wish: a start, or waking one that had to be ended.
                 self._restarts += getattr(self._state, "attempt", 1) > 1
                 self._run = self._new_run()
                 tasks.create_task(self._follow(self._run), name="engine")
-            case machine.CutRequests():
+            case life.CutRequests():
                 self._client.cut()
-            case machine.Sleep():
+            case life.Sleep():
                 order = self._obey(self._kind.sleep)
                 self._obeying = tasks.create_task(order, name="engine falls asleep")
-            case machine.Rouse():
+            case life.Rouse():
                 order = self._obey(self._kind.wake)
                 self._obeying = tasks.create_task(order, name="engine wakes")
-            case machine.Terminate() if self._run is not None:
+            case life.Terminate() if self._run is not None:
                 self._run.terminate(None if self._by is None else limits.drain_seconds)
-            case machine.Kill() if self._run is not None:
+            case life.Kill() if self._run is not None:
                 self._run.kill()
-            case machine.WakeAt(at):
+            case life.WakeAt(at):
                 _cancel(self._timer)
                 self._timer = tasks.create_task(self._wake(at), name="engine timer")
 
@@ -265,11 +265,11 @@ class EngineSupervisor:
             self._given = self._environment()
             self._spec = await self._kind.prepare(self._report)
         except ConfigError as error:
-            self._tell(machine.PrepareFailed(str(error), is_final=True))
+            self._tell(life.PrepareFailed(str(error), is_final=True))
         except (AgentError, OSError) as error:
-            self._tell(machine.PrepareFailed(str(error), is_final=False))
+            self._tell(life.PrepareFailed(str(error), is_final=False))
         else:
-            self._tell(machine.Prepared())
+            self._tell(life.Prepared())
 
     async def _obey(self, order: Callable[[EngineClient], Awaitable[None]]) -> None:
         """Its state has a deadline, and leaving that state cancels this."""
@@ -277,9 +277,9 @@ class EngineSupervisor:
             await order(self._client)
         except EngineError as error:
             logger.warning("engine disobeyed", extra={"reason": str(error)})
-            self._tell(machine.Disobeyed(str(error)))
+            self._tell(life.Disobeyed(str(error)))
         else:
-            self._tell(machine.Obeyed())
+            self._tell(life.Obeyed())
 
     async def _fault_of_run(self) -> str | None:
         """Why what runs there must not serve: an engine is for this node alone to reach."""
@@ -296,11 +296,11 @@ class EngineSupervisor:
             reason = f"it could not be started: {error}"
         self._run, self._pid = None, None
         await self._client.close()
-        self._tell(machine.Exited(reason))
+        self._tell(life.Exited(reason))
 
     async def _wake(self, at: float) -> None:
         await self._clock.sleep_until(at)
-        self._tell(machine.Woke())
+        self._tell(life.Woke())
 
     def _started(self, pid: int) -> None:
         self._pid = pid
@@ -322,11 +322,11 @@ class EngineSupervisor:
         look: Coroutine[Any, Any, None] | None = None
         _cancel(self._obeying)
         self._gauge_while_ready(tasks)
-        if isinstance(self._state, machine.Starting):
+        if isinstance(self._state, life.Starting):
             look = self._watch.until_ready()
-        elif isinstance(self._state, machine.Ready):
+        elif isinstance(self._state, life.Ready):
             look = self._watch.while_ready()
-        elif isinstance(self._state, machine.Quieting):
+        elif isinstance(self._state, life.Quieting):
             look = self._watch.until_quiet()
         _cancel(self._looking)
         self._looking = None if look is None else tasks.create_task(look, name="look at engine")
@@ -334,7 +334,7 @@ class EngineSupervisor:
     def _gauge_while_ready(self, tasks: asyncio.TaskGroup) -> None:
         _cancel(self._gauging)
         self._gauging, self._load = None, None
-        if isinstance(self._state, machine.Ready):
+        if isinstance(self._state, life.Ready):
             self._gauging = tasks.create_task(self._gauge.run(), name="engine's numbers")
 
     def _measured(self, load: EngineLoad | None) -> None:
@@ -349,11 +349,11 @@ class EngineSupervisor:
 
     def _look_of_it(self) -> EngineView:
         state = self._state
-        serves = isinstance(state, machine.Ready) and state.doubt is None
+        serves = isinstance(state, life.Ready) and state.doubt is None
         return EngineView(
             state=_word_for(state),
             kind=self._kind.name,
-            models=state.models if isinstance(state, machine.Ready) and serves else (),
+            models=state.models if isinstance(state, life.Ready) and serves else (),
             slots=self._kind.slots if serves else 0,
             own_seats=self._kind.own_seats if serves else 0,
             pid=self._pid,
@@ -370,24 +370,24 @@ class EngineSupervisor:
     def _lends(self) -> bool:
         return isinstance(self._run, Session) and self._kind.can_sleep
 
-    def _log_change(self, before: machine.State) -> None:
+    def _log_change(self, before: life.State) -> None:
         state = self._state
         extra = {"engine": self._kind.name, "reason": getattr(state, "reason", None)}
-        if isinstance(state, machine.Ready):
+        if isinstance(state, life.Ready):
             logger.info("engine ready", extra={**extra, "models": [m.id for m in state.models]})
-        elif isinstance(state, machine.BackingOff | machine.Failed):
+        elif isinstance(state, life.BackingOff | life.Failed):
             # Once on failing; the attempts in between are the same story.
             level = logging.INFO if getattr(before, "attempt", 1) > 1 else logging.WARNING
             logger.log(level, "engine down", extra=extra)
-        elif isinstance(state, machine.Stopped):
+        elif isinstance(state, life.Stopped):
             logger.info("engine stopped", extra=extra)
-        elif isinstance(state, machine.Asleep | machine.Dormant):
+        elif isinstance(state, life.Asleep | life.Dormant):
             logger.info("engine asleep", extra=extra)
 
 
 def hurried(
-    limits: machine.Limits, left_seconds: float, sleep_seconds: float | None = None
-) -> machine.Limits:
+    limits: life.Limits, left_seconds: float, sleep_seconds: float | None = None
+) -> life.Limits:
     """The same where whatever it does must be done in so many seconds, but for `sleep_seconds`."""
     left = max(0.0, left_seconds)
     return replace(
@@ -398,8 +398,8 @@ def hurried(
     )
 
 
-def _word_for(state: machine.State) -> EngineState:
-    is_doubted = isinstance(state, machine.Ready) and state.doubt is not None
+def _word_for(state: life.State) -> EngineState:
+    is_doubted = isinstance(state, life.Ready) and state.doubt is not None
     return "suspect" if is_doubted else _WORDS[type(state)]
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.engine.machine import Answered, Doubted, Quiet, Unfit, Unhealthy
+from byoi_agent.engine.life import Answered, Doubted, Quiet, Unfit, Unhealthy
 from byoi_agent.errors import EngineError, EngineSilent
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from byoi_agent.clock import Clock
     from byoi_agent.engine.client import EngineClient
     from byoi_agent.engine.kinds.base import EngineKind
-    from byoi_agent.engine.machine import Event
+    from byoi_agent.engine.life import Event
     from byoi_agent.engine.view import ServedModel
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import uvloop
 
 from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.client import EngineClient
-from byoi_agent.engine.machine import Limits
+from byoi_agent.engine.life import Limits
 from byoi_agent.engine.process import Ended, LaunchSpec
 from byoi_agent.engine.supervisor import EngineSupervisor
 from byoi_agent.engine.view import EngineLoad, ServedModel

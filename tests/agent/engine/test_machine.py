@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byoi_agent.engine import machine as m
+from byoi_agent.engine import life as m
+from byoi_agent.engine.machine import step
 from byoi_agent.engine.view import ServedModel
 from byoi_wire.ids import ModelId
 
@@ -37,6 +38,7 @@ TABLE = [
         [m.WakeAt(1004.0)],
     ),
     (m.Preparing(3), STOP, m.Stopped(), [m.AbandonPrepare()]),
+    (m.Preparing(3), m.Exited("x"), m.Preparing(3), []),
     (m.Starting(2, 1030.0), m.Answered(MODELS), m.Ready(2, NOW, MODELS), []),
     (m.Starting(2, 1000.1), LATE, m.Starting(2, 1000.1), []),
     (
@@ -66,6 +68,7 @@ TABLE = [
         [m.WakeAt(1001.0)],
     ),
     (m.Ready(4, 900.0, MODELS), STOP, quieting(1007.0, "stop"), [m.WakeAt(1007.0)]),
+    (m.Ready(4, 900.0, MODELS, "x"), START, m.Ready(4, 900.0, MODELS, "x"), []),
     (m.Draining(1010.0), START, m.Draining(1010.0, "serve"), []),
     (m.Draining(1010.0, "serve"), STOP, m.Draining(1010.0), [m.WakeAt(1010.0)]),
     (m.Draining(1010.0), LATE, m.Draining(1010.0), []),
@@ -142,17 +145,17 @@ SLEEPY = [
 
 @pytest.mark.parametrize(("state", "event", "after", "commands"), TABLE, ids=repr)
 def test_each_pair_gives_its_state_and_commands(state, event, after, commands):
-    assert m.step(state, event, NOW, LIMITS) == (after, commands)
+    assert step(state, event, NOW, LIMITS) == (after, commands)
 
 
 @pytest.mark.parametrize(("state", "event", "after", "commands"), SLEEPY, ids=repr)
 def test_sleep_and_waking_give_their_states_and_commands(state, event, after, commands):
-    assert m.step(state, event, NOW, SLEEPERS) == (after, commands)
+    assert step(state, event, NOW, SLEEPERS) == (after, commands)
 
 
 @pytest.mark.parametrize("event", [m.Quiet(), LATE], ids=repr)
 def test_an_engine_that_cannot_sleep_is_ended_instead(event):
-    assert m.step(quieting(1000.0), event, NOW, LIMITS) == (m.Draining(1010.0, "sleep"), LEAVE)
+    assert step(quieting(1000.0), event, NOW, LIMITS) == (m.Draining(1010.0, "sleep"), LEAVE)
 
 
 HURRIED = m.Limits(can_sleep=True, startup_seconds=2.0, drain_seconds=2.0, sleep_seconds=2.0)
@@ -160,17 +163,17 @@ HURRIED = m.Limits(can_sleep=True, startup_seconds=2.0, drain_seconds=2.0, sleep
 
 @pytest.mark.parametrize("state", [m.FallingAsleep(1030.0), m.Waking(1030.0), m.Draining(1030.0)])
 def test_what_is_on_its_way_already_is_killed_sooner_for_an_owner_in_a_hurry(state):
-    after, commands = m.step(state, SLEEP, NOW, HURRIED)
+    after, commands = step(state, SLEEP, NOW, HURRIED)
     assert (after.deadline, after.then, commands) == (1002.0, "sleep", [m.WakeAt(1002.0)])
-    later, commands = m.step(after, LATE, 1002.0, HURRIED)
+    later, commands = step(after, LATE, 1002.0, HURRIED)
     assert (type(later), commands) == (m.Draining, [m.Kill()])
-    assert m.step(later, m.Exited("x"), 1002.0, HURRIED) == (m.Dormant(), [])
+    assert step(later, m.Exited("x"), 1002.0, HURRIED) == (m.Dormant(), [])
 
 
 def test_waits_double_up_to_five_minutes_and_never_end():
     waits = []
     for attempt in [*range(1, 12), 5000]:
-        state, _ = m.step(m.Starting(attempt, 0.0), m.Exited("x"), 0.0, LIMITS)
+        state, _ = step(m.Starting(attempt, 0.0), m.Exited("x"), 0.0, LIMITS)
         assert isinstance(state, m.BackingOff)
         waits.append(state.until)
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
@@ -210,7 +213,7 @@ def test_there_is_never_a_second_process_and_none_without_a_state_that_knows(his
         if isinstance(event, m.Exited) and not running:
             continue  # it comes from a process alone
         running = running and not isinstance(event, m.Exited)
-        state, commands = m.step(state, event, now, limits)
+        state, commands = step(state, event, now, limits)
         for command in commands:
             if isinstance(command, m.Spawn):
                 assert not running
@@ -231,7 +234,7 @@ def test_an_engine_serves_only_after_an_answer_and_never_once_told_to_sleep(hist
         if isinstance(event, m.Exited) and isinstance(state, NO_PROCESS):
             continue
         before = state
-        state, commands = m.step(state, event, now, limits)
+        state, commands = step(state, event, now, limits)
         for command in commands:
             if isinstance(command, m.Sleep):
                 assert m.CutRequests() in commands[: commands.index(command)]
@@ -257,7 +260,7 @@ def test_whoever_waits_has_asked_to_be_woken(history, limits):
     now, wake = 0.0, None
     for event, later in history:
         now += later
-        state, commands = m.step(state, event, now, limits)
+        state, commands = step(state, event, now, limits)
         for command in commands:
             if isinstance(command, m.WakeAt):
                 wake = command.at
@@ -272,9 +275,9 @@ def test_whoever_waits_has_asked_to_be_woken(history, limits):
 def test_a_stop_ends_in_stopped_whatever_went_before(history, limits):
     state: m.State = m.Stopped()
     for event, later in history:
-        state, _ = m.step(state, event, later, limits)
+        state, _ = step(state, event, later, limits)
     for event in (m.StopWanted(), m.Quiet(), m.Exited("x")):
-        state, commands = m.step(state, event, 0.0, limits)
+        state, commands = step(state, event, 0.0, limits)
         assert not any(isinstance(command, m.Spawn | m.Prepare) for command in commands)
     assert isinstance(state, m.Stopped | m.Failed)
 
@@ -283,10 +286,10 @@ def test_a_stop_ends_in_stopped_whatever_went_before(history, limits):
 def test_a_sleeper_gives_its_memory_back_whatever_went_before(history, limits):
     state: m.State = m.Stopped()
     for event, later in history:
-        state, _ = m.step(state, event, later, limits)
+        state, _ = step(state, event, later, limits)
     if isinstance(state, m.Stopped | m.Failed):
         return
     for event in (m.SleepWanted(), m.Quiet(), m.Obeyed(), m.Obeyed(), m.Exited("x")):
-        state, commands = m.step(state, event, 0.0, limits)
+        state, commands = step(state, event, 0.0, limits)
         assert not any(isinstance(command, m.Spawn | m.Prepare) for command in commands)
     assert isinstance(state, m.Dormant)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from byoi_agent.engine import machine, supervisor
+from byoi_agent.engine import life, supervisor
 from byoi_agent.engine.process import Ended
 from byoi_agent.engine.supervisor import Session
 from byoi_agent.engine.view import EngineLoad
@@ -213,7 +213,7 @@ async def test_what_cannot_be_started_is_explained(stage, clock):
 
 
 def test_each_state_has_its_word_for_the_owner():
-    states = set(machine.State.__args__)
+    states = set(life.State.__args__)
     assert supervisor._WORDS.keys() == states
 
 
@@ -300,7 +300,7 @@ async def test_one_that_hangs_while_it_falls_asleep_is_killed(stage, clock):
     await clock.advance(1)
     it.kind.obeys.clear()
     it.supervisor.sleep()
-    await clock.advance(machine.Limits().sleep_seconds + 1)
+    await clock.advance(life.Limits().sleep_seconds + 1)
     assert it.runs[0].orders == ["kill", "gone"]
     assert it.supervisor.view.state == "asleep"
 

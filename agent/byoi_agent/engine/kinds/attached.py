@@ -12,7 +12,7 @@ from byoi_agent.engine.kinds.errors import translate
 from byoi_agent.engine.kinds.lenders import lender_of
 from byoi_agent.engine.kinds.metrics import ask_load
 from byoi_agent.engine.kinds.tokenizers import count_with_llamacpp, count_with_vllm
-from byoi_agent.engine.machine import Limits
+from byoi_agent.engine.life import Limits
 from byoi_agent.engine.view import ServedModel
 from byoi_agent.errors import EngineAbsent, EngineError
 from byoi_wire.ids import ModelId

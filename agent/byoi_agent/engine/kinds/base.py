@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from byoi_agent.config.tables import AdapterSetting
     from byoi_agent.engine.address import EngineAddress
     from byoi_agent.engine.client import EngineClient
-    from byoi_agent.engine.machine import Limits
+    from byoi_agent.engine.life import Limits
     from byoi_agent.engine.process import Ended, LaunchSpec
     from byoi_agent.engine.view import EngineLoad, ServedModel
     from byoi_agent.models.wheels import Progress

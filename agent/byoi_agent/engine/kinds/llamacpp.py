@@ -23,7 +23,7 @@ from byoi_agent.engine.kinds.base import Sleepless, WithoutAdapters
 from byoi_agent.engine.kinds.errors import translate
 from byoi_agent.engine.kinds.metrics import ask_load
 from byoi_agent.engine.kinds.tokenizers import count_with_llamacpp
-from byoi_agent.engine.machine import Limits
+from byoi_agent.engine.life import Limits
 from byoi_agent.engine.process import LaunchSpec
 from byoi_agent.engine.runtimes import RuntimeSpec
 from byoi_agent.engine.view import ServedModel

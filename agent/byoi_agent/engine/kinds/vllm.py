@@ -21,7 +21,7 @@ from byoi_agent.engine.kinds.vllm_adapters import Adapters
 from byoi_agent.engine.kinds.vllm_arguments import Launch, argv_of, default_kv_gib, environment_of
 from byoi_agent.engine.kinds.vllm_failures import last_error, reason_in
 from byoi_agent.engine.kinds.vllm_families import Parsers, parsers_of
-from byoi_agent.engine.machine import Limits
+from byoi_agent.engine.life import Limits
 from byoi_agent.engine.process import LaunchSpec
 from byoi_agent.engine.view import ServedModel
 from byoi_agent.errors import ConfigError, EngineError
