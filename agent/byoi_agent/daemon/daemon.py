@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from byoi_agent.config.paths import Paths
     from byoi_agent.config.settings import Settings
     from byoi_agent.control.schema import MeasuredOrder, NodePlace
+    from byoi_agent.control.server import ControlServer
     from byoi_agent.identity.keys import Identity
     from byoi_agent.lifecycle.change import Change
 
@@ -87,15 +88,7 @@ class Daemon:
         self._ready_file = ready_file
         self._clock = SystemClock()
         self._log = log_place(settings.log_file, paths.log_file, os.environ)
-        self._board = Board(
-            NodeView(
-                node_id=identity.node_id,
-                agent_version=importlib.metadata.version("byoi-agent"),
-                host=read_host(paths.cache),
-                slots=settings.slots,
-                queue=settings.queue,
-            )
-        )
+        self._board = Board(self._first_view(settings))
         self._health = Health(lambda warnings: self._board.update(warnings=warnings))
         self._reload = Reload(
             settings,
@@ -113,16 +106,7 @@ class Daemon:
             idle=self._requests_ended,
         )
         self._engine = self._engines.pool
-        self._keys = NodeKeys(
-            identity,
-            KeyRotation(
-                paths.identity_file,
-                stores_for(settings, paths, os.environ),
-                ConsoleHttp(self._console_url.rstrip("/"), settings.ca_file),
-                now_ms=lambda: round(self._clock.wall() * 1000),
-            ),
-            self._health,
-        )
+        self._keys = self._make_keys(settings)
         self._accounts = Accounts(
             settings,
             paths,
@@ -143,19 +127,7 @@ class Daemon:
             ),
             self._board,
         )
-        self._link = LinkSupervisor(
-            identity,
-            console_url=self._console_url,
-            accept=self._dispatcher.accept,
-            on_online=self._link_online,
-            on_offline=self._accounts.reporter.link_offline,
-            on_usage_ack=lambda ack: self._accounts.reporter.acked(ack.ids),
-            publish=lambda view: self._board.update(link=view),
-            clock=self._clock,
-            agent=f"byoi/{self._board.view.agent_version}",
-            ca_file=settings.ca_file,
-            keys=self._keys,
-        )
+        self._link = self._make_link(settings)
         self._keys.connect_with(self._link)
         # Before the owner's rooms: the console hears of a decision before anything follows of it.
         self._announcer = Announcer(self._board, self._link.send, self._clock)
@@ -180,35 +152,7 @@ class Daemon:
         )
         self._kept = Kept(paths.measured_file)
         self._board.update(measured=self._kept.all)
-        self._control = control_of(
-            settings,
-            Answers(
-                board=self._board,
-                keys=self._keys,
-                outbox=self._accounts.outbox,
-                tally=self._accounts.tally,
-                books=self._accounts.books,
-                energy=self._accounts.energy,
-                door=self._dispatcher,
-                paths=paths,
-                console_url=self._console_url,
-                clock=self._clock,
-                started_at=self._clock.monotonic(),
-                log=lambda: self._log,
-                updates=told_here,
-            ),
-            engine=self._engine,
-            reload=self._reload_settings,
-            keep_measured=self._keep_measured,
-            availability=self._owners.availability,
-            schedule=self._owners.schedule,
-            sessions=self._owners.sessions,
-            watch=self._owners.watch,
-            pins=self._owners.pins,
-            config_file=config_file,
-            held=lambda: self._reload.settings,
-            loaded=loaded,
-        )
+        self._control = self._make_control(settings, config_file, loaded)
         self._word = Word(
             paths.control_file, self._place, self._health, self._clock, shared_words(paths)
         )
@@ -359,6 +303,80 @@ class Daemon:
             dispatcher=self._dispatcher,
             outbox=self._accounts.outbox,
             notices=self._notices,
+        )
+
+    # What takes more than a line to build; each stands on what `__init__` has built before it.
+
+    def _first_view(self, settings: Settings) -> NodeView:
+        return NodeView(
+            node_id=self._identity.node_id,
+            agent_version=importlib.metadata.version("byoi-agent"),
+            host=read_host(self._paths.cache),
+            slots=settings.slots,
+            queue=settings.queue,
+        )
+
+    def _make_keys(self, settings: Settings) -> NodeKeys:
+        return NodeKeys(
+            self._identity,
+            KeyRotation(
+                self._paths.identity_file,
+                stores_for(settings, self._paths, os.environ),
+                ConsoleHttp(self._console_url.rstrip("/"), settings.ca_file),
+                now_ms=lambda: round(self._clock.wall() * 1000),
+            ),
+            self._health,
+        )
+
+    def _make_link(self, settings: Settings) -> LinkSupervisor:
+        return LinkSupervisor(
+            self._identity,
+            console_url=self._console_url,
+            accept=self._dispatcher.accept,
+            on_online=self._link_online,
+            on_offline=self._accounts.reporter.link_offline,
+            on_usage_ack=lambda ack: self._accounts.reporter.acked(ack.ids),
+            publish=lambda view: self._board.update(link=view),
+            clock=self._clock,
+            agent=f"byoi/{self._board.view.agent_version}",
+            ca_file=settings.ca_file,
+            keys=self._keys,
+        )
+
+    def _make_control(
+        self,
+        settings: Settings,
+        config_file: Path | None,
+        loaded: Callable[[], LoadedSettings] | None,
+    ) -> ControlServer:
+        return control_of(
+            settings,
+            Answers(
+                board=self._board,
+                keys=self._keys,
+                outbox=self._accounts.outbox,
+                tally=self._accounts.tally,
+                books=self._accounts.books,
+                energy=self._accounts.energy,
+                door=self._dispatcher,
+                paths=self._paths,
+                console_url=self._console_url,
+                clock=self._clock,
+                started_at=self._clock.monotonic(),
+                log=lambda: self._log,
+                updates=told_here,
+            ),
+            engine=self._engine,
+            reload=self._reload_settings,
+            keep_measured=self._keep_measured,
+            availability=self._owners.availability,
+            schedule=self._owners.schedule,
+            sessions=self._owners.sessions,
+            watch=self._owners.watch,
+            pins=self._owners.pins,
+            config_file=config_file,
+            held=lambda: self._reload.settings,
+            loaded=loaded,
         )
 
 
