@@ -110,6 +110,7 @@ class Front:
                     started()
                 await loop.create_future()  # until cancelled: that is how a front ends
             finally:
+                self._tasks = None
                 self._server.close()
                 for connection in tuple(self._connections):
                     connection.abort()
@@ -131,7 +132,9 @@ class Front:
         return ClientConnection(self._doors, self._times, self._connections, self._budget)
 
     def _serve(self, exchange: Exchange) -> None:
-        assert self._tasks is not None
+        if self._tasks is None:  # the front has ended, and this one was still being accepted
+            exchange.abort()
+            return
         request = exchange.request
         if self._is_draining:  # a connection that was being accepted as the listener closed
             request.keeps_alive = False

@@ -129,12 +129,14 @@ class AgentsDoor:
                 self._tasks = tasks
                 tasks.create_task(self._offers.run(), name="offers of nodes")
                 tasks.create_task(self._pins.run(), name="answers to pins")
-                while True:
-                    await asyncio.sleep(RENEW_SECONDS)
-                    self._sessions.renew_exhausted()
-                    await self._note_life()
+                try:
+                    while True:
+                        await asyncio.sleep(RENEW_SECONDS)
+                        self._sessions.renew_exhausted()
+                        await self._note_life()
+                finally:
+                    self._tasks = None  # a group that ends takes no more
         finally:
-            self._tasks = None
             self._sessions.close()
 
     async def _note_life(self) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 
@@ -74,6 +75,21 @@ async def test_a_connection_that_was_being_accepted_as_draining_began_gets_one_a
     assert await late.ended() == b""
     stream.stream_all("x")
     await drain
+
+
+async def test_a_connection_that_was_being_accepted_as_the_front_ended_is_closed(
+    make_world, caplog
+):
+    async with make_world() as world:
+        pass
+    ours, theirs = socket.socketpair()
+    await asyncio.get_running_loop().connect_accepted_socket(world.front._connect, ours)
+    late = world.adopt(*await asyncio.open_connection(sock=theirs))
+    late.send(world.get(b"/v1/models"))
+    with contextlib.suppress(ConnectionError):  # what was not read makes a reset of the end
+        assert await late.ended() == b""
+    late.close()
+    assert not caplog.records
 
 
 async def test_draining_ends_at_its_deadline(world):

@@ -190,6 +190,8 @@ async def house(database, audit, records, console_keys, admit, node_requests, mo
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(door.run()), tasks.create_task(ledger.run())]
         await asyncio.sleep(0)
-        yield House(door, registry, sessions, admit, node_requests, monkeypatch, pins)
+        house = House(door, registry, sessions, admit, node_requests, monkeypatch, pins)
+        house.end_door = running[0].cancel
+        yield house
         for task in running:
             task.cancel()

@@ -78,6 +78,15 @@ async def test_one_address_cannot_keep_the_door_busy(house):
     assert not any(machine.closed.done() for machine in waiting)
 
 
+async def test_who_comes_while_the_door_ends_is_asked_to_come_again(house):
+    inside = await house.come_in()
+    house.end_door()
+    await asyncio.sleep(0)  # it says goodbye to those inside now
+    late = await house.come(as_known=(inside.enrolled, inside.key))
+    assert codec.decode_control(await late.next()).code == "retry"
+    assert (await late.end())[0] == 1013
+
+
 async def test_an_ipv6_network_cannot_keep_the_door_busy_from_its_many_addresses(house):
     for number in range(endpoint.UNPROVEN_PER_ADDRESS):
         await house.come(f"2001:db8::{number}")
