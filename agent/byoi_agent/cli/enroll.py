@@ -155,6 +155,7 @@ async def _enrol(chosen: Chosen, base: str, token: str | None, screen: Screen) -
                 ask,
                 stores=stores_for(settings, paths, os.environ),
                 record_file=paths.identity_file,
+                attempt_file=paths.attempt_file,
                 now_ms=round(clock.wall() * 1000),
             )
         finally:

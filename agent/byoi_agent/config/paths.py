@@ -48,6 +48,11 @@ class Paths:
         return self.state / "identity.json"
 
     @property
+    def attempt_file(self) -> Path:
+        """An enrolment that was not heard of to its end."""
+        return self.state / "enrolling.json"
+
+    @property
     def keys_folder(self) -> Path:
         """Private keys, where no keyring keeps them."""
         return self.state / "keys"

@@ -87,6 +87,11 @@ class DeviceFlow:
         self._admission: Admission | None = None
         self._words = ""
 
+    @property
+    def name(self) -> None:
+        """None: each time a person is shown another code."""
+        return
+
     async def __call__(self, key: Ed25519PrivateKey) -> Admission:
         """Have this key approved, however long the console lets that take.
 

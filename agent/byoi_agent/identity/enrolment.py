@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 from byoi_agent.errors import IdentityError, LinkError
@@ -32,8 +33,9 @@ _PAUSES_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
 """Between the tries: a console that restarts is back within them."""
 
 _PERHAPS: Final = (
-    "it may have admitted this machine and the token be used up: look at its page Nodes, revoke "
-    "there what never connected, and enrol with another token"
+    "it may have admitted this machine and the token be used up: type the same again within ten "
+    "minutes, which takes no second use; later, look at its page Nodes, revoke there what never "
+    "connected, and enrol with another token"
 )
 
 
@@ -58,6 +60,11 @@ class JoinToken:
         self._host = host
         self._sign = sign
 
+    @property
+    def name(self) -> str:
+        """The token, without telling it."""
+        return hashlib.sha256(self._token.encode()).hexdigest()
+
     async def __call__(self, key: Ed25519PrivateKey) -> Admission:
         """Redeem the token for this key.
 
@@ -66,7 +73,7 @@ class JoinToken:
 
         Raises:
             IdentityError: the console refused.
-            LinkError: the console cannot be reached now.
+            LinkError: the console cannot be reached now; `AnswerLost` if it may have said yes.
         """
         body = {
             "join_token": self._token,
@@ -86,7 +93,7 @@ class JoinToken:
                 if lost is None:
                     raise  # it was never asked, so nothing was lost
                 if pause_seconds is None:
-                    raise LinkError(f"{error}; {_PERHAPS}", retry=True) from error
+                    raise AnswerLost(f"{error}; {_PERHAPS}", retry=True) from error
             await self._clock.sleep_until(self._clock.monotonic() + pause_seconds)
         raise AssertionError("the last try returns or raises")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from byoi_agent.errors import IdentityError
-from byoi_agent.identity import stores as key_stores
+from byoi_agent.identity.attempt import Attempts
 from byoi_agent.identity.console_http import NAME_PATTERN, printable
 from byoi_agent.identity.credential_store import CredentialStore
 from byoi_agent.identity.keys import (
@@ -22,9 +22,10 @@ from byoi_agent.identity.record import EnrolmentRecord, read_record, write_recor
 from byoi_wire.ids import KeyId, NodeId
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from byoi_agent.identity.attempt import Begun
     from byoi_agent.identity.keys import KeyStore
 
 _Words = Annotated[str, AfterValidator(printable)]
@@ -54,12 +55,25 @@ class Enrolled(NamedTuple):
     passed_over: tuple[str, ...]
 
 
+class Way(Protocol):
+    """By what right a machine asks to be admitted."""
+
+    @property
+    def name(self) -> str | None:
+        """The same where the console takes two askings for one; None: each is another."""
+
+    async def __call__(self, key: Ed25519PrivateKey) -> Admission:
+        """Ask for this key; raises AgentError where it comes to nothing."""
+        ...
+
+
 async def admit(
     base: str,
-    ask: Callable[[Ed25519PrivateKey], Awaitable[Admission]],
+    ask: Way,
     *,
     stores: Sequence[KeyStore],
     record_file: Path,
+    attempt_file: Path,
     now_ms: int,
 ) -> Enrolled:
     """Have the console at `base` admit a key, and write the enrolment down.
@@ -69,21 +83,30 @@ async def admit(
 
     Raises:
         IdentityError: the key cannot be kept, or the console's answer cannot be used.
-        AgentError: what `ask` raises; nothing is left behind.
+        AgentError: what `ask` raises; nothing is left behind but what may be asked again.
     """
     previous = read_record(record_file)
-    key = _key_for(stores)
-    kept = key_stores.keep(key, stores)
-    try:
-        record = record_of(await ask(key), key, kept.store.name, base, now_ms)
-        identity = identity_of(record, key)
-        write_record(record_file, record)
-    except BaseException:
-        with suppress(IdentityError):  # what went wrong is the news
-            kept.store.delete(fingerprint_of(key))
-        raise
-    forget_keys(previous, stores, keep=record.fingerprint)
-    return Enrolled(identity, record, kept.passed_over)
+    used = () if previous is None else [fingerprint for fingerprint, _ in previous.private_keys]
+    attempts = Attempts(attempt_file, stores, base, ask.name)
+
+    async def enrol(begun: Begun) -> Enrolled:
+        try:
+            admission = await ask(begun.key)
+            record = record_of(admission, begun.key, begun.kept.store.name, base, now_ms)
+            identity = identity_of(record, begun.key)
+            write_record(record_file, record)
+        except BaseException as error:
+            attempts.failed(begun, error)
+            raise
+        attempts.ended()
+        forget_keys(previous, stores, keep=record.fingerprint)
+        return Enrolled(identity, record, begun.kept.passed_over)
+
+    if (again := attempts.again(used)) is not None:
+        # Refused: too late for the same answer, so this asks as if it were the first time.
+        with suppress(IdentityError):
+            return await enrol(again)
+    return await enrol(attempts.begin(_key_for(stores)))
 
 
 def record_of(

@@ -67,6 +67,7 @@ def enrol(console, clock, audience, tmp_path):
             flow,
             stores=[FileStore(tmp_path / "keys")],
             record_file=tmp_path / "identity.json",
+            attempt_file=tmp_path / "enrolling.json",
             now_ms=1,
         )
 

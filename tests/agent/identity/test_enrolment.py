@@ -86,6 +86,7 @@ def enrol(console, clock, tmp_path):
         arguments = {
             "stores": [FileStore(tmp_path / "keys")],
             "record_file": tmp_path / "identity.json",
+            "attempt_file": tmp_path / "enrolling.json",
             "now_ms": 1_700_000_000_000,
             **changes,
         }
@@ -224,6 +225,7 @@ async def test_a_console_that_is_not_there_is_told_at_once(clock, tmp_path):
             JoinToken(ConsoleHttp("http://127.0.0.1:1"), TOKEN, {}, clock=clock),
             stores=[FileStore(tmp_path / "keys")],
             record_file=tmp_path / "identity.json",
+            attempt_file=tmp_path / "enrolling.json",
             now_ms=0,
         )
     assert keys(tmp_path) == []
@@ -248,7 +250,10 @@ async def test_a_proxy_s_word_may_be_a_lost_answer_too(enrol, console, clock, tm
         await enrol()
     assert len(console.asked) == 5
     assert clock.now - began == 15
-    assert keys(tmp_path) == []
+    console.answer = None
+    identity = await enrol()
+    assert len({body["public_key"] for body in console.asked}) == 1
+    assert keys(tmp_path) == [f"{fingerprint_of(identity.key)}.key"]
 
 
 async def test_a_console_that_is_gone_after_a_lost_answer_is_asked_until_it_is_back(clock, key):
