@@ -35,6 +35,9 @@ class Installer(Protocol):
     def keep(self, change: Change) -> None:
         """Have the version before be able to take the other one back. Raises as `stage`."""
 
+    def present(self) -> str | None:
+        """Which version starts; None where that cannot be said, as after half an installation."""
+
     def point_at(self, version: str) -> None:
         """Have that version be the one that starts. Raises as `stage`; done twice is done once."""
 
@@ -42,7 +45,10 @@ class Installer(Protocol):
         """Where that version's code is now, while it is the one that runs or one beside it."""
 
     def clear(self, keep: set[str]) -> None:
-        """Clear away all other versions, as far as that goes, and what was half made."""
+        """Clear away all other versions, as far as that goes, and what was half made.
+
+        Never the one that starts: a person may have put it there.
+        """
 
 
 class Versions:
@@ -72,6 +78,15 @@ class Versions:
         keeper = self._folder / KEEPER
         point(keeper, self.environment(change.old), is_windows=os.name == "nt")
 
+    def present(self) -> str | None:
+        """As `Installer`."""
+        place = self._root / "current"
+        try:
+            named = place.read_text(encoding="utf-8") if os.name == "nt" else str(place.readlink())
+        except OSError:
+            return None
+        return Path(named.strip()).name
+
     def point_at(self, version: str) -> None:
         """As `Installer`."""
         if not self.has(version):
@@ -88,7 +103,7 @@ class Versions:
         clear_downloads(self._folder)
         (self._folder / KEEPER).unlink(missing_ok=True)
         for found in (self._root / "versions").iterdir():
-            if found.name not in keep:
+            if found.name not in {*keep, self.present()}:
                 shutil.rmtree(found, ignore_errors=True)
 
 
@@ -164,6 +179,16 @@ class Debian:
         shutil.rmtree(keeper, ignore_errors=True)
         draft.replace(keeper)
         late_imports.come_from(keeper, self._prefix)
+
+    def present(self) -> str | None:
+        """As `Installer`."""
+        try:
+            said = run(
+                ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}${Version}", PACKAGE]
+            )
+        except UpdateFailed:
+            return None
+        return said[3:].strip().replace("~", "") if said.startswith("ii ") else None
 
     def point_at(self, version: str) -> None:
         """As `Installer`."""

@@ -151,8 +151,25 @@ class Resumed:
     """The updater starts and finds this state: power was lost, or it was killed."""
 
 
+@dataclass(frozen=True)
+class Replaced:
+    """As `Resumed`, and a person has put another version in the place of both since."""
+
+    by: str
+
+
 Event = (
-    Found | Fetched | Staged | Drained | Switched | Proved | Committed | WentBack | Failed | Resumed
+    Found
+    | Fetched
+    | Staged
+    | Drained
+    | Switched
+    | Proved
+    | Committed
+    | WentBack
+    | Failed
+    | Resumed
+    | Replaced
 )
 
 # Commands: `Discard` and `EndDrain` have no outcome; `Remember` and `Tell` go onto the disk
@@ -248,6 +265,7 @@ POSTPONED: Final = "postponed"
 TAKEN_BACK: Final = "rolled back"
 STUCK: Final = "stuck"
 INTERRUPTED: Final = "the updater was interrupted"
+BY_HAND: Final = "the updater was interrupted, and another version was installed by hand since"
 
 
 def step(state: State, event: Event) -> tuple[State, list[Command]]:
@@ -292,6 +310,20 @@ def step(state: State, event: Event) -> tuple[State, list[Command]]:
             return state, [GoBack(change)]
         case GoingBack(change), Failed(why):
             return state, [Tell(change, STUCK, why)]
+        case Committing(change), Replaced():
+            return Idle(), [Tell(change, DONE)]
+        case (
+            (
+                Fetching(change)
+                | Staging(change)
+                | Draining(change)
+                | Switching(change)
+                | Proving(change)
+                | GoingBack(change)
+            ),
+            Replaced(by),
+        ):  # neither of the two is what its owner wants by now
+            return Idle(), [EndDrain(change), Tell(replace(change, old=by), POSTPONED, BY_HAND)]
         case _:
             return state, []
 

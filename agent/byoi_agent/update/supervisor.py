@@ -30,6 +30,7 @@ from byoi_agent.update.machine import (
     Prove,
     Proved,
     Remember,
+    Replaced,
     Resumed,
     Stage,
     Staged,
@@ -119,11 +120,23 @@ class Updater:
     underway: Callable[[], None] = lambda: None
 
     def resume(self) -> bool:
-        """Go on with what was broken off; whether there was anything."""
-        if isinstance(self.journal.state, Idle):
+        """Go on with what was broken off; whether there was anything.
+
+        A version that a person has installed since, neither the old nor the new one, stays.
+        """
+        state = self.journal.state
+        if isinstance(state, Idle):
             return False
-        self.tell("An update was broken off; going on with it.")
-        self._run(Resumed())
+        present = self.installer.present()
+        if present is None or present in {state.change.old, state.change.new}:
+            self.tell("An update was broken off; going on with it.")
+            self._run(Resumed())
+            return True
+        self.tell(f"An update was broken off, and {present} was installed by hand since: it stays.")
+        self._run(Replaced(present))
+        if state.change.was_running:
+            with suppress(AgentError):  # its service manager tries again by itself
+                self.node.start()
         return True
 
     def become(self, old: str, new: str) -> told.Entry:

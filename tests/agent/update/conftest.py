@@ -82,18 +82,21 @@ class StandInInstaller:
     """Versions are files; `current` names the one that runs."""
 
     folder: Path
-    present: str = "1.0.0"
+    first: str = "1.0.0"
     broken: set = field(default_factory=set)
 
     def __post_init__(self):
         (self.folder / "versions").mkdir(parents=True, exist_ok=True)
-        (self.folder / "versions" / self.present).touch()
+        (self.folder / "versions" / self.first).touch()
         if not (self.folder / "current").exists():
-            (self.folder / "current").write_text(self.present)
+            (self.folder / "current").write_text(self.first)
 
     @property
     def current(self):
         return (self.folder / "current").read_text()
+
+    def present(self):
+        return self.current
 
     def has(self, version):
         return (self.folder / "versions" / version).exists()
@@ -119,7 +122,7 @@ class StandInInstaller:
 
     def clear(self, keep):
         for found in (self.folder / "versions").iterdir():
-            if found.name not in keep:
+            if found.name not in {*keep, self.current}:
                 found.unlink()
 
 

@@ -57,6 +57,15 @@ def test_the_version_before_stands_by_until_all_is_done(versions, tmp_path):
     assert kept == {"1.0.0", "1.1.0"}
 
 
+def test_what_a_person_has_put_in_its_place_is_never_cleared_away(versions):
+    assert versions.present() is None
+    versions.point_at("0.9.0")
+    assert versions.present() == "0.9.0"
+    versions.clear({"1.1.0"})
+    assert versions.has("0.9.0")
+    assert not versions.has("1.0.0")
+
+
 def test_without_the_version_before_nothing_is_begun(versions):
     versions.clear({"1.1.0"})
     with pytest.raises(UpdateFailed, match="no way back"):
@@ -114,6 +123,15 @@ def test_another_package_is_refused(debian, tmp_path, said):
     with pytest.raises(UpdateFailed, match=r"not byoi-agent 1\.1\.0"):
         debian.stage(CHANGE, package(tmp_path))
     assert not debian.has("1.1.0")
+
+
+@pytest.mark.parametrize(
+    ("said", "present"),
+    [("ii 1.2.0~rc1", "1.2.0rc1"), ("iU 1.1.0", None), ("iHR1.1.0", None), ("un ", None)],
+)
+def test_of_a_package_dpkg_knows_which_is_there_whole(debian, said, present):
+    debian.said["name"] = said
+    assert debian.present() == present
 
 
 def test_what_dpkg_replaces_stays_as_it_was_beside_it(debian, tmp_path):

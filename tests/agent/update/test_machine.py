@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from byoi_agent.update.machine import (
     ATTEMPTS,
+    BY_HAND,
     DONE,
     INTERRUPTED,
     POSTPONED,
@@ -34,6 +35,7 @@ from byoi_agent.update.machine import (
     Proved,
     Proving,
     Remember,
+    Replaced,
     Resumed,
     Stage,
     Staged,
@@ -47,6 +49,7 @@ from byoi_agent.update.machine import (
 )
 
 CHANGE = Change("1.0.0", "1.1.0")
+BESIDE = Change("1.2.0", "1.1.0")
 HERE = Change("1.0.0", "1.1.0", is_here=True)
 RAN = Change("1.0.0", "1.1.0", was_running=True, was_serving=True)
 DOWN = "the machine went down twice while it was being started"
@@ -76,6 +79,19 @@ TABLE = [
     (GoingBack(RAN, "x"), WentBack(), Idle(), [Remember("1.1.0", "x"), Tell(RAN, TAKEN_BACK, "x")]),
     (GoingBack(RAN, "x"), Resumed(), GoingBack(RAN, "x"), [GoBack(RAN)]),
     (GoingBack(RAN, "x"), Failed("y"), GoingBack(RAN, "x"), [Tell(RAN, STUCK, "y")]),
+    (Committing(CHANGE), Replaced("1.2.0"), Idle(), [Tell(CHANGE, DONE)]),
+    *[
+        (state, Replaced("1.2.0"), Idle(), [EndDrain(CHANGE), Tell(BESIDE, POSTPONED, BY_HAND)])
+        for state in (
+            Fetching(CHANGE),
+            Staging(CHANGE),
+            Draining(CHANGE),
+            Switching(CHANGE),
+            Proving(CHANGE, 2),
+            GoingBack(CHANGE, "x"),
+        )
+    ],
+    (Idle(), Replaced("1.2.0"), Idle(), []),
     (Idle(), Proved(), Idle(), []),
     (Proving(RAN), Found(CHANGE), Proving(RAN), []),
 ]

@@ -11,7 +11,15 @@ import pytest
 from byoi_agent.errors import AgentError
 from byoi_agent.update import machine
 from byoi_agent.update.journal import Journal
-from byoi_agent.update.machine import Change, GoingBack, Idle, Proving
+from byoi_agent.update.machine import (
+    Change,
+    Draining,
+    Fetching,
+    GoingBack,
+    Idle,
+    Proving,
+    Switching,
+)
 from byoi_agent.update.supervisor import Before, Updater
 
 FORWARD = ["drain for 1.1.0", "stop", "service from 1.0.0 to 1.1.0", "start 1.1.0"]
@@ -111,6 +119,23 @@ def test_a_way_back_that_fails_is_told_and_gone_on_with_later(updater, installer
 
 def test_nothing_is_resumed_where_nothing_was_broken_off(updater):
     assert not updater().resume()
+
+
+@pytest.mark.parametrize("state", [Fetching, Draining, Switching, Proving, GoingBack])
+def test_what_a_person_installed_after_a_loss_of_power_stays(updater, installer, node, state):
+    """Neither is it taken back, nor is what now runs cleared away."""
+    installer.stage(Change("", "1.2.0"), installer.folder / "current")
+    installer.point_at("1.2.0")
+    change = Change("1.0.0", "1.1.0", was_running=True)
+    resumed = updater()
+    resumed.journal.write(state(change, "why") if state is GoingBack else state(change))
+    assert resumed.resume()
+    entry = resumed.journal.history[-1]
+    assert (entry.old, entry.new, entry.outcome) == ("1.2.0", "1.1.0", machine.POSTPONED)
+    assert (installer.current, installer.has("1.2.0")) == ("1.2.0", True)
+    assert node.told == ["serve again", "start 1.2.0"]
+    assert isinstance(resumed.journal.state, Idle)
+    assert resumed.journal.failed == {}
 
 
 def test_a_version_whose_machine_went_down_twice_is_taken_back(updater, installer):
