@@ -23,6 +23,7 @@ CORES = {
 
 PLACES = {
     "availability/sessions.py", "availability/words.py", "config/windows.py", "models/listing.py",
+    "sizes.py",
 }  # fmt: skip
 """Pure modules whose names others have as well, below their package."""
 

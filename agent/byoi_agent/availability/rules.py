@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from byoi_agent.availability.calendar import CalendarState
 from byoi_agent.availability.readings import MachineReading
 from byoi_agent.config.availability import Idle, Protect
+from byoi_agent.sizes import in_memory
 
 if TYPE_CHECKING:
     from byoi_agent.availability.readings import ForeignUse, SessionReading
@@ -221,7 +222,7 @@ def _foreign_gpu(inputs: Inputs, _now: Now, _held: bool) -> Cause | None:
         return None
     for use in inputs.foreign:
         if not is_ignored(use.name, inputs.idle):
-            size = "" if use.memory_bytes is None else f"{use.memory_bytes / _GIB:.1f} GiB of "
+            size = "" if use.memory_bytes is None else f"{in_memory(use.memory_bytes)} of "
             return Cause(f"{use.name} uses {size}GPU {use.gpu}")
     return None
 

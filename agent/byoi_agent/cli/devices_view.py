@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from byoi_agent.cli.status_view import memory_of, printable
+from byoi_agent.sizes import in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from byoi_agent.hardware.devices import DeviceReading
     from byoi_agent.hardware.host import Surroundings
 
-_GIB: Final = 1024**3
 _GIGA: Final = 1e9
 _UNKNOWN: Final = "-"
 _CALM: Final = frozenset({"idle"})
@@ -142,7 +142,7 @@ def _processes(device: DeviceReading) -> Iterator[str]:
     processes = device.processes or ()
     for process in processes[:_MOST_PROCESSES]:
         used = process.memory_used_bytes
-        memory = "" if used is None else f" {used / _GIB:.1f} GiB"
+        memory = "" if used is None else f" {in_memory(used)}"
         yield f"{process.name or 'a process'} ({process.pid}){memory}"
     if len(processes) > _MOST_PROCESSES:
         yield f"{len(processes) - _MOST_PROCESSES} more"

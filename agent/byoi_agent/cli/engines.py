@@ -27,14 +27,13 @@ from byoi_agent.demo.talk import talk_for
 from byoi_agent.engine.address import EngineAddress
 from byoi_agent.engine.inventory import Inventory, Offer, UnknownEngine
 from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.sizes import on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from byoi_agent.cli.options import Chosen
     from byoi_agent.control.client import ControlClient
-
-_GB = 1e9
 
 
 @click.group()
@@ -198,7 +197,7 @@ def _table(rows: list[Offer]) -> None:
     table = Table("engine", "version", "build", "state", "size", box=None)
     for row in rows:
         size = row.installed_bytes or row.download_bytes
-        told = "" if size is None else f"{size / _GB:.1f} GB"
+        told = "" if size is None else on_disk(size)
         table.add_row(row.name, row.version, row.build, _state(row), told)
     Console(file=sys.stdout, highlight=False, markup=False, width=width_of(sys.stdout)).print(table)
 

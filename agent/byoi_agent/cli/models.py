@@ -20,6 +20,7 @@ from byoi_agent.models.catalogue import CATALOGUE
 from byoi_agent.models.names import Reference, reference_of
 from byoi_agent.models.shelf import rows
 from byoi_agent.models.store import Store
+from byoi_agent.sizes import on_disk
 
 if TYPE_CHECKING:
     from byoi_agent.cli.elsewhere import PullTold
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from byoi_agent.models.shelf import Row
     from byoi_agent.models.store import Pulled
 
-_GB: Final = 1e9
 _COMMIT_DIGITS: Final = 7
 
 
@@ -62,7 +62,7 @@ def list_(*, as_json: bool, **flags: object) -> None:
         return
     _table(found)
     for model, size in unfinished:
-        click.echo(f"unfinished: {model}, {size / _GB:.1f} GB came; byoi models pull goes on")
+        click.echo(f"unfinished: {model}, {on_disk(size)} came; byoi models pull goes on")
     for row in found:
         if row.runs_own_code:
             click.echo(
@@ -178,7 +178,7 @@ def rm(model: str, *, force: bool, as_json: bool, **flags: object) -> None:
         click.echo(json.dumps({"removed": [_told(one) for one in found], "unfinished": parts}))
         return
     for one in found:
-        click.echo(f"{_told(one)} is removed; {one.size_bytes / _GB:.1f} GB are free again")
+        click.echo(f"{_told(one)} is removed; {on_disk(one.size_bytes)} are free again")
     if parts:
         click.echo(f"what had come of {model} is removed")
 
@@ -235,7 +235,7 @@ def _tell(told: PullTold, *, as_json: bool) -> None:
     state = "was here already" if told["was_here"] else "is here"
     name = told["model"]
     click.echo(
-        f"{name} {state}, {told['size_bytes'] / _GB:.1f} GB at commit "
+        f"{name} {state}, {on_disk(told['size_bytes'])} at commit "
         f"{told['commit'][:_COMMIT_DIGITS]}; to serve it: byoi models serve {name}"
     )
 
@@ -250,7 +250,7 @@ def _table(found: list[Row]) -> None:
 
     table = Table("model", "kind", "size", "commit", "last used", "state", box=None)
     for row in found:
-        size = "" if row.size_bytes is None else f"{row.size_bytes / _GB:.1f} GB"
+        size = "" if row.size_bytes is None else on_disk(row.size_bytes)
         kind = f"{row.kind} {row.quantisation}" if row.quantisation else row.kind
         commit = (row.commit or "")[:_COMMIT_DIGITS]
         table.add_row(row.name, kind, size, commit, row.used_at or "", row.state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,13 +23,12 @@ from byoi_agent.models.catalogue import ModelEntry
 from byoi_agent.models.names import reference_of
 from byoi_agent.models.resolve import resolve
 from byoi_agent.models.store import Store
+from byoi_agent.sizes import on_disk
 
 if TYPE_CHECKING:
     from byoi_agent.cli.options import Chosen
     from byoi_agent.control.schema import ReloadReport
     from byoi_agent.models.resolve import Model
-
-_GB: Final = 1e9
 
 
 @click.command(
@@ -143,7 +142,7 @@ def _has_others(chosen: Chosen, name: str) -> bool:
 def _how_long(model: Model) -> str:
     if isinstance(model, ModelEntry):
         return ", and fetched first if it is not here"
-    return f"; {model.weight_bytes / _GB:.1f} GB are to be loaded"
+    return f"; {on_disk(model.weight_bytes)} are to be loaded"
 
 
 def _end(

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from byoi_agent.cli.money_words import money
+from byoi_agent.sizes import in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +159,7 @@ def _one_of_several(engine: EngineStatus, now: float) -> str:
     )
     told = [_with(state, engine.reason), f"priority {engine.priority}"]
     if engine.memory_bytes is not None:
-        told.append(f"{engine.memory_bytes / _GIB:.1f} GiB")
+        told.append(in_memory(engine.memory_bytes))
     if engine.load_seconds is not None:
         told.append(f"loads in {engine.load_seconds:g} s")
     used = engine.used_at

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
+from byoi_agent.sizes import on_disk
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from byoi_agent.models.wheels import Progress
 
 _LINE_SECONDS: Final = 2.0
-_MEGABYTE: Final = 1_000_000
 
 
 class Talk(Protocol):
@@ -133,13 +134,13 @@ class Speed:
 
 def describe(progress: Progress, bytes_per_second: float | None) -> str:
     """One line about a long step."""
-    done = progress.done_bytes / _MEGABYTE
+    done = on_disk(progress.done_bytes)
     if progress.total_bytes is None:
-        return f"{progress.phase}: {done:.1f} MB" if progress.done_bytes else progress.phase
-    text = f"{progress.phase}: {done:.1f} of {progress.total_bytes / _MEGABYTE:.1f} MB"
+        return f"{progress.phase}: {done}" if progress.done_bytes else progress.phase
+    text = f"{progress.phase}: {done} of {on_disk(progress.total_bytes)}"
     if bytes_per_second:
         left = max(0, progress.total_bytes - progress.done_bytes) / bytes_per_second
-        text += f", {bytes_per_second / _MEGABYTE:.1f} MB/s, {left:.0f} s left"
+        text += f", {on_disk(bytes_per_second)}/s, {left:.0f} s left"
     return text
 
 

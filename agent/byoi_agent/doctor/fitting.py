@@ -11,6 +11,7 @@ from byoi_agent.engine.estimate import reckon
 from byoi_agent.engine.kinds.choice import is_managed
 from byoi_agent.errors import AgentError
 from byoi_agent.hardware.host import read_memory
+from byoi_agent.sizes import in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _NAME: Final = "fit"
 _TITLE: Final = "Fit"
-_GIB: Final = 2**30
 
 
 async def check(patient: Patient) -> list[Finding]:
@@ -56,14 +56,14 @@ def finding(entry: Entry, found: Reckoning, room: tuple[int, int], *, is_running
     """`room` is how many bytes there are, and how many of them are free."""
     need, (total, free) = entry.memory_bytes or found.memory_bytes, room
     where = "of the accelerators" if found.is_on_devices else "of memory"
-    takes = f"{found.model} takes about {_gib(need)} {where}"
+    takes = f"{found.model} takes about {in_memory(need)} {where}"
     mend = f"less context_tokens or slots, or a smaller model; byoi plan serve {found.model} tells"
     if need > total:
-        return failed(_NAME, _TITLE, f"{takes}, and there are {_gib(total)}", mend)
+        return failed(_NAME, _TITLE, f"{takes}, and there are {in_memory(total)}", mend)
     if not is_running and need > free:
         mend = f"end what else uses it, or: {mend}"
-        return warned(_NAME, _TITLE, f"{takes}, and {_gib(free)} are free now", mend)
-    return ok(_NAME, _TITLE, f"{takes}, and there are {_gib(total)}")
+        return warned(_NAME, _TITLE, f"{takes}, and {in_memory(free)} are free now", mend)
+    return ok(_NAME, _TITLE, f"{takes}, and there are {in_memory(total)}")
 
 
 def _room(found: Reckoning, devices: Sequence[DeviceReading]) -> tuple[int, int]:
@@ -73,7 +73,3 @@ def _room(found: Reckoning, devices: Sequence[DeviceReading]) -> tuple[int, int]
     cards = [one for card in devices if (one := card.for_engine()) and one.kind != "cpu"]
     total = sum(card.memory_total_bytes or 0 for card in cards)
     return total, total - sum(card.memory_used_bytes or 0 for card in cards)
-
-
-def _gib(count: int) -> str:
-    return f"{count / _GIB:.1f} GiB"

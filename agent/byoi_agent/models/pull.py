@@ -24,6 +24,7 @@ from byoi_agent.models.selection import index_of, narrowed, select
 from byoi_agent.models.store import FILES, PARTIAL, Manifest, PulledFile, finish
 from byoi_agent.models.transfer import DiskFull, Patience, Transfer
 from byoi_agent.models.wheels import Progress, bytes_in, locked
+from byoi_agent.sizes import on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,7 +220,7 @@ class _Pull:
             doomed = eviction.victims(others, self._terms.budget_bytes, size)
             if doomed is None:
                 raise DiskFull(
-                    f"{repo} needs {size / 1e9:.1f} GB, and model_disk_gib leaves room for no more "
+                    f"{repo} needs {on_disk(size)}, and model_disk_gib leaves room for no more "
                     "beside the models that are served, pinned or named by the settings; raise it, "
                     "or: byoi models rm NAME"
                 )
@@ -231,8 +232,8 @@ class _Pull:
         free = shutil.disk_usage(files).free
         if free < needed:
             raise DiskFull(
-                f"{repo} needs {needed / 1e9:.1f} GB in {self._store.folder}, with "
-                f"{self._terms.margin_bytes / 1e9:.1f} GB to spare; {free / 1e9:.1f} GB are free: "
+                f"{repo} needs {on_disk(needed)} in {self._store.folder}, with "
+                f"{on_disk(self._terms.margin_bytes)} to spare; {on_disk(free)} are free: "
                 "make room (byoi models rm NAME), or name a folder on another disk: --cache-dir DIR"
             )
 

@@ -14,6 +14,7 @@ from byoi_agent.models.names import (
     shard_of,
     stem_of,
 )
+from byoi_agent.sizes import on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -191,7 +192,7 @@ def _which(repo: str, ggufs: Mapping[str, list[RemoteFile]]) -> WhichFile:
 
 def _shown(ggufs: Mapping[str, list[RemoteFile]]) -> str:
     told = [
-        f"{first} ({sum(part.size_bytes for part in parts) / 1e9:.1f} GB)"
+        f"{first} ({on_disk(sum(part.size_bytes for part in parts))})"
         for first, parts in ggufs.items()
     ]
     more = len(told) - _SHOWN_CHOICES

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from byoi_agent.config.file_locks import lock
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_agent.models.index_settings import index_settings
+from byoi_agent.sizes import on_disk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -162,7 +163,7 @@ def _check_room(folder: Path, needed_bytes: int, phase: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         raise InstallError(
-            f"{phase} needs {needed_bytes / 1e9:.1f} GB in {folder}, which has {free / 1e9:.1f} GB "
+            f"{phase} needs {on_disk(needed_bytes)} in {folder}, which has {on_disk(free)} "
             "free; make room, or name a folder on another disk: --cache-dir DIR"
         )
 

@@ -14,6 +14,7 @@ from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.updater import Updater
 
 from byoi_agent.errors import AgentError
+from byoi_agent.sizes import on_disk
 from byoi_agent.update.policy import Offered, Range, sort_key
 
 if TYPE_CHECKING:
@@ -202,8 +203,8 @@ class Index:
         free = shutil.disk_usage(self._downloads).free
         if free < target.length * _ROOM:
             raise IndexTrouble(
-                f"an update takes {target.length * _ROOM / 1e6:.0f} MB below {self._downloads}, "
-                f"and {free / 1e6:.0f} MB are free; make room there"
+                f"an update takes {on_disk(target.length * _ROOM)} below {self._downloads}, "
+                f"and {on_disk(free)} are free; make room there"
             )
 
     def _trouble(self, error: Exception) -> IndexTrouble:

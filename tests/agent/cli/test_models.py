@@ -57,8 +57,8 @@ def tiny(hub, hubs):
 async def test_a_model_comes_is_listed_and_goes(call, tiny, store):
     code, out, err = await call("pull", f"{REPO}:Q8_0")
     assert code == 0
-    assert f"{REPO}:Q8_0 is here, 0.0 GB at commit aaaaaaa; to serve it: byoi models serve" in out
-    assert "downloading owner/Tiny-GGUF: 0.0 of 0.0 MB" in err
+    assert f"{REPO}:Q8_0 is here, 224 B at commit aaaaaaa; to serve it: byoi models serve" in out
+    assert "downloading owner/Tiny-GGUF: 0 B of 224 B" in err
     assert "was here already" in (await call("pull", REPO, "--quantisation", "Q8_0"))[1]
     code, out, _ = await call("list")
     assert code == 0
@@ -167,7 +167,7 @@ async def test_the_first_model_is_a_setting_and_the_second_makes_tables(call, ti
     await call("pull", f"{REPO}:Q8_0")
     code, out, _ = await call("serve", f"{REPO}:Q8_0", "--context-tokens", "512")
     assert code == 0
-    assert "tiny-Q8_0 is served by llamacpp; 0.0 GB are to be loaded" in out
+    assert "tiny-Q8_0 is served by llamacpp; 224 B are to be loaded" in out
     assert "No node runs here; it serves when it is started: byoi run" in out
     assert config() == {"model": f"{REPO}:Q8_0", "context_tokens": 512}
     await call("serve", f"{REPO}:Q4_0", "--priority", "80", "--load", "start", "--slots", "2")

@@ -17,11 +17,11 @@ MB = 1_000_000
     [
         (Progress("fetching x"), None, "fetching x"),
         (Progress("fetching x", 3 * MB), None, "fetching x: 3.0 MB"),
-        (Progress("fetching x", 3 * MB, 9 * MB), None, "fetching x: 3.0 of 9.0 MB"),
+        (Progress("fetching x", 3 * MB, 9 * MB), None, "fetching x: 3.0 MB of 9.0 MB"),
         (
             Progress("fetching x", 3 * MB, 9 * MB),
             2.0 * MB,
-            "fetching x: 3.0 of 9.0 MB, 2.0 MB/s, 3 s left",
+            "fetching x: 3.0 MB of 9.0 MB, 2.0 MB/s, 3 s left",
         ),
     ],
 )

@@ -244,7 +244,7 @@ async def test_any_other_failure_is_not_tried_elsewhere(runtimes, tool, failure)
 
 async def test_a_disk_without_room_is_said_before_anything_is_begun(runtimes, tool):
     with pytest.raises(
-        InstallError, match=r"installing thing 1.0 needs 1000000000.0 GB.*--cache-dir"
+        InstallError, match=r"installing thing 1.0 needs 1,000,000.0 TB.*--cache-dir"
     ):
         await runtimes.ensure(RuntimeSpec("thing", "1.0", "a", needed_bytes=10**18), silent)
     assert tool.asked == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.sizes import in_memory
 from byoi_agent.usage.units import JOULES_PER_KWH
 
 if TYPE_CHECKING:
@@ -23,13 +24,7 @@ _MORNING_HOUR: Final = 6
 
 def size(count_bytes: float | None) -> str:
     """Bytes in the unit that people say."""
-    if count_bytes is None:
-        return UNKNOWN
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(count_bytes) < _KIB:
-            return f"{count_bytes:.0f} {unit}" if unit == "B" else f"{count_bytes:.1f} {unit}"
-        count_bytes /= _KIB
-    return f"{count_bytes:.1f} TiB"
+    return UNKNOWN if count_bytes is None else in_memory(count_bytes)
 
 
 def number(value: float | None) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+
+from byoi_agent.sizes import in_memory
 
 Amounts = Mapping[str, int]
 """Bytes by the name of the memory; a name that is not there counts as none."""
-
-_GIB: Final = 1024**3
 
 
 def plus(*amounts: Amounts) -> dict[str, int]:
@@ -40,8 +39,8 @@ def excess(taken: Amounts, budget: Amounts, others: Amounts | None = None) -> st
     for name, count in taken.items():
         there, held = budget.get(name, 0), (others or {}).get(name, 0)
         if count > there:
-            return f"{count / _GIB:.1f} GiB of {name}, of which there is {there / _GIB:.1f} GiB"
+            return f"{in_memory(count)} of {name}, of which there is {in_memory(there)}"
         if count > there - held:
-            left = max(0, there - held) / _GIB
-            return f"{count / _GIB:.1f} GiB of {name}, of which other programs leave {left:.1f} GiB"
+            left = in_memory(max(0, there - held))
+            return f"{in_memory(count)} of {name}, of which other programs leave {left}"
     return None

@@ -294,9 +294,7 @@ def test_what_other_programs_hold_keeps_out_what_is_not_loaded_and_takes_nothing
     node.load("a")
     assert node.others_hold(memory=7) == []
     assert isinstance(node.place("a"), r.Loaded)
-    assert node.place("b") == r.Unfit(
-        "it needs 0.0 GiB of memory, of which other programs leave 0.0 GiB"
-    )
+    assert node.place("b") == r.Unfit("it needs 4 B of memory, of which other programs leave 3 B")
     assert node.demand("b", waiting=1) == []  # told at once: another node may have room
     assert node.others_hold() == [m.Load("b")]
 

@@ -37,4 +37,4 @@ def test_what_others_hold_is_said_where_it_is_the_reason():
         "5.0 GiB of GPU 0, of which there is 4.0 GiB"
     )
     told = excess({"GPU 0": 3 * GIB}, budget, {"GPU 0": 9 * GIB})
-    assert told == "3.0 GiB of GPU 0, of which other programs leave 0.0 GiB"
+    assert told == "3.0 GiB of GPU 0, of which other programs leave 0 B"
