@@ -11,9 +11,13 @@ LARGEST: Final = 1e24
 
 _TIMES: Final = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _WRITTEN: Final = re.compile(
-    r"([+-]?(?:\d+(?:[\d_,]*\d)?(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbt]?)",
+    r"([+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d+(?:[\d_]*\d)?)(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbt]?)",
     re.IGNORECASE | re.ASCII,
 )
+_DECIMAL_COMMA: Final = re.compile(
+    r"[+-]?\d*,\d+(?:e[+-]?\d+)?\s*[kmbt]?", re.IGNORECASE | re.ASCII
+)
+"""`1,5T`, which is 1.5 to most of Europe; `1,500` is read as thousands."""
 _SPOKEN: Final = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 _HOUR: Final = 3600.0
 _DAY: Final = 86_400.0
@@ -27,11 +31,15 @@ def parse(text: str, *, may_be_zero: bool = False) -> float:
         ValueError: it is none, not above zero, or too large to be meant; says how to write one.
     """
     found = _WRITTEN.fullmatch(text.strip())
+    if found is None and _DECIMAL_COMMA.fullmatch(text.strip()):
+        raise ValueError(
+            f"{text!r}: a point divides ones from tenths here: {text.replace(',', '.')}"
+        )
     if found is None:
         raise ValueError(f"{text!r} is no number; write it as 405B, 1.5T or 7.5e9")
     number = float(re.sub(r"[_,]", "", found[1])) * _TIMES[found[2].lower()]
     if number < 0 or (number == 0 and not may_be_zero):
-        raise ValueError(f"{text} is not above zero")
+        raise ValueError(f"{text} is {'below' if may_be_zero else 'not above'} zero")
     if number > LARGEST:
         raise ValueError(f"{text} is more than can be meant; B is 10⁹ and T is 10¹²")
     return number

@@ -20,6 +20,7 @@ from byoi_agent.planning.quantities import counted, duration, parse, spoken
         ("7.5E+9", 7.5e9),
         ("1_000_000", 1e6),
         ("1,000,000", 1e6),
+        ("1,500.5", 1500.5),
         (".5T", 5e11),
         (" 90 ", 90),
         ("163.", 163),
@@ -30,7 +31,8 @@ def test_a_number_is_read_as_people_write_it(text, number):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "T", "nan", "inf", "-inf", "1e", "1.2.3", "12 apples", "1__", "٣", "three"]
+    "text",
+    ["", "T", "nan", "inf", "-inf", "1e", "1.2.3", "12 apples", "1__", "1,00,000", "٣", "three"],
 )
 def test_what_is_no_number_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match="write it as 405B"):
@@ -43,9 +45,17 @@ def test_nothing_and_less_are_refused(text):
         parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "mend"), [("90,5", "90.5"), ("1,5T", "1.5T"), (",5", ".5"), ("1,5e9", "1.5e9")]
+)
+def test_a_comma_before_the_tenths_is_never_read_as_a_larger_number(text, mend):
+    with pytest.raises(ValueError, match=f"a point divides ones from tenths here: {mend}$"):
+        parse(text)
+
+
 def test_nothing_may_be_meant():
     assert parse("0", may_be_zero=True) == 0
-    with pytest.raises(ValueError, match="not above zero"):
+    with pytest.raises(ValueError, match="-1 is below zero"):
         parse("-1", may_be_zero=True)
 
 
