@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -50,7 +51,18 @@ class Offers:
             self._news.set()
 
     async def run(self) -> None:
-        """Until cancelled; a database that refuses is asked again, and told of once."""
+        """Until cancelled; a database that refuses is asked again, and told of once.
+
+        What has not been written then still is, if it takes it at once.
+        """
+        try:
+            await self._keep_writing()
+        finally:
+            with contextlib.suppress(SQLAlchemyError):
+                if self._waiting:
+                    await self.write()
+
+    async def _keep_writing(self) -> None:
         is_well = True
         while True:
             await self._news.wait()
@@ -77,7 +89,7 @@ class Offers:
         self._written.update(batch)  # or will be: what is heard meanwhile is held against it
         try:
             await self._records.offer(batch)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, asyncio.CancelledError):
             self._waiting = {**batch, **self._waiting}
             self._news.set()
             raise

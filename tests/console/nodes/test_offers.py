@@ -15,11 +15,13 @@ class Records:
     """Writes down what is written down; refuses while told to."""
 
     def __init__(self):
-        self.written, self.refuses = [], False
+        self.written, self.refuses, self.is_slow = [], False, False
         self.wrote = asyncio.Event()
 
     async def offer(self, batch):
         self.wrote.set()
+        if self.is_slow:
+            await asyncio.get_running_loop().create_future()
         if self.refuses:
             raise OperationalError("UPDATE", {}, sqlite3.OperationalError("disk full"))
         self.written.append(dict(batch))
@@ -116,6 +118,37 @@ async def test_what_a_database_refused_is_written_later_unless_it_changed():
     offers.heard("b", ["m2"])
     await offers.write()
     assert records.written == [{"a": ("m1",), "b": ("m2",)}]
+
+
+@pytest.mark.parametrize("is_writing", [False, True], ids=["while it gathers", "while it writes"])
+async def test_what_was_heard_just_before_the_end_is_written(monkeypatch, is_writing):
+    monkeypatch.setattr(offers_module, "GATHER_SECONDS", 0 if is_writing else 600)
+    records = Records()
+    records.is_slow = is_writing
+    offers = Offers(records)
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(60):
+        running = tasks.create_task(offers.run())
+        offers.heard("a", ["m1"])
+        if is_writing:
+            await records.wrote.wait()
+        else:
+            await asyncio.sleep(0)
+        records.is_slow = False
+        running.cancel()
+    assert records.written == [{"a": ("m1",)}]
+
+
+async def test_a_database_that_refuses_holds_no_end_up(monkeypatch):
+    monkeypatch.setattr(offers_module, "GATHER_SECONDS", 600)
+    records = Records()
+    records.refuses = True
+    offers = Offers(records)
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(60):
+        running = tasks.create_task(offers.run())
+        offers.heard("a", ["m1"])
+        await asyncio.sleep(0)
+        running.cancel()
+    assert records.wrote.is_set()
 
 
 async def test_it_is_told_once_that_the_database_refuses(monkeypatch, caplog):
