@@ -83,7 +83,9 @@ class Sealing:
                 "a new key is on its way, and takes over when the node connects next; "
                 "see: byoi keys. Then type the same again"
             )
-        if record.key_store == CredentialStore.name:
+        if self._left_in_file(record) is not None:
+            self._move_in(record)
+        elif record.key_store == CredentialStore.name:
             self._check_sealed(record)
         elif record.key_store != FileStore.name:
             raise IdentityError(f"the key lies in the {record.key_store}, which keeps it sealed")
@@ -99,7 +101,8 @@ class Sealing:
         Raises:
             AgentError: as for `seal`.
         """
-        record, key = self._record(), self.sealed.key()
+        record = self._record()
+        key = self._left_in_file(record) or self.sealed.key()
         if key is None:
             raise IdentityError(f"no key is sealed on this machine ({self.sealed.file})")
         if fingerprint_of(key) != record.fingerprint:
@@ -176,6 +179,18 @@ class Sealing:
                 f"the key of this node is in a credential already, but not in {self.sealed.file}; "
                 "look at: systemctl cat byoi-agent"
             )
+
+    def _left_in_file(self, record: EnrolmentRecord) -> Ed25519PrivateKey | None:
+        """The key, where the credential was taken away and its file is there.
+
+        A node that starts finds it by itself, and writes down where; this one has not started yet.
+        """
+        if record.key_store != CredentialStore.name or self.service.is_running():
+            return None
+        if self.sealed.key() is not None:
+            return None
+        with self.as_account():
+            return self._files.load(record.fingerprint)
 
     def _record(self) -> EnrolmentRecord:
         with self.as_account():

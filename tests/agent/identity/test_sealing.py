@@ -290,3 +290,25 @@ def test_there_is_no_way_back_without_this_nodes_own_key(machine):
     with pytest.raises(IdentityError, match="holds another key"):
         machine.sealing.unseal()
     assert machine.done == []
+
+
+@pytest.mark.parametrize("way", ["seal", "unseal"])
+def test_a_key_that_was_left_in_its_file_is_moved_before_the_node_ever_starts(machine, way):
+    machine.is_up = False
+    machine.write(key_store="credential")
+    record = getattr(machine.sealing, way)()
+    assert record.key_store == ("credential" if way == "seal" else "file")
+    assert (machine.sealed.held is None, machine.has_file) == (way == "unseal", way == "unseal")
+    assert machine.done == []
+
+
+@pytest.mark.parametrize("held", [None, OTHER])
+def test_a_running_nodes_key_is_not_believed_to_lie_in_a_file_that_was_left(machine, held):
+    machine.is_up = held is None
+    machine.sealed.held = held
+    machine.write(key_store="credential")
+    for move in (machine.sealing.seal, machine.sealing.unseal):
+        with pytest.raises(IdentityError):
+            move()
+    assert machine.has_file
+    assert machine.sealed.held is held
