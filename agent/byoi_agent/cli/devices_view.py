@@ -31,8 +31,13 @@ _MOST_PROCESSES: Final = 6
 def devices_view(
     devices: Sequence[DeviceReading], around: Surroundings, problem: str | None = None
 ) -> RenderableType:
-    """The whole machine, 80 columns wide at the most where names are not longer."""
+    """The whole machine, 80 columns wide at the most where names are not longer.
+
+    The problem comes before the details: a terminal with many cards cuts off what is last.
+    """
     parts: list[RenderableType] = [_table(devices)] if devices else []
+    if problem is not None:
+        parts.append(Text.assemble("\n", ("warning", "yellow"), f"  {problem}"))
     links = {_nvlinks(device) for device in devices if device.nvlinks is not None}
     for device in devices:
         lines = list(lines_of(device))
@@ -44,8 +49,6 @@ def devices_view(
     lines = [("NVLink", link) for link in links] if len(links) == 1 else []
     if lines := [*lines, *_machine(devices, around)]:
         parts += [Text(), _grid(lines)]
-    if problem is not None:
-        parts.append(Text.assemble("\n", ("warning", "yellow"), f"  {problem}"))
     return Group(*parts)
 
 

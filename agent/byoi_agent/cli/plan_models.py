@@ -88,13 +88,18 @@ def _all(paths: Paths) -> Iterator[tuple[ModelFacts, str]]:
     pulled = [one.name for one in Store(paths.models_folder).all()]
     names = [(name, "here") for name in pulled]
     names += [(str(entry.id), "catalogue") for entry in CATALOGUE]
-    names += [(name, "known") for name in KNOWN_MODELS if name not in pulled]
+    names += [(name, "known") for name in KNOWN_MODELS]
+    told: set[str] = set()
     for name, source in names:
         try:
-            yield facts_of(name, paths), source
+            facts = facts_of(name, paths)
         except ConfigError as error:
             if source == "here":
                 click.echo(f"byoi: {name} is left out: {error}", err=True)
+            continue
+        if facts.name not in told:  # the catalogue's are well known besides
+            yield facts, source
+        told.add(facts.name)
 
 
 def _row(facts: ModelFacts, source: str, machine: Machine, paths: Paths) -> Row:

@@ -127,5 +127,7 @@ def test_the_words_of_others_do_not_steer_the_terminal():
     assert "evil" in text
 
 
-def test_a_problem_is_shown_below():
-    assert "warning  GPU 3 is lost" in drawn(card(), problem="GPU 3 is lost")
+def test_a_problem_is_shown_before_the_details_which_a_small_terminal_cuts_off():
+    cards = [card(index, processes=(DeviceProcess(7, "compute"),)) for index in range(8)]
+    lines = drawn(*cards, problem="GPU 3 is lost").splitlines()
+    assert lines[len(cards) + 2] == "warning  GPU 3 is lost"

@@ -32,6 +32,12 @@ def test_what_fits_is_listed_with_size_context_and_speed(ask):
     assert "deepseek-ai/DeepSeek-V3" not in rows
 
 
+def test_a_model_of_the_catalogue_that_is_well_known_besides_has_one_row(ask):
+    rows = json.loads(ask("--gpu", "RTX 4090:24", "--all", "--json")[1])["models"]
+    assert len({row["model"] for row in rows}) == len(rows)
+    assert [row["source"] for row in rows if "SmolLM2" in row["model"]] == ["catalogue"]
+
+
 def test_all_are_listed_when_asked_and_the_others_counted(ask):
     _, out = ask("--gpu", "RTX 4090:24", "--all", "--json")
     rows = {row["model"]: row for row in json.loads(out)["models"]}
