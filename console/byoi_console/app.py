@@ -11,11 +11,7 @@ import socket
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
-
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from byoi_console.accounts.audit import AuditLog
 from byoi_console.accounts.colleagues import Colleagues
@@ -25,6 +21,7 @@ from byoi_console.accounts.organisations import Organisations
 from byoi_console.accounts.people import People
 from byoi_console.accounts.sign_ins import SignIns
 from byoi_console.api.app import build_api
+from byoi_console.api.condition import Condition
 from byoi_console.api.services import Services
 from byoi_console.catalogue.models import Catalogue
 from byoi_console.clock import wall_ms
@@ -37,7 +34,6 @@ from byoi_console.ledger.postings import Ledger
 from byoi_console.ledger.tickets import Tickets
 from byoi_console.ledger.usage import UsageQueries
 from byoi_console.nodes.administration import NodeAdministration
-from byoi_console.nodes.census import census
 from byoi_console.nodes.devices import Devices
 from byoi_console.nodes.endpoint import AgentsDoor
 from byoi_console.nodes.enrolment import Enrolment
@@ -57,7 +53,7 @@ from byoi_console.routing.throughput import Throughput
 from byoi_console.store.database import Database
 from byoi_console.store.lock import serving_from
 from byoi_console.store.migrate import migrate
-from byoi_console.telemetry.metrics import Facts, Tally, exposition
+from byoi_console.telemetry.metrics import Tally
 from byoi_console.telemetry.service_manager import ServiceManager
 from byoi_wire.version import GRACE_SECONDS
 
@@ -234,43 +230,20 @@ def _build(
         keys=keys, records=records, sessions=sessions, registry=registry, ledger=ledger, pins=pins
     )
 
-    async def why_not_ready() -> str | None:
-        if stop.is_wanted.is_set():
-            return "stopping"
-        if not ledger.is_healthy:
-            return "the ledger cannot be written"
-        try:
-            async with database.read() as connection:
-                await connection.execute(select(1))
-        except SQLAlchemyError:
-            return "the database cannot be read"
-        return None
-
-    async def metrics(accept: str | None) -> tuple[bytes, str]:
-        booked = ledger.booked
-        live = [found for node in registry.live() if (found := registry.facts(node)) is not None]
-        facts = Facts(
-            version=version("byoi-console"),
-            is_ready=await why_not_ready() is None,
-            requests_open=front.active,
-            streams_open=sum(node.in_flight for node in live),
-            links=sum(1 for node in live if node.connected),
-            nodes=await census(database, registry),
-            postings_pending=gateway.pending,
-            ledger_waiting=ledger.waiting,
-            ledger_is_healthy=ledger.is_healthy,
-            postings=booked.postings,
-            claims=booked.claims,
-            claims_refused=ledger.refused,
-            differences=booked.differences,
-            wrong_credentials={
-                "api_key": api_keys.wrong_keys,
-                "password": people.wrong_passwords,
-                "join_token": enrolment.wrong_tokens,
-            },
-        )
-        return exposition(tally, facts, accept)
-
+    condition = Condition(
+        database,
+        ledger,
+        registry,
+        tally,
+        is_stopping=stop.is_wanted.is_set,
+        requests_open=lambda: front.active,
+        postings_pending=lambda: gateway.pending,
+        wrong_credentials=lambda: {
+            "api_key": api_keys.wrong_keys,
+            "password": people.wrong_passwords,
+            "join_token": enrolment.wrong_tokens,
+        },
+    )
     api = build_api(
         Services(
             keys=api_keys,
@@ -286,8 +259,8 @@ def _build(
             registry=registry,
             usage=usage,
             caught_up=ledger.caught_up,
-            why_not_ready=why_not_ready,
-            metrics=metrics,
+            why_not_ready=condition.why_not_ready,
+            metrics=condition.metrics,
             metrics_are_public=settings.metrics_public,
         )
     )
