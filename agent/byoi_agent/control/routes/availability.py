@@ -29,21 +29,18 @@ class Switch(Protocol):
 
 def add(routes: Routes, service: Switch) -> None:
     """Each answers with what holds then."""
+    _add_pause(routes, service)
+    _add_update(routes, service)
+    _add_mode(routes, service)
 
+
+def _add_pause(routes: Routes, service: Switch) -> None:
     async def pause(asked: Asked[PauseOrder]) -> AvailabilityStatus:
         service.pause(asked.what.seconds, finish=asked.what.finish, actor=asked.actor)
         return availability_of(service.view)
 
     async def resume(asked: Asked[Nothing]) -> AvailabilityStatus:
         service.resume(asked.actor)
-        return availability_of(service.view)
-
-    async def hold(asked: Asked[UpdateOrder]) -> AvailabilityStatus:
-        service.hold_for_update(asked.what.version, asked.what.seconds, asked.actor)
-        return availability_of(service.view)
-
-    async def choose(asked: Asked[ModeOrder]) -> AvailabilityStatus:
-        service.choose_mode(asked.what.mode, asked.actor)
         return availability_of(service.view)
 
     routes.add(
@@ -68,6 +65,13 @@ def add(routes: Routes, service: Switch) -> None:
             AvailabilityStatus,
         )
     )
+
+
+def _add_update(routes: Routes, service: Switch) -> None:
+    async def hold(asked: Asked[UpdateOrder]) -> AvailabilityStatus:
+        service.hold_for_update(asked.what.version, asked.what.seconds, asked.actor)
+        return availability_of(service.view)
+
     routes.add(
         Route(
             "POST",
@@ -80,6 +84,13 @@ def add(routes: Routes, service: Switch) -> None:
             expects=_UPDATE,
         )
     )
+
+
+def _add_mode(routes: Routes, service: Switch) -> None:
+    async def choose(asked: Asked[ModeOrder]) -> AvailabilityStatus:
+        service.choose_mode(asked.what.mode, asked.actor)
+        return availability_of(service.view)
+
     routes.add(
         Route(
             "POST",

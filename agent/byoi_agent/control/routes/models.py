@@ -22,6 +22,8 @@ from byoi_agent.models.store import ModelInUse
 if TYPE_CHECKING:
     from byoi_agent.control.models import Models
 
+_ALL: Final = "/api/models"
+_ONE: Final = f"{_ALL}/{{name}}"
 _NO_ENGINE: Final = (Refuses(404, "no engine here has the model", ConfigError),)
 _EXPECTS: Final = "the body may have engine, priority (0 to 100), load (start or demand), slots…"
 
@@ -29,7 +31,12 @@ _EXPECTS: Final = "the body may have engine, priority (0 to 100), load (start or
 def add(routes: Routes, service: Models) -> None:
     """All of them."""
     _add_pulls(routes, service)
+    _add_what_is_here(routes, service)
+    _add_memory(routes, service)
+    _add_serving(routes, service)
 
+
+def _add_what_is_here(routes: Routes, service: Models) -> None:
     async def show(_asked: Asked[Nothing]) -> ModelList:
         found, unfinished = await service.all()
         pulls = tuple(pull_of(view) for view in service.pulls.views)
@@ -38,25 +45,11 @@ def add(routes: Routes, service: Models) -> None:
     async def remove(asked: Asked[Nothing]) -> Removed:
         return await service.remove(asked.names["name"])
 
-    async def load(asked: Asked[Nothing]) -> None:
-        await service.load(asked.names["name"])
-
-    async def unload(asked: Asked[LoadOrder]) -> None:
-        await service.unload(asked.names["name"], asked.what.within_seconds)
-
-    async def serve(asked: Asked[ServeOrder]) -> ServeReport:
-        return await service.serve(asked.names["name"], asked.what)
-
-    async def unserve(asked: Asked[Nothing]) -> ServeReport:
-        return service.unserve(asked.names["name"])
-
-    path = "/api/models"
-    one = f"{path}/{{name}}"
     for route in (
-        Route("GET", path, show, "Which models are here, served and loaded.", Nothing, ModelList),
+        Route("GET", _ALL, show, "Which models are here, served and loaded.", Nothing, ModelList),
         Route(
             "DELETE",
-            one,
+            _ONE,
             remove,
             "Remove a model from the disk; refused while it is served.",
             Nothing,
@@ -66,9 +59,21 @@ def add(routes: Routes, service: Models) -> None:
                 Refuses(409, "the settings name it, or an engine has it", ModelInUse),
             ),
         ),
+    ):
+        routes.add(route)
+
+
+def _add_memory(routes: Routes, service: Models) -> None:
+    async def load(asked: Asked[Nothing]) -> None:
+        await service.load(asked.names["name"])
+
+    async def unload(asked: Asked[LoadOrder]) -> None:
+        await service.unload(asked.names["name"], asked.what.within_seconds)
+
+    for route in (
         Route(
             "POST",
-            f"{one}/load",
+            f"{_ONE}/load",
             load,
             "Have a model's engine serve again; what comes of it is told by the status.",
             Nothing,
@@ -77,7 +82,7 @@ def add(routes: Routes, service: Models) -> None:
         ),
         Route(
             "POST",
-            f"{one}/unload",
+            f"{_ONE}/unload",
             unload,
             "Have a model's engine give its memory back; requests under way get so long.",
             LoadOrder,
@@ -85,9 +90,21 @@ def add(routes: Routes, service: Models) -> None:
             expects="within_seconds is a number from 0 to 3600",
             refuses=_NO_ENGINE,
         ),
+    ):
+        routes.add(route)
+
+
+def _add_serving(routes: Routes, service: Models) -> None:
+    async def serve(asked: Asked[ServeOrder]) -> ServeReport:
+        return await service.serve(asked.names["name"], asked.what)
+
+    async def unserve(asked: Asked[Nothing]) -> ServeReport:
+        return service.unserve(asked.names["name"])
+
+    for route in (
         Route(
             "POST",
-            f"{one}/serve",
+            f"{_ONE}/serve",
             serve,
             "Serve a model, now and after a restart: it is written into the configuration file.",
             ServeOrder,
@@ -99,7 +116,7 @@ def add(routes: Routes, service: Models) -> None:
         ),
         Route(
             "POST",
-            f"{one}/unserve",
+            f"{_ONE}/unserve",
             unserve,
             "Serve a model no more, now and after a restart.",
             Nothing,
@@ -126,7 +143,7 @@ def _add_pulls(routes: Routes, service: Models) -> None:
     for route in (
         Route(
             "POST",
-            "/api/models/pull",
+            f"{_ALL}/pull",
             pull,
             "Begin to fetch a model from the hub; progress comes as `pull` events.",
             PullOrder,
@@ -140,7 +157,7 @@ def _add_pulls(routes: Routes, service: Models) -> None:
         ),
         Route(
             "GET",
-            "/api/models/pulls",
+            f"{_ALL}/pulls",
             show,
             "Pulls under way, and the last that ended.",
             Nothing,
@@ -148,7 +165,7 @@ def _add_pulls(routes: Routes, service: Models) -> None:
         ),
         Route(
             "DELETE",
-            "/api/models/pulls/{id}",
+            f"{_ALL}/pulls/{{id}}",
             cancel,
             "End a pull; what came is kept, and another pull of the model goes on from there.",
             Nothing,
