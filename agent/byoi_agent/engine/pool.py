@@ -132,6 +132,7 @@ class EnginePool:
         """
         for seat in self._meant(model):
             self._asleep.add(seat.key)
+            self._following.discard(seat.key)  # it may never come: nobody shall wait for it
             if self._stands(seat.key):
                 seat.sleep(within_seconds)
             else:

@@ -94,12 +94,18 @@ class PooledEngine:
         self._now.suspect(reason)
 
     def sleep(self, within_seconds: float) -> None:
-        """Have the present one give its memory back; requests under way get so long."""
+        """Have the present one give its memory back; requests under way get so long.
+
+        One that is to take its place does not start by itself then.
+        """
+        self._starts = False
         self._now.sleep(within_seconds)
 
     def wake(self) -> None:
-        """Have it serve again."""
-        self._now.start()
+        """Have it serve again, or the one that is to take its place."""
+        self._starts = True
+        if self._next is None:
+            self._now.start()
 
     def release(self, within_seconds: float, by: float | None, *, is_last: bool = False) -> None:
         """As `sleep` or, where it `is_last`, for good: its memory is its owner's `by` then.
@@ -117,8 +123,8 @@ class PooledEngine:
     def come_back(self, *, starts: bool) -> None:
         """Its owner is away again; where it `starts`, it serves as before."""
         self._is_away = False
-        if starts and self._next is None:
-            self._now.start()
+        if starts:
+            self.wake()
 
     def load(self, entry: Entry) -> None:
         """Have this engine serve, in place of another one if need be."""

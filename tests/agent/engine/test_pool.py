@@ -412,6 +412,18 @@ async def test_the_one_engine_gives_way_to_another_as_before(run):
     assert [each.is_running for each in node.made[ONLY]] == [False, True]
 
 
+async def test_one_put_to_sleep_while_another_takes_its_place_is_waited_for_by_nobody(run):
+    node = await run(only("a"))
+    node.is_idle.clear()
+    node.pool.change_to([only("b", edition=1)])
+    node.pool.sleep(5.0)
+    node.is_idle.set()
+    await turns()
+    assert (node.engine(ONLY).starts, node.pool.view.models) == (False, ())
+    node.pool.wake()
+    assert [model.id for model in node.pool.view.models] == ["b"]
+
+
 async def test_models_of_an_attached_engine_are_not_said_of_the_one_in_its_place(run):
     one, other = only("a"), only("b", edition=1)
     one.kind.offers, other.kind.offers = kind("a").offers, ()  # it is asked which ones it has

@@ -154,6 +154,20 @@ async def test_the_owners_orders_go_to_the_engine_that_serves_now(node):
     ]
 
 
+@pytest.mark.parametrize("is_woken", [False, True])
+async def test_what_its_owner_wants_while_engines_change_holds_for_the_one_that_comes(
+    node, is_woken
+):
+    node.engine.change_to(kind("new"))
+    node.engine.sleep(5.0)
+    if is_woken:
+        node.engine.wake()
+    node.is_idle.set()
+    await node.until("new", "ready")  # as any is here that runs
+    assert node.supervisors[0].told == ["sleep within 5 s"]
+    assert node.supervisors[1].starts is is_woken
+
+
 async def test_adapters_go_to_the_engine_unless_another_takes_its_place(node):
     assert node.engine.adapt(("pirate",))
     assert node.supervisors[0].told == [("pirate",)]
