@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import time
 
@@ -134,10 +136,41 @@ async def test_what_changes_elsewhere_shows_without_reloading(site, owner):
         await page.evaluate("window.isTheSame = true")
         await owner.api("POST", "/api/availability/pause", {"seconds": 3600})
         await page.get_by_role("heading", name="Paused").wait_for()
+        await page.set_viewport_size(NARROW)  # which the moment of its end must fit in
+        assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         await page.get_by_role("switch").press("Space")
         await page.get_by_role("heading", name="Serving").wait_for()
         assert await page.evaluate("document.activeElement.id") == "toggle"
         assert await page.evaluate("window.isTheSame === true")
+
+
+@pytest.mark.slow
+async def test_what_is_half_typed_stays_while_its_row_is_drawn_anew(owner):
+    """The lists come from the test, one for each time that the page asks for what is live."""
+    rank = '<input type="number" aria-label="Priority of small" value="50">'
+    lists = (f'<section id="models">{rank}</section>', f'<section id="models">Anew {rank}</section>')
+    shown, is_typed = iter(lists), asyncio.Event()
+
+    async def live(route):
+        html = next(shown, None)
+        if html == lists[1]:
+            await is_typed.wait()
+        if html is not None:
+            told = json.dumps({"parts": {"models": html}, "order": None})
+            body = f"retry: 10\nevent: parts\ndata: {told}\n\n"
+            await route.fulfill(content_type="text/event-stream", body=body)
+
+    async with owner.visit() as visit:
+        page = visit.page
+        await owner.enter(visit)
+        await page.route("**/live/models", live)
+        await visit.go("/models")
+        field = page.get_by_label("Priority of small")
+        await field.fill("7")
+        is_typed.set()
+        await page.get_by_text("Anew").wait_for()
+        assert await field.input_value() == "7"
+        assert await field.evaluate("field => field === document.activeElement")
 
 
 @pytest.mark.slow

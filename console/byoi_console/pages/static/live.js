@@ -23,12 +23,25 @@
     return template.content.firstElementChild;
   }
 
+  const FIELDS = "input[aria-label]";
+  const REACHED = `a, button, summary, [tabindex], ${FIELDS}`;
+
+  // What is half typed stays in the field of the same label, whatever its row says by now.
+  function keepTyped(before, after) {
+    const fields = [...after.querySelectorAll(FIELDS)];
+    for (const typed of before.querySelectorAll(FIELDS)) {
+      const field = fields.find((one) => one.ariaLabel === typed.ariaLabel);
+      if (field && typed.value !== typed.defaultValue) field.value = typed.value;
+    }
+  }
+
   // Where the keyboard is must not be lost because its row is drawn anew.
   function replace(before, after) {
     const focused = before.contains(document.activeElement) ? document.activeElement : null;
-    const at = focused ? [...before.querySelectorAll("a, button, summary, [tabindex]")].indexOf(focused) : -1;
+    const at = focused ? [...before.querySelectorAll(REACHED)].indexOf(focused) : -1;
+    keepTyped(before, after);
     before.replaceWith(after);
-    if (at >= 0) [...after.querySelectorAll("a, button, summary, [tabindex]")][at]?.focus();
+    if (at >= 0) [...after.querySelectorAll(REACHED)][at]?.focus();
     if (said && before.dataset.state !== after.dataset.state) {
       said.textContent = `${after.dataset.name}: ${after.dataset.state}`;
     }
