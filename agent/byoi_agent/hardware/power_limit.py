@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -125,7 +126,8 @@ class PowerLimits:
         except Exception as error:  # noqa: BLE001 see above
             return LimitOutcome((f"the driver does not answer: {words_of(error)}",))
         finally:
-            nvml.nvmlShutdown()
+            with suppress(Exception):  # its last word: what was done, or not, is told already
+                nvml.nvmlShutdown()
 
     def _give_all(
         self, nvml: Foreign, watts: float | None, kept: Mapping[str, _Kept]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import event, func, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from byoi_console.errors import ConfigError
@@ -38,7 +38,7 @@ class Database:
     def __init__(self, url: str) -> None:
         try:
             parsed = make_url(url)
-        except Exception as error:
+        except (ArgumentError, ValueError) as error:  # the latter for what is no port
             raise ConfigError("database_url: not a database URL") from error
         if parsed.get_backend_name() == "sqlite":
             _make_private_file(parsed)

@@ -132,6 +132,18 @@ def test_without_a_driver_there_is_nothing_to_give_back(nvml, limits, in_process
     assert limits.give(300).problems[0].startswith("no NVIDIA driver answers: ")
 
 
+def test_a_driver_that_fails_at_the_end_costs_nothing_of_what_was_done(
+    nvml, limits, in_process, monkeypatch
+):
+    def gone():
+        raise OSError("the library was unloaded")
+
+    in_process.shows(nvml.server(1))
+    monkeypatch.setattr(limits.library(), "nvmlShutdown", gone)
+    assert limits.give(300) == DONE
+    assert in_process.limits_set == [(0, 300 * WATT)]
+
+
 def test_a_disk_that_is_full_has_no_limit_set(nvml, limits, in_process):
     in_process.shows(nvml.server(1))
     outcome = PowerLimits(limits.file.parent / "gone" / "power-limits.json").give(300)

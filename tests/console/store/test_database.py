@@ -99,3 +99,9 @@ def test_a_folder_that_cannot_be_written_is_a_wrong_setting(tmp_path):
     blocked.write_text("")
     with pytest.raises(ConfigError):
         Database(f"sqlite+aiosqlite:///{blocked}/console.sqlite3")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://host:port/db", "postgresql://[::1/db"])
+def test_what_is_no_url_is_refused_in_words(url):
+    with pytest.raises(ConfigError, match="not a database URL"):
+        Database(url)
