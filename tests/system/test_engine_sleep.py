@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import psutil
 import pytest
 
 from byoi_agent.control.client import ControlClient
@@ -27,6 +28,8 @@ async def test_an_engine_that_sleeps_serves_nobody_and_is_back_when_woken(deploy
     node = await deployment.start_node("node")
     client = ControlClient(socket_path=node.ready["control_socket"])
     pid = node.ready["engine"]["pid"]
+    process = psutil.Process(pid)
+    process.suspend()  # else the answer may be over before anybody has looked
     running = asyncio.create_task(deployment.chat("Tell a story.", max_tokens=100))
 
     async def with_the_engine():
@@ -34,6 +37,7 @@ async def test_an_engine_that_sleeps_serves_nobody_and_is_back_when_woken(deploy
 
     await deployment.until(with_the_engine)
     await asyncio.to_thread(client.sleep, SLOW_SECONDS)
+    process.resume()
     assert (await running).is_complete
     await becomes(deployment, client, "asleep")
     assert not is_alive(pid)  # llama.cpp cannot sleep: its memory is given back by its end
