@@ -148,7 +148,7 @@ async def test_what_changes_elsewhere_shows_without_reloading(site, owner):
 async def test_what_is_half_typed_stays_while_its_row_is_drawn_anew(owner):
     """The lists come from the test, one for each time that the page asks for what is live."""
     rank = '<input type="number" aria-label="Priority of small" value="50">'
-    lists = (f'<section id="models">{rank}</section>', f'<section id="models">Anew {rank}</section>')
+    lists = [f'<section id="models">{word}{rank}</section>' for word in ("", "Anew ")]
     shown, is_typed = iter(lists), asyncio.Event()
 
     async def live(route):
