@@ -83,7 +83,7 @@ class Versions:
         place = self._root / "current"
         try:
             named = place.read_text(encoding="utf-8") if os.name == "nt" else str(place.readlink())
-        except OSError:
+        except (OSError, ValueError):
             return None
         return Path(named.strip()).name
 

@@ -127,16 +127,8 @@ class Updater:
         state = self.journal.state
         if isinstance(state, Idle):
             return False
-        present = self.installer.present()
-        if present is None or present in {state.change.old, state.change.new}:
-            self.tell("An update was broken off; going on with it.")
-            self._run(Resumed())
-            return True
-        self.tell(f"An update was broken off, and {present} was installed by hand since: it stays.")
-        self._run(Replaced(present))
-        if state.change.was_running:
-            with suppress(AgentError):  # its service manager tries again by itself
-                self.node.start()
+        self.tell("An update was broken off; going on with it.")
+        self._run(self._replaced(state.change) or Resumed())
         return True
 
     def become(self, old: str, new: str) -> told.Entry:
@@ -154,15 +146,29 @@ class Updater:
             self.journal.write(state, commands)
             self.underway()
             self._log(commands)
+            if isinstance(event, Replaced) and not isinstance(before, Idle):
+                self._leave(before.change, event.by)
             order = next((each for each in commands if isinstance(each, _ORDERS)), None)
-            event = None if order is None else self._outcome(order)
+            event = None if order is None else self._outcome(order, order.change)
 
-    def _outcome(self, command: Command) -> Event:
+    def _outcome(self, command: Command, change: Change) -> Event:
         try:
-            return self._carry_out(command)
+            return self._replaced(change) or self._carry_out(command)
         except (AgentError, OSError, ValueError) as error:
             logger.warning("update's step failed", extra={"reason": str(error)})
-            return Failed(str(error))
+            return self._replaced(change) or Failed(str(error))
+
+    def _replaced(self, change: Change) -> Replaced | None:
+        """Whether a person has put a third version in its place meanwhile: by apt, or a setup."""
+        present = self.installer.present()
+        return None if present in {None, change.old, change.new} else Replaced(str(present))
+
+    def _leave(self, change: Change, present: str) -> None:
+        """To whoever has installed another version, with the node running if it was."""
+        self.tell(f"{present} was installed by hand meanwhile: it stays, {change.new} is given up.")
+        if change.was_running:
+            with suppress(AgentError):  # its service manager tries again by itself
+                self.node.start()
 
     def _carry_out(self, command: Command) -> Event:
         outcome: Event

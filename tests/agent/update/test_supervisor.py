@@ -138,6 +138,27 @@ def test_what_a_person_installed_after_a_loss_of_power_stays(updater, installer,
     assert resumed.journal.failed == {}
 
 
+@pytest.mark.parametrize("moment", ["drain", "prove"])
+def test_what_a_person_installs_while_it_is_at_work_stays(
+    updater, installer, node, moment, monkeypatch
+):
+    """`apt install` asks nobody whether an update is just proving its version."""
+
+    def by_hand(*_):
+        installer.stage(Change("", "1.2.0"), installer.folder / "current")
+        installer.point_at("1.2.0")
+        if moment == "prove":
+            raise AgentError("1.2.0 runs and not 1.1.0")
+        return Before(is_running=True, is_serving=True)
+
+    monkeypatch.setattr(node, moment, by_hand)
+    entry = updater().become("1.0.0", "1.1.0")
+    assert (entry.old, entry.outcome) == ("1.2.0", machine.POSTPONED)
+    assert (installer.current, installer.has("1.2.0")) == ("1.2.0", True)
+    assert node.told[-2:] == ["serve again", "start 1.2.0"]
+    assert updater().journal.failed == {}
+
+
 def test_a_version_whose_machine_went_down_twice_is_taken_back(updater, installer):
     change = Change("1.0.0", "1.1.0", was_running=True)
     installer.stage(change, installer.folder / "versions" / "1.0.0")
