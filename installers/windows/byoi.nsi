@@ -84,6 +84,7 @@ Function .onInit
   Call NeedRights
   Call OpenLog
   Call ReadPrevious
+  Call RefuseBesideUpdate
 FunctionEnd
 
 Function NeedRights

@@ -1,5 +1,11 @@
 ; Versions side by side, the file `current` that names one of them, and the way back.
 
+!define READ_OR_WRITE 0xC0000000
+!define SHARED 7
+!define OPEN_EXISTING 3
+!define EXCLUSIVE_AT_ONCE 3 ; of LockFileEx: do not wait
+!define BEYOND_CONTENT 0x40000000
+
 Function ReadPrevious
   StrCpy $Previous ""
   ClearErrors
@@ -16,6 +22,58 @@ Function ReadPrevious
       StrCpy $Previous $Previous -1
     ${Loop}
   ${EndIf}
+FunctionEnd
+
+; The updater takes back what is not the version that it is proving: a person's waits for its end. The
+; lock is the one that the agent takes (config/file_locks.py); held here, no update begins before this
+; setup has ended.
+Function RefuseBesideUpdate
+  System::Call 'kernel32::CreateFileW(w "$INSTDIR\update\lock", i ${READ_OR_WRITE}, i ${SHARED}, p 0, i ${OPEN_EXISTING}, i 0, p 0) p .r0'
+  ${If} $0 P= -1 ; no update was ever begun here
+    Return
+  ${EndIf}
+  System::Call '*(p 0, p 0, i 0, i ${BEYOND_CONTENT}, p 0) p .r1'
+  System::Call 'kernel32::LockFileEx(p r0, i ${EXCLUSIVE_AT_ONCE}, i 0, i 1, i 0, p r1) i .r2'
+  System::Free $1
+  ${If} $2 <> 0
+    Return
+  ${EndIf}
+  System::Call 'kernel32::CloseHandle(p r0)'
+  Call ReadUnderWay
+  ${If} $1 != ""
+    ${Refuse} ${EXIT_FAILED} "byoi updates itself to $1 just now, and would take what is installed meanwhile back: wait until that is done (byoi update --status tells), and try again."
+  ${EndIf}
+FunctionEnd
+
+; Which version the updater installs or goes back from, in $1; empty where it only looks.
+Function ReadUnderWay
+  StrCpy $1 ""
+  ClearErrors
+  FileOpen $0 "$INSTDIR\update\told.json" r
+  ${If} ${Errors}
+    Return
+  ${EndIf}
+  ${Do}
+    FileRead $0 $2
+    ${If} ${Errors}
+      ${ExitDo}
+    ${EndIf}
+    StrCpy $3 $2 14
+    ${If} $3 == ' "underway": "'
+      StrCpy $1 $2 "" 14
+    ${EndIf}
+  ${Loop}
+  FileClose $0
+  StrCpy $2 -1
+  ${Do} ; up to the quote
+    IntOp $2 $2 + 1
+    StrCpy $3 $1 1 $2
+    ${If} $3 == '"'
+    ${OrIf} $3 == ""
+      ${ExitDo}
+    ${EndIf}
+  ${Loop}
+  StrCpy $1 $1 $2
 FunctionEnd
 
 ; Commands that run here are meant for the service: its folders, not the administrator's.

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from byoi_agent.config import file_locks
+from byoi_agent.update import told
 
 HERE = Path(__file__).parent
 UNINSTALL = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Uninstall\byoi"
 RUN = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Run"
 ENVIRONMENT = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Environment"
 LONG_PATH = ";".join(f"C:\\folder-{number}-with-a-name-that-is-long" for number in range(60))
+WENT_BACK = told.Entry(at=1.0, old="0.1.0", new="0.2.0", outcome="rolled back", reason="x" * 3000)
 
 pytestmark = pytest.mark.installer
 
@@ -91,6 +96,43 @@ def test_a_wrong_word_is_refused_before_anything_is_changed(windows, setups, wor
     assert done.code == 64
     assert said in done.said
     assert not windows.byoi.exists()
+
+
+LOCKS = """
+import importlib.util, os, sys
+spec = importlib.util.spec_from_file_location("file_locks", sys.argv[1])
+file_locks = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(file_locks)
+print(file_locks.lock(os.open(sys.argv[2], os.O_RDWR | os.O_CREAT)), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_while_an_update_proves_its_version_none_is_put_in_its_place(windows, setups, by_wine):
+    update = windows.byoi / "update"
+    update.mkdir(parents=True)
+    told.write(update, told.Told(underway="0.3.0", history=(WENT_BACK,)))
+    named = by_wine.windows_path(windows.prefix, Path(file_locks.__file__))
+    lock = by_wine.windows_path(windows.prefix, update / "lock")
+    with subprocess.Popen(
+        ["wine", windows.python, "-I", "-c", LOCKS, named, lock],
+        env=by_wine.environment(windows.prefix),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as updater:
+        assert updater.stdout.readline().strip() == b"True"
+        done = windows.run(setups["0.1.0"], "/S", f"/PYTHON={windows.python}")
+        told.write(update, told.Told())  # it only looks
+        looking = windows.run(setups["0.1.0"], "/S", "/PROXY=http://127.0.0.1:9")
+    assert done.code == 2
+    assert "byoi updates itself to 0.3.0 just now" in done.said
+    assert "byoi update --status" in done.said
+    assert looking.code == 11
+    told.write(update, told.Told(underway="0.3.0"))  # power was lost
+    broken_off = windows.run(setups["0.1.0"], "/S", "/PROXY=http://127.0.0.1:9")
+    shutil.rmtree(windows.byoi)
+    assert broken_off.code == 11
 
 
 def test_without_a_python_it_says_what_to_do_and_leaves_nothing(windows, setups, by_wine, tmp_path):
