@@ -143,10 +143,12 @@ class Rule:
 
 def serving(inputs: Inputs, mode: Mode) -> tuple[str, str, float | None]:
     """Why it serves where nothing speaks against it: code, what, and until when (Unix seconds)."""
+    calendar = inputs.calendar
     if inputs.pinned_to:
-        return "pinned", inputs.pinned_to, inputs.calendar.changes_at
-    code = {"dedicated": "dedicated", "idle": "away", "scheduled": "in_window"}[mode]
-    return code, "", inputs.calendar.changes_at
+        return "pinned", inputs.pinned_to, calendar.quiet_changes_at
+    if mode == "scheduled":
+        return "in_window", "", calendar.changes_at
+    return "dedicated" if mode == "dedicated" else "away", "", calendar.quiet_changes_at
 
 
 def _paused(inputs: Inputs, now: Now, _held: bool) -> Cause | None:

@@ -144,7 +144,7 @@ def _way_to(name: str) -> str:
     if name == "models":
         return "use: byoi models serve NAME"
     if name == "schedule":
-        return "use: byoi schedule, or PUT /api/schedule"
+        return "use: byoi schedule for hours, byoi config edit for forecasts; or PUT /api/schedule"
     if name == "remote_code":
         return "write it into the file yourself: it lets code of others run here"
     return f"name a value in it, like {name}.{next(iter(_table_of(name).model_fields))}"

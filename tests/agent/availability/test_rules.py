@@ -271,14 +271,19 @@ def test_what_took_the_machine_settles_as_long_as_the_owner_says():
 
 
 @pytest.mark.parametrize(
-    ("mode", "code"),
-    [("dedicated", "dedicated"), ("idle", "away"), ("scheduled", "in_window")],
+    ("mode", "code", "until"),
+    [
+        ("dedicated", "dedicated", LATER + 60),
+        ("idle", "away", LATER + 60),
+        ("scheduled", "in_window", LATER),
+    ],
 )
-def test_why_it_serves(mode, code):
-    inputs = Inputs(mode=mode, calendar=CalendarState(changes_at=LATER))
-    assert serving(inputs, mode) == (code, "", LATER)
+def test_why_it_serves_and_until_when_by_the_hours_that_its_mode_heeds(mode, code, until):
+    calendar = CalendarState(changes_at=LATER, quiet_changes_at=LATER + 60)
+    inputs = Inputs(mode=mode, calendar=calendar)
+    assert serving(inputs, mode) == (code, "", until)
     pinned = replace(inputs, pinned_to="acme")
-    assert serving(pinned, "dedicated") == ("pinned", "acme", LATER)
+    assert serving(pinned, "dedicated") == ("pinned", "acme", LATER + 60)
 
 
 def test_a_name_is_ignored_whatever_its_case():

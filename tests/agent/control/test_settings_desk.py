@@ -125,6 +125,7 @@ def test_a_file_that_was_not_there_is_made(tmp_path):
         ("engine_api_key", None, 400, "is a secret"),
         ("models", [], 400, "byoi models serve"),
         ("schedule.windows", [], 400, "byoi schedule"),
+        ("schedule.price", {}, 400, "byoi config edit for forecasts"),
         ("remote_code", ["a/b@c"], 400, "yourself"),
         ("idle", {}, 400, "name a value in it, like idle."),
     ],
