@@ -13,22 +13,11 @@ from byoi_agent.control.key_list import KeyList, KeyRow
 from byoi_agent.control.schema import KeyChange, NodePlace
 from byoi_agent.identity.console_http import ConsoleHttp, Reply
 from byoi_agent.identity.file_store import FileStore
-from byoi_agent.identity.keys import fingerprint_of, public_key_text
-from byoi_agent.identity.record import EnrolmentRecord, PendingKey, RetiredKey, write_record
+from byoi_agent.identity.keys import fingerprint_of
+from byoi_agent.identity.record import PendingKey, RetiredKey, write_record
 from byoi_wire.fingerprint import spoken
 
 KEY = Ed25519PrivateKey.generate()
-RECORD = EnrolmentRecord(
-    node_id="n1",
-    key_id="k1",
-    fingerprint=fingerprint_of(KEY),
-    key_store="file",
-    console_key=public_key_text(KEY),
-    console_key_id="c1",
-    origin="https://c",
-    console_url="https://c",
-    key_since_ms=1_700_000_000_123,
-)
 OLD = RetiredKey(key_id="k0", fingerprint="0" * 16, public_key="AAAA", retired_at_ms=1)
 
 
@@ -42,9 +31,10 @@ def state():
 
 
 @pytest.fixture
-def enrolled(state):
+def enrolled(state, record_of):
     def enrolled(**changes):
-        write_record(state / "identity.json", RECORD.model_copy(update=changes))
+        record = record_of(KEY, **{"key_since_ms": 1_700_000_000_123, **changes})
+        write_record(state / "identity.json", record)
 
     enrolled()
     return enrolled
@@ -73,7 +63,7 @@ def test_a_machine_that_is_not_enrolled_has_no_keys(byoi, tmp_path):
 def test_the_present_key_and_its_place_are_shown(byoi, state, enrolled):
     code, out, _ = byoi("keys", "--data-dir", state)
     assert code == 0
-    assert spoken(RECORD.fingerprint) in out
+    assert spoken(fingerprint_of(KEY)) in out
     assert f"in a file in {state}/keys" in out
     assert "2023-11-14T22:13:20Z" in out
 
@@ -169,7 +159,7 @@ def test_a_credential_that_holds_an_old_key_is_told_with_the_command_to_seal_the
 ):
     enrolled(retired=(OLD.model_copy(update={"key_store": "credential"}),))
     out = byoi("keys", "--data-dir", state)[1]
-    file = f"{state}/keys/{RECORD.fingerprint}.key"
+    file = f"{state}/keys/{fingerprint_of(KEY)}.key"
     assert f"systemd-creds encrypt --name=device-key {file}" in out
     assert f"then delete {file}" in out
     enrolled(retired=(OLD.model_copy(update={"key_store": "credential"}),), key_store="keyring")

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from byoi_agent.cli import keys_seal
 from byoi_agent.config.installation import Installation, ServicePlaces
 from byoi_agent.identity.file_store import FileStore
-from byoi_agent.identity.keys import fingerprint_of, public_key_text
-from byoi_agent.identity.record import EnrolmentRecord, RetiredKey, read_record, write_record
+from byoi_agent.identity.keys import fingerprint_of
+from byoi_agent.identity.record import RetiredKey, read_record, write_record
 from byoi_agent.identity.sealed_file import SealedFile
 from byoi_agent.service.linux import SystemService
 from byoi_wire.fingerprint import spoken
@@ -22,22 +22,12 @@ TURN = "tr A-Za-z N-ZA-Mn-za-m"
 
 
 @pytest.fixture
-def machine(tmp_path, monkeypatch):
+def machine(tmp_path, monkeypatch, record_of):
     """A machine whose service is installed and stopped, and whose systemd is a stand-in."""
     state = tmp_path / "state"
     state.mkdir()
     FileStore(state / "keys").save(KEY)
-    record = EnrolmentRecord(
-        node_id="n1",
-        key_id="k1",
-        fingerprint=fingerprint_of(KEY),
-        key_store="file",
-        console_key=public_key_text(KEY),
-        console_key_id="c1",
-        origin="https://c",
-        console_url="https://c",
-    )
-    write_record(state / "identity.json", record)
+    write_record(state / "identity.json", record_of(KEY))
     program = tmp_path / "systemd-creds"
     program.write_text(f'#!/bin/sh\ncase $1 in encrypt) {TURN} ;; decrypt) {TURN} <"$3" ;; esac\n')
     program.chmod(0o755)
@@ -66,8 +56,8 @@ def machine(tmp_path, monkeypatch):
     )
     places.config.touch()
     installation = Installation(kind="deb", service=places)
-    for module in ("keys_seal", "keys", "account"):
-        monkeypatch.setattr(f"byoi_agent.cli.{module}.read_installation", lambda: installation)
+    for module in ("cli.keys_seal", "control.key_list", "cli.account"):
+        monkeypatch.setattr(f"byoi_agent.{module}.read_installation", lambda: installation)
     return SimpleNamespace(
         told=told, sealed=sealed, state=state, config=places.config, became=became
     )

@@ -12,35 +12,25 @@ from byoi_agent.errors import LinkError
 from byoi_agent.identity.console_http import ConsoleHttp, Reply
 from byoi_agent.identity.file_store import FileStore
 from byoi_agent.identity.keys import fingerprint_of, public_key_text
-from byoi_agent.identity.record import EnrolmentRecord, PendingKey, write_record
+from byoi_agent.identity.record import PendingKey, write_record
 
 KEY, NEXT = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-RECORD = EnrolmentRecord(
-    node_id="n1",
-    key_id="k1",
-    fingerprint=fingerprint_of(KEY),
+PENDING = PendingKey(
+    fingerprint=fingerprint_of(NEXT),
+    public_key=public_key_text(NEXT),
+    since_ms=0,
     key_store="file",
-    console_key=public_key_text(KEY),
-    console_key_id="c1",
-    origin="https://c",
-    console_url="https://c",
-    pending=PendingKey(
-        fingerprint=fingerprint_of(NEXT),
-        public_key=public_key_text(NEXT),
-        since_ms=0,
-        key_store="file",
-        key_id="k2",
-    ),
+    key_id="k2",
 )
 
 
 @pytest.fixture
-def state(tmp_path):
+def state(tmp_path, record_of):
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
     for key in (KEY, NEXT):
         FileStore(folder / "keys").save(key)
-    write_record(folder / "identity.json", RECORD)
+    write_record(folder / "identity.json", record_of(KEY, pending=PENDING))
     return folder
 
 

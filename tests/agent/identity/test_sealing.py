@@ -9,9 +9,8 @@ from byoi_agent.config.lock import StateInUse, StateLock
 from byoi_agent.config.paths import Paths
 from byoi_agent.errors import AgentError, IdentityError
 from byoi_agent.identity.file_store import FileStore
-from byoi_agent.identity.keys import fingerprint_of, public_key_text
+from byoi_agent.identity.keys import fingerprint_of
 from byoi_agent.identity.record import (
-    EnrolmentRecord,
     PendingKey,
     RetiredKey,
     read_record,
@@ -46,7 +45,8 @@ class Sealed:
 class Machine:
     """One enrolled machine: its files are real, its service is what it is told to be."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, record_of):
+        self.record_of = record_of
         self.paths = Paths(folder / "state", folder / "cache", folder / "run")
         self.paths.state.mkdir()
         self.files = FileStore(self.paths.keys_folder)
@@ -57,17 +57,7 @@ class Machine:
         self.write()
 
     def write(self, **changes):
-        record = EnrolmentRecord(
-            node_id="n1",
-            key_id="k1",
-            fingerprint=fingerprint_of(KEY),
-            key_store="file",
-            console_key=public_key_text(KEY),
-            console_key_id="c1",
-            origin="https://c",
-            console_url="https://c",
-        )
-        write_record(self.paths.identity_file, record.model_copy(update=changes))
+        write_record(self.paths.identity_file, self.record_of(KEY, **changes))
 
     @property
     def record(self):
@@ -121,8 +111,8 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path):
-    return Machine(tmp_path)
+def machine(tmp_path, record_of):
+    return Machine(tmp_path, record_of)
 
 
 def test_the_file_goes_only_after_the_service_has_the_key_from_the_credential(machine):
