@@ -48,7 +48,7 @@ def stamp_of(source: str) -> FileStamp | None:
         return None
     try:
         facts = Path(source).expanduser().stat()
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, ValueError):
         return None
     return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
@@ -63,8 +63,8 @@ async def fetch(source: str, ca_file: Path | None = None) -> Forecast:
     try:
         # A large one takes a while; what is served meanwhile goes on.
         return await asyncio.to_thread(_understood, content)
-    except UnfitForecast as unfit:
-        raise FeedUnread(str(unfit)) from unfit
+    except (ValueError, OverflowError) as unfit:  # whatever it has must not end the node
+        raise FeedUnread(printable(str(unfit))) from unfit
 
 
 def _understood(content: bytes) -> Forecast:
@@ -86,7 +86,7 @@ def _file_content(source: str) -> bytes:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise FeedUnread("it is not a plain file")
             content = file.read(READ_LIMIT_BYTES + 1)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise FeedUnread(getattr(error, "strerror", None) or str(error)) from error
     return _bounded(content)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
@@ -47,7 +48,10 @@ class Forecast:
 
     def value_at(self, now: float) -> float | None:
         """The number that holds then; None where the forecast does not reach."""
-        return next((one.value for one in self.slots if one.since <= now < one.until), None)
+        behind = bisect_right(self.slots, now, key=lambda one: one.since)
+        if behind == 0 or now >= self.slots[behind - 1].until:
+            return None
+        return self.slots[behind - 1].value
 
     @property
     def until(self) -> float:

@@ -25,6 +25,9 @@ _DEPTH_MOST: Final = 12
 _LONE_SECONDS: Final = 3600.0
 """How long the only number holds that has no end of its own."""
 
+LATEST: Final = 32_503_680_000.0
+"""The year 3000 in Unix seconds: no clock of Windows shows a later one, and none any after 9999."""
+
 _KILOWATT_HOURS: Final = 1000.0
 """In a MWh, which is what exchanges quote."""
 
@@ -149,7 +152,7 @@ def _started(entry: Mapping[str, object]) -> _Started | None:
     value = _number(form.value(entry))
     moment = _unix_milliseconds if form.is_in_milliseconds else _moment
     return (
-        moment(entry[form.since]),
+        _shown(moment(entry[form.since])),
         None if until is None or until == "" else moment(until),
         None if value is None else value / form.per,
     )
@@ -170,6 +173,12 @@ def _number(value: object) -> float | None:
     return number
 
 
+def _shown(since: float) -> float:
+    if not 0 <= since < LATEST:
+        raise UnfitForecast("it has a time outside of the years 1970 to 2999")
+    return since
+
+
 def _unix_milliseconds(value: object) -> float:
     number = _number(value)
     if number is None:
@@ -187,7 +196,8 @@ def _moment(value: object) -> float:
         ) from error
     if moment.tzinfo is None:
         raise UnfitForecast(
-            f"the time {value} does not tell its zone; write it as 2026-11-21T14:00Z or …+01:00"
+            f"the time {str(value)[:40]!r} does not tell its zone; "
+            "write it as 2026-11-21T14:00Z or …+01:00"
         )
     return moment.timestamp()
 
@@ -198,6 +208,7 @@ def _closed(started: list[_Started]) -> Iterator[Slot]:
     for this, after in zip(started, [*started[1:], None], strict=True):
         since, until, value = this
         end = until if until is not None else (after[0] if after else since + length)
+        end = min(end, LATEST)  # services write the year 9999 where they mean for ever
         if end <= since:
             raise UnfitForecast("it tells two numbers for one time, or an end before its beginning")
         if after is not None and after[0] < end:

@@ -129,6 +129,22 @@ async def test_a_file_that_is_no_forecast_is_told(tmp_path):
         await fetch(str(file))
 
 
+async def test_a_reader_that_stumbles_is_a_forecast_that_cannot_be_read(tmp_path, monkeypatch):
+    def stumbles(text):
+        raise OverflowError("date value out of range")
+
+    monkeypatch.setattr(feed, "read", stumbles)
+    (tmp_path / "feed.json").write_bytes(GOOD)
+    with pytest.raises(FeedUnread, match="date value out of range"):
+        await fetch(str(tmp_path / "feed.json"))
+
+
+async def test_a_file_that_no_system_can_name_is_told():
+    with pytest.raises(FeedUnread, match="null"):
+        await fetch("/tmp/\x00x")
+    assert stamp_of("/tmp/\x00x") is None
+
+
 def test_a_source_is_shown_without_what_may_be_secret():
     assert shown("https://jo:pass@grid.example:8443/v1?token=abc") == (
         "https://grid.example:8443/v1?…"

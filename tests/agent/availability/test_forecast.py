@@ -75,3 +75,21 @@ def test_what_is_unknown_between_two_slots_is_unknown():
     assert found.changes_at == NOON + HOUR
     waits = judge("carbon", feed(unknown="wait"), gap, NOON + HOUR, local)
     assert (waits.serves, waits.changes_at) == (False, NOON + 2 * HOUR)
+
+
+class Counted(Slot):
+    """One that tells how often it was looked at."""
+
+    looks = 0
+
+    def __getattribute__(self, name):
+        Counted.looks += 1
+        return super().__getattribute__(name)
+
+
+def test_the_longest_forecast_is_looked_through_once_and_not_once_for_each_number():
+    many = 1000
+    forecast = Forecast(tuple(Counted(n * 900.0, (n + 1) * 900.0, 100.0) for n in range(many)))
+    Counted.looks = 0
+    assert judge("price", feed(), forecast, 1.0, local).changes_at is None
+    assert Counted.looks < 50 * many

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byoi_agent.availability.forecast import Slot
-from byoi_agent.availability.forecast_forms import SLOTS_MOST, UnfitForecast, read
+from byoi_agent.availability.forecast_forms import LATEST, SLOTS_MOST, UnfitForecast, read
 
 HOUR = 3600.0
 
@@ -169,11 +169,23 @@ HALF = {"from": "2026-11-21T12:00Z", "to": "2026-11-21T13:00Z", "value": 1}
         (json.dumps([HALF, HALF | {"value": 2}]), "two numbers for one time"),
         (json.dumps([HALF, HALF | {"from": "2026-11-21T12:30Z"}]), "two numbers for one time"),
         (json.dumps([HALF | {"to": "2026-11-21T11:00Z"}]), "an end before its beginning"),
+        (json.dumps([HALF | {"from": "9999-01-01T00:00Z"}]), "years 1970 to 2999"),
+        (json.dumps([HALF | {"from": "1969-01-01T00:00Z"}]), "years 1970 to 2999"),
+        ("at,value\n2026-11-21\x1b12:00,1", r"'2026-11-21\\x1b12:00' does not tell its zone"),
     ],
 )
 def test_what_is_in_no_form_is_told_for_people(text, why):
     with pytest.raises(UnfitForecast, match=why):
         read(text)
+
+
+def test_an_end_that_means_for_ever_is_one_that_every_clock_can_show():
+    last = at("3000-01-01T00:00+00:00")
+    assert slots([HALF | {"to": "9999-12-31T23:59:59Z"}]) == [Slot(NOON, last, 1)]
+    counted = {"start_timestamp": NOON * 1000, "end_timestamp": 1e17, "marketprice": 1000}
+    assert slots([counted]) == [Slot(NOON, last, 1)]
+    as_long = [HALF, HALF | {"from": "2999-12-31T23:30Z", "to": None}]
+    assert slots(as_long)[1] == Slot(last - 1800, last, 1)
 
 
 def test_more_numbers_than_anybody_needs_are_refused():
@@ -196,4 +208,4 @@ def test_whatever_a_server_answers_is_a_forecast_or_a_sentence(value):
         found = read(json.dumps(value)).slots
     except UnfitForecast:
         return
-    assert all(one.since < one.until for one in found)
+    assert all(0 <= one.since < one.until <= LATEST for one in found)

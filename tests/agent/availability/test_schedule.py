@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from byoi_agent.availability.calendar import CalendarState
 from byoi_agent.availability.feed import FeedUnread
 from byoi_agent.availability.forecast import Forecast, Slot
+from byoi_agent.availability.forecast_forms import read
 from byoi_agent.availability.schedule import ScheduleWatch
 from byoi_agent.config.availability import Feed, Schedule, Window
 from byoi_agent.telemetry.health import Health
@@ -75,7 +76,7 @@ class Grid:
 class Following:
     """A watch that runs, with all that it tells."""
 
-    def __init__(self, schedule, grid):
+    def __init__(self, schedule, grid, local=lambda at: datetime.fromtimestamp(at, UTC)):
         self.told = []
         self.clock = Clock()
         self.health = Health()
@@ -84,7 +85,7 @@ class Following:
             tell=self.told.append,
             health=self.health,
             clock=self.clock,
-            local=lambda at: datetime.fromtimestamp(at, UTC),
+            local=local,
             fetch=grid.fetch,
         )
 
@@ -241,3 +242,17 @@ async def test_what_comes_of_a_feed_that_was_taken_away_meanwhile_is_dropped():
         await following.clock.pass_(1)
         assert following.now == CalendarState()
         assert following.warnings == []
+
+
+async def test_a_number_that_holds_for_ever_ends_nothing_east_of_greenwich():
+    text = '[{"from": "2026-11-20T00:00Z", "to": "9999-12-31T23:59:59Z", "value": 420}]'
+
+    async def fetch(source, ca_file):
+        return read(text)
+
+    grid = Grid()
+    grid.fetch = fetch
+    east = lambda at: datetime.fromtimestamp(at, timezone(timedelta(hours=1)))  # noqa: E731
+    async with Following(Schedule(carbon=feed()), grid, local=east) as following:
+        assert following.now.holds_back[0].endswith("next good hour Wed 01:00")
+        assert following.watch.view.verdicts[0].value == 420
