@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import re
 from datetime import time
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from byoi_agent.config.windows import WEEKDAYS, Weekday
+
+_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Table(BaseModel):
     """A table of the settings: an unknown name in it is a mistake of its owner's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _visible(cls, value: object) -> object:
+        return visible(value)
+
+
+def visible(value: object) -> object:
+    """The same value, where its text can be a path, a name or an address.
+
+    Raises:
+        ValueError: a control character is in it: no system opens a path that has a NUL.
+    """
+    for text in value if isinstance(value, list | tuple) else (value,):
+        is_text = isinstance(text, str) or hasattr(text, "__fspath__")
+        found = _UNSEEN.search(str(text)) if is_text else None
+        if found is not None:  # the text itself may be a secret
+            raise ValueError(f"it has a character that nobody can see, {found[0]!r}; take it out")
+    return value
 
 
 class HoursTable(Table):

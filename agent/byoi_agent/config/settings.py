@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from byoi_agent.config.availability import Idle, Protect, Schedule
+from byoi_agent.config.hours import visible
 from byoi_agent.config.tables import ModelSetting, Prices, Tariff, is_named_code
 from byoi_agent.config.update import Update
 
@@ -244,7 +245,7 @@ class Settings(BaseModel):
             raise ValueError("true and false mean nothing here")  # noqa: TRY004 pydantic's way
         if value == "":  # as a path it would be the folder one happens to be in
             raise ValueError("there is nothing in it; leave it out for the default")
-        return value
+        return visible(value)
 
     @field_validator("remote_code")
     @classmethod

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from byoi_agent.config.availability import OnOff, Window
+from byoi_agent.config.hours import Table
 
 
-class Update(BaseModel):
+class Update(Table):
     """`[update]`: newer versions of byoi; which one, the signed index alone says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     automatic: OnOff = Field(
         default="on", description="newer versions are installed by themselves, else only told"

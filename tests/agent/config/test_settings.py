@@ -37,3 +37,40 @@ def test_settings_cannot_be_changed_and_do_not_show_the_engines_key():
 def test_a_console_without_an_address_is_refused_already_here(url):
     with pytest.raises(ConfigError, match="is no console address; it looks like https://"):
         load({"console": url}, {}, None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("console", "engine_api_key", "model", "vllm_python", "local_key_file", "ca_file"),
+        *("data_dir", "cache_dir", "runtime_dir", "log_file"),
+    ],
+)
+@pytest.mark.parametrize("letter", ["\0", "\n", "\x1b", "\x7f"])
+def test_what_no_path_no_name_and_no_address_has_is_refused_before_anybody_opens_it(name, letter):
+    value = f"https://x/{letter}x" if name == "console" else f"/tmp/{letter}x"
+    with pytest.raises(ConfigError, match="a character that nobody can see") as told:
+        load({name: value}, {}, None)
+    assert str(told.value).isprintable()
+    assert "/tmp" not in str(told.value)  # it may be a key
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        '[schedule.price]\nsource = "/tmp/\\u0000x"\nat_most = 1',
+        '[update]\nindex = "/srv/\\u0000x"',
+        '[[models]]\nmodel = "/srv/\\u0000x"',
+        '[[models]]\nmodel = "m"\nadapters = [{name = "a", path = "/srv/\\u0000x"}]',
+        '[idle]\nprograms = ["game", "steam\\u0000"]',
+    ],
+)
+def test_the_same_in_tables_of_the_file(table, tmp_path):
+    file = tmp_path / "byoi.toml"
+    file.write_text(table)
+    with pytest.raises(ConfigError, match="a character that nobody can see"):
+        load({}, {}, file)
+
+
+def test_letters_of_any_language_are_fine_in_a_path():
+    assert load({"data_dir": "/home/zoë/Mes\u00a0données"}, {}, None).values.data_dir
