@@ -183,7 +183,7 @@ class PowerLimits:
     def _read(self) -> dict[str, _Kept]:
         try:
             return _File.model_validate_json(read_private(self.file)).cards
-        except (FileNotFoundError, ConfigError, ValidationError):
+        except (ConfigError, ValidationError, OSError):
             return {}
 
     def _write(self, cards: Mapping[str, _Kept]) -> None:

@@ -180,3 +180,18 @@ def test_whatever_happens_the_owners_own_limit_is_back_in_the_end(steps):
 def test_a_call_into_the_driver_can_fail_in_its_thread():
     with pytest.raises(ZeroDivisionError):
         in_thread(lambda: 1 // 0, "test").result(5)
+
+
+def test_a_file_of_somebody_elses_is_told_and_no_limit_is_set(
+    nvml, limits, in_process, monkeypatch
+):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    in_process.shows(nvml.server(1))
+    monkeypatch.setattr("byoi_agent.hardware.power_limit.read_private", refuse)
+    monkeypatch.setattr("byoi_agent.hardware.power_limit.write_private", refuse)
+    assert limits.give(None) == DONE
+    (told,) = limits.give(300).problems
+    assert told == f"{limits.file} cannot be written: Permission denied; no limit is set without it"
+    assert in_process.limits_set == []
