@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from byoi_agent.config.edit import serve_model, unserve_model
+from byoi_agent.config.rewriting import rewriting
 from byoi_agent.control.model_words import ModelStatus, Removed, ServeReport, Unfinished
-from byoi_agent.control.rewriting import rewriting
 from byoi_agent.control.routing import Refusal
 from byoi_agent.engine.entries import ONLY
 from byoi_agent.engine.fitness import check_can_serve, engine_for, engine_of_its_own

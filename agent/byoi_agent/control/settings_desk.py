@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from byoi_agent.config.edit import set_in_table, set_value
+from byoi_agent.config.rewriting import rewriting
 from byoi_agent.config.settings import (
     LIVE,
     SECRETS,
@@ -25,7 +26,6 @@ from byoi_agent.control.config_words import (
     SettingFact,
     SettingStatus,
 )
-from byoi_agent.control.rewriting import rewriting
 from byoi_agent.control.routing import Refusal
 
 if TYPE_CHECKING:

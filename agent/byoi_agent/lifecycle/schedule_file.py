@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from byoi_agent.config.edit import set_schedule
-from byoi_agent.errors import ConfigError
+from byoi_agent.config.rewriting import rewriting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,10 +43,6 @@ class ScheduleFile:
         Raises:
             ConfigError: the file cannot be written by the node's user, or what it says is wrong.
         """
-        if self.file is None:
-            raise ConfigError("this node has no configuration file; start it with one: byoi run")
-        try:
-            set_schedule(self.file, schedule)
-        except ConfigError as error:
-            raise ConfigError(f"the schedule stays as it is: {error}") from error
-        self._reload()
+        with rewriting(self.file) as file:
+            set_schedule(file, schedule)
+            self._reload()

@@ -34,3 +34,15 @@ def test_a_node_without_a_file_says_so():
     keeper = ScheduleFile(None, show=lambda: None, reload=lambda: None)
     with pytest.raises(ConfigError, match="no configuration file"):
         keeper.put(LUNCH)
+
+
+def test_a_schedule_that_the_node_refuses_is_taken_out_of_the_file_again(tmp_path):
+    def refuse():
+        raise ConfigError("an engine's driver is silent")
+
+    file = tmp_path / "config.toml"
+    before = '# mine\n[schedule]\nwindows = [{since = "01:00", until = "02:00"}]\n'
+    file.write_text(before)
+    with pytest.raises(ConfigError, match="an engine's driver is silent"):
+        ScheduleFile(file, show=lambda: None, reload=refuse).put(LUNCH)
+    assert file.read_text() == before

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from byoi_agent.control.rewriting import rewriting
+from byoi_agent.config.rewriting import rewriting
 from byoi_agent.errors import ConfigError
 
 
