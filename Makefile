@@ -64,6 +64,8 @@ check: $(TOOLS) ## format, lint, types, arrows between rooms, dead code, spellin
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy installers/*.py installers/docker/*.py installers/macos/*.py installers/windows/*.py
+	MYPYPATH=installers/ubuntu $(BIN)/mypy installers/ubuntu/*.py
 	$(BIN)/mypy --platform win32 -p byoi_wire -p byoi_agent
 	$(BIN)/mypy --platform darwin -p byoi_wire -p byoi_agent
 	$(BIN)/lint-imports --no-cache

@@ -16,7 +16,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import facts
 import signing
@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(does=does)
         return added
 
-    ring = {"choices": RINGS, "required": True, "help": "whose nodes"}
+    ring: dict[str, Any] = {"choices": RINGS, "required": True, "help": "whose nodes"}
     command("keys", _keys, "make a folder of keys, one per purpose", bare=True).add_argument(
         "folder", type=Path
     )

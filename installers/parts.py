@@ -64,8 +64,8 @@ def _script(path: str, *words: str, folder: str = "--out") -> Callable[[Build], 
         address = () if build.index is None else ("--index", build.index)
         done = subprocess.run(
             [
-                *(sys.executable, program, *words),
-                *(folder, build.into, "--root", build.root, *address),
+                *(sys.executable, str(program), *words),
+                *(folder, str(build.into), "--root", str(build.root), *address),
             ],
             env={**os.environ, "SOURCE_DATE_EPOCH": str(wheels.source_date_epoch())},
             capture_output=True,

@@ -14,6 +14,8 @@ from packaging import tags
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from packaging.markers import Environment
+
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 """The interpreters that a released agent runs on."""
 
@@ -33,7 +35,7 @@ class Platform:
     platform_machine: str
     platform_system: str
 
-    def environment(self, python: str) -> dict[str, str]:
+    def environment(self, python: str) -> Environment:
         """The values that markers are evaluated with."""
         return {
             "implementation_name": "cpython",

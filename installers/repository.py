@@ -12,14 +12,13 @@ import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import (
     Metadata,
     MetaFile,
     Root,
-    Signed,
     Snapshot,
     TargetFile,
     Targets,
@@ -30,7 +29,7 @@ from tuf.api.serialization.json import JSONSerializer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from signing import Keys
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 LIFETIMES = {
     "root": timedelta(days=365),
@@ -62,7 +61,14 @@ FILES_BY_SUFFIX = {
 }
 """What a node fetches to update itself, by the end of the file's name."""
 
-_S = TypeVar("_S", bound=Signed)
+_S = TypeVar("_S", Root, Snapshot, Targets, Timestamp)
+
+
+class KeysOfRoles(Protocol):
+    """Where the keys are that sign for the index's roles."""
+
+    def all(self, purpose: str, /) -> Sequence[Ed25519PrivateKey]:
+        """All keys that there are for a role."""
 
 
 class RepositoryError(Exception):
@@ -76,9 +82,9 @@ class Repository:
     comes first, `timestamp.json` last, so that a cut in between changes nothing for them.
     """
 
-    def __init__(self, folder: Path, keys: Keys, now: datetime | None = None) -> None:
+    def __init__(self, folder: Path, keys: KeysOfRoles, now: datetime | None = None) -> None:
         self.metadata, self.targets = folder / "metadata", folder / "targets"
-        self._keys = keys
+        self._keys: KeysOfRoles = keys
         self._now = (now or datetime.now(UTC)).replace(microsecond=0)
 
     @property
@@ -226,7 +232,7 @@ class Repository:
         self._bump_timestamp(version)
         return [*signed, "timestamp"]
 
-    def rotate(self, role: str, replacement: Keys, threshold: int | None = None) -> None:
+    def rotate(self, role: str, replacement: KeysOfRoles, threshold: int | None = None) -> None:
         """Replace a role's keys by all that other folders have, signed by the root's present ones.
 
         A new root is signed by both: clients that know the old one follow. `threshold` is how many
@@ -385,14 +391,14 @@ class Repository:
 class _Instead:
     """Keys of which one role's come from other folders."""
 
-    def __init__(self, keys: Any, role: str, replacement: Keys) -> None:  # noqa: ANN401
+    def __init__(self, keys: KeysOfRoles, role: str, replacement: KeysOfRoles) -> None:
         self._keys, self._role, self._replacement = keys, role, replacement
 
-    def all(self, purpose: str) -> Any:  # noqa: ANN401
+    def all(self, purpose: str) -> Sequence[Ed25519PrivateKey]:
         return (self._replacement if purpose == self._role else self._keys).all(purpose)
 
 
-def _signers(keys: Any, role: str) -> list[CryptoSigner]:  # noqa: ANN401
+def _signers(keys: KeysOfRoles, role: str) -> list[CryptoSigner]:
     return [CryptoSigner(key) for key in keys.all(role)]
 
 

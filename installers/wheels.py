@@ -165,7 +165,7 @@ def locked_wheels(
     there = PLATFORMS[platform]
     selected = _lock(tuple(extras), package).select(
         environment=there.environment(python), tags=there.tags(python)
-    )  # type: ignore[arg-type]
+    )
     for locked, wheel in selected:
         if not isinstance(wheel, PackageWheel):
             raise NoWheelError(

@@ -13,6 +13,7 @@ from tuf.api import exceptions as tuf_says
 from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.updater import Updater
 
+from byoi_agent.config.addresses import without_secrets
 from byoi_agent.errors import AgentError
 from byoi_agent.sizes import on_disk
 from byoi_agent.update.policy import Offered, Range, sort_key
@@ -20,7 +21,7 @@ from byoi_agent.update.policy import Offered, Range, sort_key
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tuf.api.metadata import TargetFile  # type: ignore[attr-defined]
+    from tuf.api.metadata import TargetFile
     from tuf.ngclient.fetcher import FetcherInterface
 
 Ring = Literal["stable", "beta"]
@@ -194,7 +195,7 @@ class Index:
         except (tuf_says.RepositoryError, tuf_says.DownloadError, ValueError) as error:
             raise self._trouble(error) from error
         if target is None:
-            raise IndexTrouble(f"the index at {self.source} has no {path}")
+            raise IndexTrouble(without_secrets(f"the index at {self.source} has no {path}"))
         if target.length > limit_bytes:
             raise IndexTrouble(f"{path} of the index is too large: {target.length} bytes")
         return target
@@ -229,7 +230,7 @@ class Index:
                 told = f"{where} cannot be reached: {error}; is this machine online?"
             case _:
                 told = f"{where} cannot be used: {error}"
-        return IndexTrouble(told)
+        return IndexTrouble(without_secrets(told))
 
 
 def kind_of_file(installation: str, *, system: str = sys.platform, machine: str = "") -> str:
