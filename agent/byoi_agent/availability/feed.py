@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from byoi_agent.availability.forecast_forms import UnfitForecast, read
+from byoi_agent.config.addresses import without_secrets
 from byoi_agent.errors import ConfigError
 from byoi_agent.identity.console_http import printable, trust_of
 
@@ -111,7 +112,8 @@ async def _from_web(source: str, ca_file: Path | None) -> bytes:
     except TimeoutError as error:
         raise FeedUnread(f"it did not come within {READ_SECONDS:.0f} s") from error
     except (aiohttp.ClientError, ConfigError, OSError, ValueError) as error:
-        raise FeedUnread(printable(" ".join(str(error).split())) or type(error).__name__) from error
+        told = without_secrets(" ".join(str(error).split()))
+        raise FeedUnread(printable(told) or type(error).__name__) from error
 
 
 def _check_status(status: int, location: str | None) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
+from byoi_agent.config.addresses import HIDDEN, without_secrets, without_secrets_in
 from byoi_agent.config.availability import Idle, Protect, Schedule
 from byoi_agent.config.hours import visible
 from byoi_agent.config.tables import ModelSetting, Prices, Tariff, is_named_code
@@ -26,10 +27,6 @@ PRECEDENCE: Final[tuple[Source, ...]] = ("flag", "environment", "file", "default
 """Who wins, highest first."""
 
 ENVIRONMENT_PREFIX: Final = "BYOI_"
-
-HIDDEN: Final = "[hidden]"
-
-_PASSWORD: Final = re.compile(r"(://)[^/\s@]+@")
 
 ENGINES: Final = ("llamacpp", "vllm")
 """Engines that this version starts itself; a URL attaches one that runs already."""
@@ -289,10 +286,11 @@ def shown(name: str, value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     if name in TABLES:
-        return TypeAdapter(object).dump_python(
+        table = TypeAdapter(object).dump_python(
             value, mode="json", exclude_none=True, exclude_defaults=True
         )
-    return HIDDEN if name in SECRETS else _PASSWORD.sub(rf"\g<1>{HIDDEN}@", str(value))
+        return without_secrets_in(table)
+    return HIDDEN if name in SECRETS else without_secrets(str(value))
 
 
 def variable_of(name: str) -> str:

@@ -12,6 +12,7 @@ import tarfile
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from byoi_agent.config.addresses import without_secrets
 from byoi_agent.config.settings import ENVIRONMENT_PREFIX, Settings, shown
 from byoi_agent.telemetry.log_file import newest
 from byoi_agent.telemetry.redaction import MASK, redact, redact_value
@@ -51,19 +52,23 @@ async def bundle(
     `log_lines` are those that the node itself told, where its file cannot be read.
     """
     reading = await patient.probe.read()
-    parts = {
-        "README.txt": _README,
-        "doctor.json": report.model_dump_json(indent=2),
-        "settings.json": _as_json(_settings(patient.settings)),
-        "environment.json": _as_json(_environment(patient.environment)),
-        "versions.json": _as_json(_versions()),
-        "devices.json": _as_json([asdict(device) for device in (*reading.devices, *reading.lost)]),
-        "log.txt": "\n".join(_log(log_file) if log_lines is None else log_lines),
+    told: dict[str, object] = {
+        "doctor": report.model_dump(mode="json"),
+        "settings": _settings(patient.settings),
+        "environment": _environment(patient.environment),
+        "versions": _versions(),
+        "devices": [asdict(device) for device in (*reading.devices, *reading.lost)],
     }
     if status is not None:
-        parts["status.json"] = _as_json(status)
+        told["status"] = status
     secrets = _secrets(patient)
-    return _packed({name: _cleaned(text, secrets) for name, text in parts.items()})
+    lines = _log(log_file) if log_lines is None else log_lines
+    parts = {"README.txt": _README, "log.txt": _cleaned("\n".join(lines), secrets)}
+    for name, value in told.items():
+        # Before it becomes text: cleaned as text it may be JSON no more.
+        clean = _cleaned_value(json.loads(json.dumps(value, default=str)), secrets)
+        parts[f"{name}.json"] = json.dumps(clean, indent=2)
+    return _packed(parts)
 
 
 def _settings(settings: Settings) -> dict[str, object]:
@@ -114,13 +119,24 @@ def _secrets(patient: Patient) -> tuple[str, ...]:
 def _cleaned(text: str, secrets: tuple[str, ...]) -> str:
     for secret in secrets:
         text = text.replace(secret, MASK).replace(json.dumps(secret)[1:-1], MASK)
-    text = redact(text)
+    text = without_secrets(redact(text))
     home = os.path.expanduser("~")  # noqa: PTH111 as text, to be replaced in text
     return text.replace(home, "~") if len(home) > 1 else text
 
 
-def _as_json(value: object) -> str:
-    return json.dumps(value, indent=2, default=str)
+def _cleaned_value(value: object, secrets: tuple[str, ...]) -> object:
+    if isinstance(value, str):
+        return _cleaned(value, secrets)
+    if isinstance(value, list):
+        return [_cleaned_value(one, secrets) for one in value]
+    if isinstance(value, dict):
+        return {
+            _cleaned(name, secrets): MASK
+            if redact_value(name, inner) == MASK
+            else _cleaned_value(inner, secrets)
+            for name, inner in value.items()
+        }
+    return value
 
 
 def _packed(parts: Mapping[str, str]) -> bytes:

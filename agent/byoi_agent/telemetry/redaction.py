@@ -19,11 +19,11 @@ _SECRETS: Final = (
     re.compile(
         r"()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
     ),
-    re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),
+    re.compile(r"(://[^/\s:@]*:)[^/?#\s\"'<>]+(?=@)"),
 )
 
 _SECRET_NAME: Final = re.compile(
-    r"(?i)(^|_)(token|secret|password|authorization|api_?key|private_?key|join_?token)$"
+    r"(?i)(^|[_-])(token|secret|password|authorization|api[_-]?key|private_?key|join_?token)$"
 )
 
 

@@ -98,6 +98,13 @@ async def test_nobody_there_is_told_in_one_line():
     assert str(told.value)
 
 
+async def test_an_address_that_cannot_be_used_is_told_without_its_key():
+    with pytest.raises(FeedUnread) as told:
+        await fetch("http://jo:pass@127.0.0.1:99999/feed?key=secret")
+    assert "pass" not in str(told.value)
+    assert "secret" not in str(told.value)
+
+
 async def test_certificates_that_cannot_be_used_are_told(tmp_path):
     with pytest.raises(FeedUnread, match="ca_file"):
         await fetch("https://127.0.0.1:9/feed", tmp_path / "none.pem")

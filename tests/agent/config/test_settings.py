@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from byoi_agent.config.loading import load
-from byoi_agent.config.settings import PRECEDENCE, Settings, flag_of, variable_of
+from byoi_agent.config.settings import PRECEDENCE, Settings, flag_of, shown, variable_of
 from byoi_agent.errors import ConfigError
 
 
@@ -74,3 +74,16 @@ def test_the_same_in_tables_of_the_file(table, tmp_path):
 
 def test_letters_of_any_language_are_fine_in_a_path():
     assert load({"data_dir": "/home/zoë/Mes\u00a0données"}, {}, None).values.data_dir
+
+
+def test_what_lets_somebody_in_is_shown_of_no_setting_also_within_a_table():
+    feed = "https://jo:hunter2@prices.example/v1?securityToken=TOPSECRET1"
+    settings = Settings(
+        engine="http://jo:hunter2@127.0.0.1:1/v1?key=TOPSECRET1",
+        schedule={"price": {"source": feed, "at_most": 1}},
+        update={"index": "https://jo:hunter2@updates.example/v1"},
+    )
+    told = {name: shown(name, getattr(settings, name)) for name in Settings.model_fields}
+    assert "hunter2" not in str(told)
+    assert "TOPSECRET1" not in str(told)
+    assert told["schedule"]["price"]["source"] == "https://[hidden]@prices.example/v1?…"

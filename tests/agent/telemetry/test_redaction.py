@@ -21,6 +21,7 @@ SECRET = "s3cr3tVALUE0123456789"
         f"password: {SECRET}",
         f"proxy http://user:{SECRET}@proxy.example:3128 failed",
         f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----",
+        f"proxy http://user:p@{SECRET}@proxy.example:3128 failed",
         f"-----BEGIN PRIVATE KEY-----\n{SECRET}",
     ],
 )
@@ -41,6 +42,7 @@ def test_ordinary_words_stay(text):
 def test_a_field_that_is_named_like_a_secret_is_masked_whole():
     assert redact_value("control_token", SECRET) == MASK
     assert redact_value("api_key", SECRET) == MASK
+    assert redact_value("x-api-key", SECRET) == MASK
     assert redact_value("headers", {"authorization": SECRET, "n": 1}) == {
         "authorization": MASK,
         "n": 1,
