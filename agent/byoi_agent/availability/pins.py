@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from byoi_agent.availability import consents as policy
 from byoi_agent.availability.consents import Consents, Pin, PinState
+from byoi_agent.availability.forecast_forms import LATEST
 from byoi_agent.config.files import read_private, write_private
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_wire.ids import OrgId, PinId
@@ -43,6 +44,11 @@ class _KeptPin(BaseModel):
     state: PinState
     actor: str
     at_ms: int
+
+    @field_validator("asked_at_ms", "at_ms")
+    @classmethod
+    def _shown(cls, value: int) -> int:
+        return _showable(value)
 
 
 class _Kept(BaseModel):
@@ -218,8 +224,13 @@ def _wish(ask: PinAsk) -> Pin:
         organisation=_readable(ask.organisation) or ask.org_id,
         reason=_readable(ask.reason),
         asked_by=_readable(ask.asked_by),
-        asked_at_ms=ask.asked_at_ms,
+        asked_at_ms=_showable(ask.asked_at_ms),
     )
+
+
+def _showable(unix_ms: int) -> int:
+    """Within what the clocks of all systems can show: a console may say any number."""
+    return min(max(unix_ms, 0), round(LATEST * 1000))
 
 
 def _readable(text: str) -> str:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import stat
 
 import pytest
 
 from byoi_agent.availability import pins as module
 from byoi_agent.availability.pins import ASKS_PER_LINK, NOT_KEPT, PinKeeper, PinsNotKept
+from byoi_agent.cli.durations import moment
 from byoi_agent.errors import ConfigError
 from byoi_agent.telemetry.health import Health
 from byoi_wire.messages import PinAsk, PinEnd
@@ -166,3 +168,15 @@ def test_a_console_that_asks_without_end_is_not_listened_to(world):
 def test_an_answer_to_nothing_is_told(world):
     with pytest.raises(ConfigError):
         world.keeper.consent("pin_1", "jo")
+
+
+def test_a_moment_that_no_clock_can_show_is_one_that_every_clock_can(world):
+    latest = 32_503_680_000_000
+    world.keeper.heard(ask().model_copy(update={"asked_at_ms": 2**53 - 1}))
+    assert world.keeper.pins[0].asked_at_ms == latest
+    moment(world.keeper.pins[0].asked_at_ms / 1000, 7.0)
+    kept = json.loads(world.file.read_text())
+    kept["pins"][0] |= {"asked_at_ms": 2**53 - 1, "at_ms": -(2**53)}
+    world.file.write_text(json.dumps(kept))  # as another version left it
+    (pin,) = world.start().pins
+    assert (pin.asked_at_ms, pin.at_ms) == (latest, 0)
