@@ -12,6 +12,12 @@ from byoi_agent.update.index import Index, IndexTrouble, kind_of_file
 from byoi_agent.update.policy import Range
 
 KIND = "linux-x86_64"
+ABOUT = {
+    "schema": 1,
+    "protocol": {"min": 1, "max": 1},
+    "state_schema": {"min": 1, "max": 1},
+    "settings_schema": 1,
+}
 
 
 @pytest.fixture
@@ -146,6 +152,27 @@ def test_a_version_that_is_none_leads_nowhere(look):
 def test_a_release_that_says_nonsense_is_told(local_index, look):
     local_index.add("1.1.0", protocol={"min": "one", "max": 1})
     with pytest.raises(IndexTrouble, match="is not what it should be"):
+        look().offered("stable")
+
+
+class Misnamed(str):
+    """A version that says another in its file than by its place."""
+
+    __slots__ = ()
+
+    def __str__(self):
+        return "1.1.0"
+
+
+@pytest.mark.parametrize("ask", [Index.release, Index.named])
+def test_a_release_that_says_it_is_another_is_not_believed(local_index, look, tmp_path, ask):
+    bundle = tmp_path / "byoi-agent-1.1.0-linux-x86_64.tar.gz"
+    bundle.write_bytes(b"a bundle")
+    local_index.repository.add({**ABOUT, "version": Misnamed("1.0.0")}, [bundle])
+    local_index.repository.promote("1.1.0", "stable", 1.0)
+    with pytest.raises(IndexTrouble, match=r"says 1\.0\.0 where 1\.1\.0 was asked for"):
+        ask(look(), "1.1.0")
+    with pytest.raises(IndexTrouble, match=r"says 1\.0\.0 where 1\.1\.0 was asked for"):
         look().offered("stable")
 
 
