@@ -91,6 +91,8 @@ async def pull(
         DiskFull: there is no room.
     """
     if not terms.may_download or is_offline():
+        if (here := _here_already(reference, store, file)) is not None:
+            return await _proven(here, store, is_pinned=is_pinned)
         why = (
             "HF_HUB_OFFLINE is set" if terms.may_download else 'the settings say downloads="never"'
         )
@@ -103,6 +105,30 @@ async def pull(
         return await _Pull(reference, store, terms, report, hub, listing).run(
             file, is_pinned=is_pinned
         )
+
+
+def _here_already(reference: Reference, store: Store, file: str | None) -> Pulled | None:
+    """What a reference means where no hub is asked: the newest of that name, and of that file.
+
+    Raises:
+        ConfigError: several models have the name.
+    """
+    if file is None:
+        return store.find(str(reference))
+    meant = [
+        one
+        for one in store.all()
+        if one.is_meant_by(reference) and file in {part.name for part in one.manifest.files}
+    ]
+    return max(meant, key=lambda one: one.manifest.pulled_at, default=None)
+
+
+async def _proven(here: Pulled, store: Store, *, is_pinned: bool) -> Outcome:
+    """It is here; looked at again before that is said. Raises as `Store.prove`."""
+    await asyncio.to_thread(store.prove, here)
+    if is_pinned:
+        store.pin(here, is_pinned=True)
+    return Outcome(here, was_here=True)
 
 
 async def _list(hub: Hub, reference: Reference, patience: Patience) -> Listing:
@@ -152,10 +178,7 @@ class _Pull:
         lock = self._store.folder / f"{key}.lock"
         async with locked(lock, self._report, f"downloading {repo}"):
             if (here := self._store.by_key(key)) is not None:
-                await asyncio.to_thread(self._store.prove, here)
-                if is_pinned:
-                    self._store.pin(here, is_pinned=True)
-                return Outcome(here, was_here=True)
+                return await _proven(here, self._store, is_pinned=is_pinned)
             return await self._bring(key, selection, is_pinned=is_pinned)
 
     async def _bring(self, key: str, selection: Selection, *, is_pinned: bool) -> Outcome:

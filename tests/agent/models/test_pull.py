@@ -507,6 +507,22 @@ async def test_offline_is_said_in_a_sentence(ask, monkeypatch):
         await ask()
 
 
+async def test_offline_what_is_here_is_here(hub, hubs, ask, store, monkeypatch):
+    hub.add(REPO, {"m-Q8_0.gguf": hubs.gguf()})
+    first = (await ask()).pulled
+    monkeypatch.setattr("byoi_agent.models.hub_client.constants.HF_HUB_OFFLINE", True)
+    for name, file in ((REPO, None), (f"{REPO}:q8_0", None), (REPO, "m-Q8_0.gguf")):
+        again = await ask(name, file=file, is_pinned=True)
+        assert (again.was_here, again.pulled.key) == (True, first.key)
+    assert store.all()[0].manifest.is_pinned
+    for name, file in ((f"{REPO}:q4_0", None), (REPO, "other.gguf")):
+        with pytest.raises(ConfigError, match="HF_HUB_OFFLINE is set"):
+            await ask(name, file=file)
+    first.path.write_bytes(b"x")
+    with pytest.raises(ConfigError, match="not what was pulled any more"):
+        await ask()
+
+
 async def test_a_file_that_was_changed_is_not_served_any_more(hub, hubs, ask, store):
     hub.add(REPO, {"m-Q8_0.gguf": hubs.gguf()})
     found = (await ask()).pulled
