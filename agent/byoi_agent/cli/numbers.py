@@ -11,6 +11,7 @@ class Number(click.ParamType[float]):
     """A number above zero (or not below it), within what can be meant."""
 
     name = "number"
+    may_be_zero = False
 
     def __init__(self, *, least: float = 0.0, most: float = quantities.LARGEST) -> None:
         self._least = least
@@ -23,7 +24,7 @@ class Number(click.ParamType[float]):
         if isinstance(value, float):
             return value
         try:
-            number = quantities.parse(str(value))
+            number = quantities.parse(str(value), may_be_zero=self.may_be_zero)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if not self._least <= number <= self._most:
@@ -35,9 +36,4 @@ class Share(Number):
     """A part of something, or several times as much; zero is one."""
 
     name = "share"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """From what was typed."""
-        return 0.0 if str(value).strip() in {"0", "0.0"} else super().convert(value, param, ctx)
+    may_be_zero = True

@@ -28,5 +28,6 @@ def test_beyond_its_bounds_it_is_told_them():
 def test_a_share_may_be_nothing():
     assert Share().convert("0", None, None) == 0
     assert Share().convert("0.2", None, None) == pytest.approx(0.2)
-    with pytest.raises(click.BadParameter):
+    assert Share().convert("0e0", None, None) == 0
+    with pytest.raises(click.BadParameter, match=r"-0\.1 is below zero"):
         Share().convert("-0.1", None, None)
