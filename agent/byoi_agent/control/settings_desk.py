@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 _LISTS: Final = frozenset({"models", "remote_code", "schedule"})
 """What has a way of its own, or is the owner's word alone: code that may run."""
 
+_PROGRAMS: Final = frozenset({"vllm_python", "cache_dir"})
+"""Whoever sets these has the node run a program: an interpreter, and where engines are kept."""
+
 
 @dataclass(frozen=True)
 class SettingsDesk:
@@ -107,6 +110,8 @@ def _fitting(name: str, part: str, value: Any) -> Any:  # noqa: ANN401 of any se
         raise Refusal(
             400, f"{name} is a secret, which this API neither shows nor takes; use the file"
         )
+    if name in _PROGRAMS:
+        raise Refusal(400, f"{name} is not changed by this API; {_way_to(name)}")
     if name in _LISTS or (name in TABLES and not part):
         raise Refusal(400, f"{name} is a table; {_way_to(name)}")
     if part and name not in TABLES:
@@ -147,6 +152,11 @@ def _way_to(name: str) -> str:
         return "use: byoi schedule for hours, byoi config edit for forecasts; or PUT /api/schedule"
     if name == "remote_code":
         return "write it into the file yourself: it lets code of others run here"
+    if name in _PROGRAMS:
+        return (
+            "write it into the file yourself: it names programs that the node runs; "
+            "byoi config edit, or as root where it is a service"
+        )
     return f"name a value in it, like {name}.{next(iter(_table_of(name).model_fields))}"
 
 
@@ -178,7 +188,7 @@ def _fact(name: str, whole: dict[str, Any]) -> SettingFact:
         flag=None if name in TABLES else flag_of(name),
         variable=None if name in TABLES else variable_of(name),
         is_secret=name in SECRETS,
-        is_settable=name not in SECRETS | _LISTS,
+        is_settable=name not in SECRETS | _LISTS | _PROGRAMS,
     )
 
 

@@ -127,6 +127,9 @@ def test_a_file_that_was_not_there_is_made(tmp_path):
         ("schedule.windows", [], 400, "byoi schedule"),
         ("schedule.price", {}, 400, "byoi config edit for forecasts"),
         ("remote_code", ["a/b@c"], 400, "yourself"),
+        ("vllm_python", "/tmp/python", 400, "yourself: it names programs that the node runs"),
+        ("vllm_python", None, 400, "byoi config edit"),
+        ("cache_dir", "/tmp/engines", 400, "yourself: it names programs that the node runs"),
         ("idle", {}, 400, "name a value in it, like idle."),
     ],
 )
@@ -183,6 +186,7 @@ def test_the_schema_tells_of_every_setting(desk):
     assert facts["slots"].flag == "--slots"
     assert facts["slots"].variable == "BYOI_SLOTS"
     assert facts["engine_api_key"].is_secret
-    assert not facts["engine_api_key"].is_settable
+    own = {"engine_api_key", "models", "remote_code", "schedule", "vllm_python", "cache_dir"}
+    assert {name for name, fact in facts.items() if not fact.is_settable} == own
     assert facts["idle"].flag is None
     assert schema.json_schema["additionalProperties"] is False
