@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
+from byoi_agent.models.wheels import RATE_SECONDS
 from byoi_agent.sizes import on_disk
 
 if TYPE_CHECKING:
@@ -128,8 +129,8 @@ class Speed:
         if progress.phase != self._phase:
             self._phase, self._since = progress.phase, now
             self._from_bytes = progress.done_bytes
-        seconds = now - self._since
-        return (progress.done_bytes - self._from_bytes) / seconds if seconds > 0 else None
+        seconds, came = now - self._since, progress.done_bytes - self._from_bytes
+        return came / seconds if seconds >= RATE_SECONDS else None
 
 
 def describe(progress: Progress, bytes_per_second: float | None) -> str:

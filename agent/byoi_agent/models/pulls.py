@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from byoi_agent.errors import AgentError, ConfigError
+from byoi_agent.models.wheels import RATE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -178,7 +179,8 @@ class _Report:
             self._phase, self._since = progress.phase, now
             self._from_bytes = progress.done_bytes
         seconds = now - self._since
-        speed = (progress.done_bytes - self._from_bytes) / seconds if seconds > 0 else None
+        came = progress.done_bytes - self._from_bytes
+        speed = came / seconds if seconds >= RATE_SECONDS else None
         self._change(
             phase=progress.phase,
             done_bytes=progress.done_bytes,

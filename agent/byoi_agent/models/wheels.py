@@ -14,7 +14,7 @@ import sys
 import uuid
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from byoi_agent.config.file_locks import lock
 from byoi_agent.errors import AgentError, ConfigError
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
+
+
+RATE_SECONDS: Final = 2.0
+"""So long a step goes on before its speed says anything: a pull begins with its smallest files."""
 
 
 @dataclass(frozen=True)

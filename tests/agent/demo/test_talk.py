@@ -34,7 +34,14 @@ def test_speed_is_the_phases_own():
     assert speed.measure(Progress("a", MB), 0.0) is None
     assert speed.measure(Progress("a", 5 * MB), 2.0) == 2 * MB
     assert speed.measure(Progress("b", 5 * MB), 3.0) is None
-    assert speed.measure(Progress("b", 6 * MB), 4.0) == MB
+    assert speed.measure(Progress("b", 7 * MB), 5.0) == MB
+
+
+def test_the_first_small_files_of_a_pull_are_no_speed():
+    speed = Speed()
+    assert speed.measure(Progress("a", 0), 0.0) is None
+    assert speed.measure(Progress("a", 1000), 1.2) is None
+    assert speed.measure(Progress("a", 4 * MB), 2.0) == 2 * MB
 
 
 def test_a_log_gets_a_line_per_phase_and_every_two_seconds(capsys, monkeypatch):

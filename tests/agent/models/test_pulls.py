@@ -96,7 +96,10 @@ async def test_a_pull_goes_its_way_and_tells_of_it(pulls, hub, told, clock):
         await settle()
         assert hub.begun == [("owner/one", "one.gguf", False)]
         hub.reports["owner/one"](Progress("downloading", 0, 100))
-        clock.at += 2
+        clock.at += 1
+        hub.reports["owner/one"](Progress("downloading", 1, 100))
+        assert pulls.views[0].bytes_per_second is None
+        clock.at += 1
         hub.reports["owner/one"](Progress("downloading", 50, 100))
         assert pulls.views[0].bytes_per_second == 25.0
         hub.end("owner/one", removed=("old",))
