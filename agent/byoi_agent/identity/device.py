@@ -26,6 +26,8 @@ DEVICE_PATH: Final = "/agent/v1/device"
 
 _TAG: Final = b"byoi-device-v1"
 _NOT_FOUND: Final = frozenset({404, 405})
+_PLAIN_NO: Final = "The request was denied"
+"""A console's words for a no without a reason, which our own sentence says already."""
 # What is shown, and perhaps opened in a browser, is a stranger's text.
 _WebAddress = Annotated[str, Field(pattern=r"^https?://[!-~]+$", max_length=500)]
 
@@ -177,7 +179,8 @@ class DeviceFlow:
         again = f"run: byoi enroll --console {self._http.base}"
         match outcome:
             case "denied":
-                why = f" ({self._words.rstrip('.')})" if self._words else ""
+                said = self._words.rstrip(".")
+                why = f" ({said})" if said not in {"", _PLAIN_NO} else ""
                 return AgentError(
                     f"the enrolment was denied in the console{why}; to ask again, {again}"
                 )

@@ -58,7 +58,7 @@ class Enforcement:
         if self._running.get(key_id, 0) >= limit:
             raise LimitExceeded(
                 "max_concurrent",
-                f"This key may have {limit} requests running at a time.",
+                f"This key may have {_requests(limit)} running at a time.",
                 _CONCURRENT_RETRY_SECONDS,
                 {},
             )
@@ -70,7 +70,7 @@ class Enforcement:
         if isinstance(taken, Refused):
             raise LimitExceeded(
                 "requests_per_minute",
-                f"Rate limit reached: this key may make {limit} requests per minute.",
+                f"Rate limit reached: this key may make {_requests(limit)} per minute.",
                 taken.retry_after_seconds,
                 _headers(limit, 0, taken.reset_seconds),
             )
@@ -90,6 +90,10 @@ class Enforcement:
             self._running[key_id] = left
         else:
             del self._running[key_id]
+
+
+def _requests(count: int) -> str:
+    return "1 request" if count == 1 else f"{count} requests"
 
 
 def _headers(limit: int, remaining: int, reset_seconds: float) -> dict[str, str]:

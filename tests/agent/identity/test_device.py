@@ -164,6 +164,14 @@ async def test_a_no_is_told_with_the_mend_and_leaves_no_key_behind(
     assert read_record(tmp_path / "identity.json") is None
 
 
+async def test_a_no_without_a_reason_is_told_once(enrol, console):
+    console.will(DEVICE, (200, CODE))
+    told = {"error": "access_denied", "error_description": "The request was denied."}
+    console.will(TOKEN, (400, told))
+    with pytest.raises(AgentError, match="denied in the console; to ask again"):
+        await enrol()
+
+
 async def test_a_code_that_nobody_approves_ends_at_its_time(enrol, console, clock):
     console.will(DEVICE, (200, CODE))
     console.will(TOKEN, problem("authorization_pending"))

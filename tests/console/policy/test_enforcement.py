@@ -47,10 +47,19 @@ def test_a_place_is_free_again_once_it_was_released_and_only_once(clock):
     with pytest.raises(LimitExceeded) as refusal:
         enforcement.admit(key)
     assert refusal.value.code == "max_concurrent"
+    assert str(refusal.value) == "This key may have 2 requests running at a time."
     first.release()
     first.release()
     enforcement.admit(key)
     with pytest.raises(LimitExceeded):
+        enforcement.admit(key)
+
+
+def test_a_limit_of_one_is_told_as_one(clock):
+    enforcement = Enforcement(clock.monotonic)
+    key = principal(max_concurrent=1)
+    enforcement.admit(key)
+    with pytest.raises(LimitExceeded, match="may have 1 request running"):
         enforcement.admit(key)
 
 
