@@ -86,9 +86,10 @@ def install(name: str, *, yes: bool, as_json: bool, **flags: object) -> None:
     if as_json:
         click.echo(json.dumps({"engine": offer.setting, "version": offer.version}))
     else:
-        click.echo(
-            f"{offer.title} is installed; to serve with it: byoi engines use {offer.setting}"
-        )
+        rest = f"; to serve with it: byoi engines use {offer.setting}"
+        if inventory.is_chosen(offer):
+            rest = ", and chosen already"
+        click.echo(f"{offer.title} is installed{rest}")
 
 
 @engines.command()

@@ -107,6 +107,11 @@ class Inventory:
             raise ConfigError(f"{found.title} cannot run on this machine: {found.obstacle}")
         return replace(found, setting=setting)
 
+    def is_chosen(self, offer: Offer) -> bool:
+        """Whether it is what the owner's settings mean on this machine."""
+        name, _, version = self._in_settings.partition("@")
+        return name == offer.name and version in {"", offer.version} and offer.obstacle is None
+
     def is_installed(self, offer: Offer) -> bool:
         """Whether it is here, as this byoi pins it."""
         return self._runtimes.folder_of(self._spec(offer)).exists()
@@ -153,9 +158,11 @@ class Inventory:
             for one in here
             if (one.name, one.version) == (spec.name, spec.version)
         ]
-        name, _, version = self._in_settings.partition("@")
-        is_chosen = name == row.name and version in {"", row.version} and row.obstacle is None
-        return replace(row, installed_bytes=sum(sizes) if sizes else None, is_chosen=is_chosen)
+        return replace(
+            row,
+            installed_bytes=sum(sizes) if sizes else None,
+            is_chosen=self.is_chosen(row),
+        )
 
     def _spec(self, offer: Offer) -> RuntimeSpec:
         if offer.name == "llamacpp":

@@ -95,13 +95,14 @@ def test_using_one_is_written_into_the_owners_file(byoi, installs, tmp_path):
     code, _, err = byoi("use", "vllm")
     assert code == 1
     assert "first: byoi engines install vllm" in err
-    byoi("install", "vllm", "--yes")
+    assert "to serve with it: byoi engines use vllm" in byoi("install", "vllm", "--yes")[1]
     code, out, _ = byoi("use", "vllm")
     assert code == 0
     assert "byoi reload" in out
     file = tmp_path / "data" / "config.toml"
     assert tomllib.loads(file.read_text()) == {"engine": "vllm"}
     assert "installed, chosen" in byoi("list")[1]
+    assert byoi("install", "vllm", "--yes")[1].endswith(" is installed, and chosen already\n")
     byoi("use", "http://127.0.0.1:11434/v1")
     assert tomllib.loads(file.read_text()) == {"engine": "http://127.0.0.1:11434/v1"}
     told = json.loads(byoi("use", "llamacpp", "--json")[1])
