@@ -7,7 +7,7 @@ from string import ascii_letters
 from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.hardware import sysfs
-from byoi_agent.hardware.devices import DeviceProcess, DeviceReading, ProbeReading
+from byoi_agent.hardware.devices import DeviceProcess, DeviceReading, ProbeReading, unread
 from byoi_agent.hardware.host import process_name
 from byoi_agent.hardware.looking import Looking
 from byoi_agent.hardware.sysfs import DeviceGone
@@ -55,12 +55,8 @@ class AmdProbe:
                 continue
             if (reading.memory_total_bytes or 0) >= _SMALLEST_BYTES:
                 devices.append(reading)
-        told = [
-            f"AMD GPU {one.index} ({one.pci_bus}) cannot be read: {one.problem}" for one in lost
-        ]
-        return ProbeReading(
-            tuple(devices), "; ".join(told) or None, _MEND if lost else "", tuple(lost)
-        )
+        told = unread(lost, "AMD GPU")
+        return ProbeReading(tuple(devices), told, _MEND if lost else "", tuple(lost))
 
     def _read(self, device: Path, index: int) -> DeviceReading:
         node = self._computing_node(device)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from byoi_wire.offers import Device
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Kind = Literal["nvidia", "amd", "intel", "apple", "cpu"]
 ProcessUse = Literal["compute", "graphics", "mps"]
@@ -208,6 +208,21 @@ class ProbeReading:
             devices=tuple(replace(one, index=one.index + first) for one in self.devices),
             lost=tuple(replace(one, index=one.index + first) for one in self.lost),
         )
+
+
+def unread(lost: Iterable[DeviceReading], word: str = "GPU") -> str | None:
+    """The `problem` of devices that do not answer: a sentence for all that have the same one."""
+    places: dict[str | None, list[str]] = {}
+    for one in lost:
+        place = f" ({one.pci_bus})" if one.pci_bus else ""
+        places.setdefault(one.problem, []).append(f"{one.index}{place}")
+    told = [f"{_named(word, them)} cannot be read: {why}" for why, them in places.items()]
+    return "; ".join(told) or None
+
+
+def _named(word: str, places: list[str]) -> str:
+    *first, last = places
+    return f"{word}s {', '.join(first)} and {last}" if first else f"{word} {last}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.hardware import sysfs
 from byoi_agent.hardware.counter import EnergyCounter
-from byoi_agent.hardware.devices import DeviceReading, ProbeReading
+from byoi_agent.hardware.devices import DeviceReading, ProbeReading, unread
 from byoi_agent.hardware.looking import Looking
 from byoi_agent.hardware.sysfs import DeviceGone
 
@@ -68,12 +68,8 @@ class IntelProbe:
                 lost.append(
                     DeviceReading(index, "intel", "Intel GPU", None, bus, problem=str(gone))
                 )
-        told = [
-            f"Intel GPU {one.index} ({one.pci_bus}) cannot be read: {one.problem}" for one in lost
-        ]
-        return ProbeReading(
-            tuple(devices), "; ".join(told) or None, _MEND if lost else "", tuple(lost)
-        )
+        told = unread(lost, "Intel GPU")
+        return ProbeReading(tuple(devices), told, _MEND if lost else "", tuple(lost))
 
     def _read(self, device: Path, index: int, bus: str) -> DeviceReading:
         sensors = sysfs.hwmon(device)

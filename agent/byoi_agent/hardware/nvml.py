@@ -11,10 +11,10 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.hardware.devices import DeviceReading, ProbeReading
+from byoi_agent.hardware.devices import DeviceReading, ProbeReading, unread
 from byoi_agent.hardware.host import process_name
 from byoi_agent.hardware.looking import Looking
-from byoi_agent.hardware.nvml_reading import problem_of, read_cards
+from byoi_agent.hardware.nvml_reading import read_cards
 from byoi_agent.hardware.nvml_words import RELOAD, is_absence, is_mismatch, mend_of, words_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 LIBRARY: Final = threading.Lock()
 """Held by whoever calls NVML: the binding may be replaced under nobody (`_unload`)."""
 
-_UNLISTED: Final = "the driver does not list it any more"
+_UNLISTED: Final = "gone from the driver's list"
 _UNLISTED_MEND: Final = (
     "look at its power cables, its heat and its slot, and for Xid in the kernel's log "
     "(journalctl -k), then restart the machine; if you took it out: restart byoi"
@@ -122,10 +122,9 @@ def with_missing(reading: ProbeReading, seen: Mapping[str, DeviceReading]) -> Pr
     missing = [one.silent(_UNLISTED) for uuid, one in seen.items() if uuid not in listed]
     if not missing:
         return reading
-    told = [problem_of(one) for one in missing]
     return ProbeReading(
         reading.devices,
-        "; ".join([*filter(None, [reading.problem]), *told]),
+        "; ".join(filter(None, [reading.problem, unread(missing)])),
         "; ".join([*filter(None, [reading.mend]), _UNLISTED_MEND]),
         (*reading.lost, *missing),
     )

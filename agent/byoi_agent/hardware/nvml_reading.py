@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from byoi_agent.hardware import host
-from byoi_agent.hardware.devices import DeviceReading, ProbeReading
+from byoi_agent.hardware.devices import DeviceReading, ProbeReading, unread
 from byoi_agent.hardware.nvml_card import CardLost, Foreign, NvmlCard, as_text, optional
 from byoi_agent.hardware.nvml_parts import read_instances, read_memory, read_nvlinks, read_processes
 from byoi_agent.hardware.nvml_words import throttled_by
@@ -43,8 +43,7 @@ def read_cards(
         except CardLost as loss:
             lost.append(_lost(nvml, index, known.get(index), str(loss)))
             mends[loss.mend] = None
-    problem = "; ".join(problem_of(one) for one in lost) or None
-    return ProbeReading(tuple(devices), problem, "; ".join(mends), tuple(lost))
+    return ProbeReading(tuple(devices), unread(lost), "; ".join(mends), tuple(lost))
 
 
 def _system(nvml: Foreign) -> dict[str, str | None]:
@@ -91,12 +90,6 @@ def _lost(nvml: Foreign, index: int, known: DeviceReading | None, problem: str) 
     with suppress(CardLost):
         identity = _identity(NvmlCard.at(nvml, index))
     return DeviceReading(index=index, kind="nvidia", problem=problem, **identity)
-
-
-def problem_of(lost: DeviceReading) -> str:
-    """A sentence about a card that does not answer."""
-    place = f" ({lost.pci_bus})" if lost.pci_bus else ""
-    return f"GPU {lost.index}{place} cannot be read: {lost.problem}"
 
 
 def _identity(card: NvmlCard) -> dict[str, Any]:

@@ -101,12 +101,25 @@ async def test_a_card_that_the_driver_no_longer_lists_is_lost_until_it_is_back(n
         assert [one.uuid for one in reading.devices] == [four[f"{i}.uuid"] for i in (0, 2, 3)]
         (lost,) = reading.lost
         assert (lost.uuid, lost.memory_total_bytes) == (four["1.uuid"], None)
-        told = "GPU 1 (00000000:1C:00.0) cannot be read: the driver does not list it any more"
+        told = "GPU 1 (00000000:1C:00.0) cannot be read: gone from the driver's list"
         assert reading.problem == told
         assert "restart byoi" in reading.mend
     in_process.shows(four)
     back = await probe.read()
     assert (len(back.devices), back.problem, back.lost) == (4, None, ())
+
+
+async def test_cards_that_are_gone_together_are_told_in_one_sentence(nvml, in_process):
+    in_process.shows(nvml.server(4))
+    probe = NvmlProbe()
+    await probe.read()
+    in_process.set({"count": 1})
+    reading = await probe.read()
+    assert [one.index for one in reading.lost] == [1, 2, 3]
+    assert reading.problem == (
+        "GPUs 1 (00000000:1C:00.0), 2 (00000000:1D:00.0) and 3 (00000000:1E:00.0) cannot be read: "
+        "gone from the driver's list"
+    )
 
 
 async def test_a_card_that_is_gone_and_one_that_is_lost_are_told_together(nvml, in_process):
