@@ -188,7 +188,8 @@ class Debian:
             )
         except UpdateFailed:
             return None
-        return said[3:].strip().replace("~", "") if said.startswith("ii ") else None
+        # The first of the three is what is wanted: also one that apt is to leave alone is there.
+        return said[3:].strip().replace("~", "") if said[1:3] == "i " else None
 
     def point_at(self, version: str) -> None:
         """As `Installer`."""

@@ -127,7 +127,13 @@ def test_another_package_is_refused(debian, tmp_path, said):
 
 @pytest.mark.parametrize(
     ("said", "present"),
-    [("ii 1.2.0~rc1", "1.2.0rc1"), ("iU 1.1.0", None), ("iHR1.1.0", None), ("un ", None)],
+    [
+        ("ii 1.2.0~rc1", "1.2.0rc1"),
+        ("hi 1.2.0", "1.2.0"),
+        ("iU 1.1.0", None),
+        ("iHR1.1.0", None),
+        ("un ", None),
+    ],
 )
 def test_of_a_package_dpkg_knows_which_is_there_whole(debian, said, present):
     debian.said["name"] = said
