@@ -107,10 +107,13 @@ def check(file: Path | None, *, as_json: bool, **flags: object) -> int:
 
 @config.command()
 @setting_options("data_dir")
+@json_option
 @debug_option
-def path(**flags: object) -> None:
+def path(*, as_json: bool, **flags: object) -> None:
     """Show where the configuration file is, or would be."""
-    click.echo(place_of(flags))
+    file = place_of(flags)
+    told = json.dumps({"file": str(file), "exists": file.is_file()})
+    click.echo(told if as_json else file)
 
 
 def _table(rows: list[dict[str, object]], file: str | None) -> None:

@@ -63,6 +63,13 @@ class ConfigShown(_Whole):
     settings: list[SettingRow]
 
 
+class ConfigPlace(_Whole):
+    """`byoi config path`."""
+
+    file: str
+    exists: bool
+
+
 class ProblemRow(_Whole):
     """A mistake, and the line of the file that it is in."""
 
@@ -322,6 +329,7 @@ class LogLine(_Open):
 OUTPUTS: Final[dict[str, Any]] = {
     "bench": BenchReport,
     "config show": ConfigShown,
+    "config path": ConfigPlace,
     "config check": ConfigChecked,
     "config set": SettingChange,
     "config unset": SettingChange,

@@ -120,5 +120,8 @@ def test_so_is_one_of_a_model_alone_and_each_is_told_once(byoi, file):
 
 def test_the_place_of_the_file_is_told_also_before_there_is_one(byoi, tmp_path):
     assert byoi("config", "path")[1].endswith("/config.toml\n")
+    told = json.loads(byoi("config", "path", "--json")[1])
+    assert told["file"].endswith("/config.toml")
+    assert told["exists"] is False
     asked = byoi("config", "path", "--data-dir", tmp_path)
     assert asked == (0, f"{tmp_path / 'config.toml'}\n", "")
