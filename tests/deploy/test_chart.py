@@ -73,6 +73,21 @@ class TestRendered:
             for version in KUBERNETES if one["kind"] != "ServiceMonitor" else ():
                 kubernetes(one, version)
 
+    def test_a_number_is_written_as_settings_read_it(self, render):
+        settings = {"context_tokens": 1048576, "gpu_memory_share": 0.85, "slots": "8"}
+        console = {**CONSOLE["console"], "settings": {"body_bytes": 268435456}}
+        objects, _ = render({"agent": {"settings": settings}, "console": console})
+        told = {
+            each["name"]: each.get("value")
+            for one in objects.values()
+            for container in containers(one)
+            for each in container.get("env", ())
+        }
+        assert told["BYOI_CONTEXT_TOKENS"] == "1048576"
+        assert told["BYOI_GPU_MEMORY_SHARE"] == "0.85"
+        assert told["BYOI_SLOTS"] == "8"
+        assert told["BYOI_CONSOLE_BODY_BYTES"] == "268435456"
+
     @each_case
     def test_no_container_has_rights_or_writes_to_its_root(self, render, changes):
         objects, _ = render(changes)

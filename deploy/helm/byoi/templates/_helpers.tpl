@@ -57,6 +57,13 @@ capabilities:
 {{- end -}}
 {{- end -}}
 
+{{/* A setting as text. Helm has each number of a file as a float: 1048576 would be 1.048576e+06. */}}
+{{- define "byoi.setting" -}}
+{{- $value := . -}}
+{{- if kindIs "float64" . }}{{ if eq . (float64 (int64 .)) }}{{ $value = int64 . }}{{ end }}{{ end -}}
+{{ $value | quote }}
+{{- end }}
+
 {{- define "byoi.agentPod" -}}
 metadata:
   labels:
@@ -144,7 +151,7 @@ spec:
         {{- end }}
         {{- range $name, $value := .Values.agent.settings }}
         - name: BYOI_{{ $name | upper }}
-          value: {{ $value | quote }}
+          value: {{ include "byoi.setting" $value }}
         {{- end }}
       securityContext:
         {{- include "byoi.security" . | nindent 8 }}
