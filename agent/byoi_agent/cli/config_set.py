@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from byoi_agent.cli.elsewhere import node_elsewhere
 from byoi_agent.cli.options import (
@@ -28,7 +29,7 @@ from byoi_agent.config.settings import Settings, variable_of
 from byoi_agent.control.instances import Instance, find
 from byoi_agent.control.routing import Refusal
 from byoi_agent.control.schema import ReloadReport
-from byoi_agent.control.settings_desk import SettingsDesk
+from byoi_agent.control.settings_desk import SettingsDesk, settable
 from byoi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,6 +49,16 @@ class _TakesNumbers(click.Command):
         return super().parse_args(ctx, args)
 
 
+def _complete_name(
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    return [
+        CompletionItem(name, help=meaning)
+        for name, meaning in settable().items()
+        if name.startswith(incomplete)
+    ]
+
+
 @click.command(
     "set",
     cls=_TakesNumbers,
@@ -61,7 +72,7 @@ A value that is no number and no JSON is text. Tables of hours: byoi schedule; m
 serve.
 """,
 )
-@click.argument("name")
+@click.argument("name", shell_complete=_complete_name)
 @click.argument("value")
 @setting_options("data_dir")
 @json_option
@@ -72,7 +83,7 @@ def set_(name: str, value: str, *, as_json: bool, **flags: object) -> None:
 
 
 @click.command(epilog="Example: byoi config unset slots")
-@click.argument("name")
+@click.argument("name", shell_complete=_complete_name)
 @setting_options("data_dir")
 @json_option
 @debug_option

@@ -99,6 +99,19 @@ class SettingsDesk:
         return SettingChange(setting=setting, reloaded=reloaded, overruled_by=wins)
 
 
+def settable() -> dict[str, str]:
+    """The names that can be changed so, with what each is for; of a table each value's own."""
+    told: dict[str, str] = {}
+    for name, field in Settings.model_fields.items():
+        if name in SECRETS | _LISTS | _PROGRAMS:
+            continue
+        inner = _table_of(name).model_fields if name in TABLES else {}
+        told |= {f"{name}.{part}": one.description or "" for part, one in inner.items()}
+        if not inner:
+            told[name] = field.description or ""
+    return told
+
+
 def _check_name(name: str) -> None:
     if name not in Settings.model_fields:
         raise Refusal(404, f"there is no setting {name!r}{nearest(name, Settings.model_fields)}")

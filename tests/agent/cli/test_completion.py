@@ -35,6 +35,17 @@ def test_commands_options_choices_and_commands_of_commands(asked):
     assert asked("byoi nonsense x", "x") == [""]
 
 
+def test_settings_are_completed_by_their_names_where_one_can_be_changed(asked):
+    def names(word, command="set"):
+        told = asked(f"byoi config {command} {word}", word)
+        return [line.split("\t")[0] for line in told if line]
+
+    assert "idle.after_minutes" in names("idle.")
+    assert all(name.startswith("idle.") for name in names("idle."))
+    assert names("slo", "unset") == ["slots"]
+    assert names("engine_api") == []
+
+
 def test_bash_completes_a_command_with_the_script(byoi, tmp_path):
     code, script, _ = byoi("completion", "bash")
     assert code == 0
