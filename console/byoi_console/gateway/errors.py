@@ -73,7 +73,7 @@ class ModelUnknown(ConsoleError):
 
 
 class ModelCannot(ConsoleError):
-    """The model is there, and none of the nodes that serve it now answers at this path."""
+    """The model is there, and no node that has it, be it here or away, answers at this path."""
 
     def __init__(self, model: str, path: str) -> None:
         super().__init__(f"The model `{model[:200]}` does not answer at {path} here.")

@@ -61,6 +61,9 @@ class Nodes(Protocol):
     def is_known(self, model: ModelId, org_id: OrgId) -> bool:
         """Whether a node has a model, or had it when it was last here."""
 
+    def may_answer(self, model: ModelId, org_id: OrgId, path: str) -> bool:
+        """Whether a node answers at `path` with a model, or may once it is back."""
+
     def is_away(self, node_id: NodeId) -> bool:
         """Whether a node that lives takes no requests now by its owner's or an admin's wish."""
 

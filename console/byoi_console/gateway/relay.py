@@ -126,7 +126,7 @@ class Relay:
 
         Raises:
             Unserved: nothing was sent to the client yet; answer with 503.
-            ModelCannot: no node that serves the model now answers at this path.
+            ModelCannot: no node that has the model answers at this path.
         """
         try:
             self._timer = self._loop.call_later(self._patience.commit, self._tick)
@@ -264,14 +264,15 @@ class Relay:
     def _check_anybody_comes(self, failed_with: str) -> None:
         """Where all that have the model are away by their owners' wish, waiting is no use.
 
-        Nor where those that are here do not answer at this path: their engines are of that kind.
+        Nor where none that has it answers at this path: their engines are of that kind.
         """
         model, org_id = self._call.model, self._call.principal.org_id
         if found := self._nodes.candidates(model, org_id):
             path = self._call.route.path
             if self._tries.number or self._has_begun or any(path in o.model.routes for o in found):
                 return  # none of them can take it now, which may pass
-            raise ModelCannot(model, path)
+            if not self._nodes.may_answer(model, org_id, path):
+                raise ModelCannot(model, path)
         if away := self._nodes.away(model, org_id):
             code = "nodes_away" if failed_with in {"no_node_available", REFUSED} else failed_with
             raise Unserved(code, errors.text_of(code), errors.until_back(away, wall_ms()))

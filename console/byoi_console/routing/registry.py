@@ -14,7 +14,7 @@ from byoi_console.routing.recollection import Recollection
 from byoi_wire.messages import Availability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from byoi_wire.aio.session import StreamHandler
     from byoi_wire.ids import ModelId, NodeId, OrgId, StreamId
@@ -88,11 +88,11 @@ class LiveFacts:
 
 @dataclass(frozen=True)
 class _Entry:
-    """`offered` are the models of its last offer that had any: one at rest may offer none."""
+    """`offered` is its last offer that had any, as model: paths: one at rest may offer none."""
 
     node: LiveNode
     advertise: Advertise
-    offered: frozenset[ModelId]
+    offered: Mapping[ModelId, Collection[str]]
     status: Status | None = None
     availability: Availability = SERVES
 
@@ -127,7 +127,7 @@ class Registry:
         self, node: LiveNode, advertise: Advertise, availability: Availability = SERVES
     ) -> None:
         """A node's first advertisement of a session; a former session of it is forgotten."""
-        offered = frozenset(offer.id for offer in advertise.models)
+        offered = {offer.id: offer.routes for offer in advertise.models}
         entry = _Entry(node, advertise, offered, availability=availability)
         self._entries[node.node_id] = entry
         self._recollect(node.node_id)
@@ -135,7 +135,7 @@ class Registry:
 
     def update(self, node_id: NodeId, advertise: Advertise) -> None:
         """A later advertisement: it replaces the one before."""
-        offered = frozenset(offer.id for offer in advertise.models)
+        offered = {offer.id: offer.routes for offer in advertise.models}
         kept = {"offered": offered} if offered else {}
         self._replace(node_id, advertise=advertise, **kept)
         self._recollect(node_id)
@@ -222,6 +222,22 @@ class Registry:
         """Whether a node that the organisation may ask has `model`, or may come back with it."""
         who_had = self._had.who_had(model, org_id, self._monotonic())
         return any(self._pinned.get(node_id, org_id) == org_id for node_id in who_had)
+
+    def may_answer(self, model: ModelId, org_id: OrgId, path: str) -> bool:
+        """Whether a node answers at `path` with `model`, or may once it is back.
+
+        Where one that is not here, or does not offer the model now, would answer nobody knows.
+        """
+        gone = set(self._had.who_had(model, org_id, self._monotonic()))
+        for node_id, entry in self._entries.items():
+            if model in entry.offered:
+                gone.discard(node_id)
+                may = path in entry.offered[model]
+            else:
+                may = not entry.offered and self.is_away(node_id)  # it has not said what it has
+            if may and self._is_for(node_id, entry, org_id):
+                return True
+        return any(self._pinned.get(node_id, org_id) == org_id for node_id in gone)
 
     def is_away(self, node_id: NodeId) -> bool:
         """Whether a live node takes nothing by its owner's wish, or an administrator's."""

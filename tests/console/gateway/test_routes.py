@@ -6,7 +6,8 @@ import json
 import pytest
 
 from byoi_console.gateway.relay import Patience
-from byoi_wire.messages import ResetCode
+from byoi_console.routing.registry import STOPS
+from byoi_wire.messages import Availability, ResetCode
 
 HELLO = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -104,6 +105,26 @@ async def test_a_path_that_only_a_full_node_answers_at_is_waited_for(make_world)
         embed = world.post(b"/v1/embeddings", {"model": "tiny", "input": "a"})
         status, error, _ = await refused(world, embed)
         assert (status, error["code"]) == (503, "no_node_available")
+
+
+@pytest.mark.parametrize("code", ["paused", "drained", "draining", "gone"])
+async def test_a_path_that_only_a_node_at_rest_answers_at_is_not_said_to_be_none(make_world, code):
+    async with make_world(Patience(candidate=0.01)) as world:
+        world.node("chats", routes=("/v1/chat/completions",))
+        node = world.node("embeds")
+        match code:
+            case "gone":
+                world.registry.remove(node.node_id, node)
+            case "drained":
+                world.registry.set_drained(node.node_id, True)
+            case _:
+                rests = STOPS if code == "draining" else Availability(serving=False, code=code)
+                world.registry.set_availability(node.node_id, rests)
+        embed = world.post(b"/v1/embeddings", {"model": "tiny", "input": "a"})
+        status, error, headers = await refused(world, embed)
+        by_wish = code in {"paused", "drained"}
+        assert (status, error["code"]) == (503, "nodes_away" if by_wish else "no_node_available")
+        assert int(headers["retry-after"]) > 0
 
 
 async def test_without_any_node_nobody_can_say_that_a_model_is_unknown(world):

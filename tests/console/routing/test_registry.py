@@ -136,7 +136,7 @@ async def test_a_status_is_shown_and_wakes_nobody(registry):
 
 
 def offer(name, **of):
-    return ModelOffer(id=name, engine="e", routes=(), **of)
+    return ModelOffer(id=name, **{"engine": "e", "routes": (), **of})
 
 
 def told(*models, slots=4):
@@ -190,6 +190,37 @@ async def test_a_node_at_rest_that_offers_nothing_may_have_what_it_had(registry)
     assert registry.away("b", "org_1") == []
     registry.add(live(), offers(), AWAY)
     assert registry.away("b", "org_1") == [AWAY]
+
+
+async def test_where_a_model_may_be_asked_for_is_known_of_nodes_that_rest_too(registry):
+    registry.add(live("node_1"), told(offer("a", routes=("/chat",))))
+    assert registry.may_answer("a", "org_1", "/chat")
+    assert not registry.may_answer("a", "org_1", "/embed")
+    assert not registry.may_answer("a", "org_2", "/chat")
+    registry.add(live("node_2"), told(offer("a", routes=("/chat", "/embed"))), AWAY)
+    assert registry.may_answer("a", "org_1", "/embed")
+    registry.update("node_2", told())
+    assert registry.may_answer("a", "org_1", "/embed")
+    registry.update("node_2", told(offer("a", routes=("/chat",))))
+    assert not registry.may_answer("a", "org_1", "/embed")
+
+
+async def test_where_a_node_that_is_not_here_would_answer_nobody_knows(registry):
+    registry.add(live("node_1"), told(offer("a", routes=("/chat",))))
+    registry.recall("node_2", "org_1", ["a"])
+    assert registry.may_answer("a", "org_1", "/embed")
+    registry.set_pinned("node_2", "org_2")
+    assert not registry.may_answer("a", "org_1", "/embed")
+    registry.set_pinned("node_2", None)
+    registry.add(live("node_2"), told())  # back, and still starting its engine
+    assert registry.may_answer("a", "org_1", "/embed")
+    registry.forget("node_2")
+    registry.update("node_2", told(offer("b")))
+    assert not registry.may_answer("a", "org_1", "/embed")
+    registry.add(live("node_3"), told())
+    assert not registry.may_answer("a", "org_1", "/embed")
+    registry.set_availability("node_3", AWAY)
+    assert registry.may_answer("a", "org_1", "/embed")
 
 
 async def test_a_node_that_is_about_to_leave_is_not_away(registry):
