@@ -207,7 +207,8 @@ def _bundle(patient: Patient, report: Report, node: _Node | None, output: Path |
     status = None if node is None else node.status.model_dump(mode="json")
     log = node.status.log.file if node is not None and node.status.log is not None else None
     file = Path(log or patient.paths.log_file)
-    content = asyncio.run(bundle(patient, report, status, file, lines))
+    settings = None if node is None else _settings_of(node)
+    content = asyncio.run(bundle(patient, report, status, file, lines, settings))
     rewrite(place, content)
     return place
 
@@ -221,6 +222,16 @@ def _lines_of(node: _Node) -> list[str] | None:
         return [line.model_dump_json() for line in node.client.logs(2000, "debug").lines]
     except AgentError:
         return None
+
+
+def _settings_of(node: _Node) -> dict[str, object] | None:
+    """Those that it has now; this user's own stand in the archive where it does not tell them."""
+    try:
+        told = node.client.config().settings
+    except AgentError as error:
+        click.echo(f"byoi: {error}; the archive has this user's settings instead", err=True)
+        return None
+    return {one.name: one.holds if one.is_pending else one.value for one in told}
 
 
 def _show(report: Report) -> None:

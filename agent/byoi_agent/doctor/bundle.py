@@ -46,15 +46,17 @@ async def bundle(
     status: Mapping[str, object] | None,
     log_file: Path,
     log_lines: list[str] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> bytes:
     """The archive, as a gzipped tar; `status` is what the running node says, if one does.
 
-    `log_lines` are those that the node itself told, where its file cannot be read.
+    `log_lines` are those that the node itself told, where its file cannot be read; `settings` are
+    its own as it tells them, which are another user's where it is a service.
     """
     reading = await patient.probe.read()
     told: dict[str, object] = {
         "doctor": report.model_dump(mode="json"),
-        "settings": _settings(patient.settings),
+        "settings": _settings(patient.settings) if settings is None else settings,
         "environment": _environment(patient.environment),
         "versions": _versions(),
         "devices": [asdict(device) for device in (*reading.devices, *reading.lost)],

@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import tarfile
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from byoi_agent.cli import doctor as module
 from byoi_agent.control.client import ControlClient
+from byoi_agent.control.config_words import ConfigReport, SettingStatus
 from byoi_agent.control.instances import Instance, Instances
 from byoi_agent.control.log_words import LogLine, LogLines
 from byoi_agent.control.schema import LinkStatus, StatusReport
@@ -159,3 +161,30 @@ def test_the_bundle_of_a_node_whose_log_is_not_a_file_has_its_last_lines(byoi, h
     with tarfile.open(home / "b.tar.gz") as archive:
         log = archive.extractfile("byoi-doctor/log.txt").read()
     assert b"from memory" in log
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_bundle_has_the_settings_that_the_asked_node_holds(byoi, home, monkeypatch):
+    def told(_client):
+        slots = SettingStatus(name="slots", value=4, source="file", changes_at="reload")
+        name = SettingStatus(
+            name="name",
+            value="new",
+            source="file",
+            changes_at="restart",
+            holds="rig",
+            is_pending=True,
+        )
+        return ConfigReport(file="/etc/byoi/config.toml", settings=(slots, name))
+
+    def settings():
+        _, _, err = byoi("doctor", "--bundle", "-o", home / "b.tar.gz")
+        with tarfile.open(home / "b.tar.gz") as archive:
+            return json.load(archive.extractfile("byoi-doctor/settings.json")), err
+
+    monkeypatch.setattr(ControlClient, "config", told)
+    assert settings()[0] == {"slots": 4, "name": "rig"}
+    monkeypatch.setattr(ControlClient, "config", Mock(side_effect=AgentError("404")))
+    ours, err = settings()
+    assert "console" in ours
+    assert "404; the archive has this user's settings instead" in err
