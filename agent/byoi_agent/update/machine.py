@@ -153,7 +153,7 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Replaced:
-    """As `Resumed`, and a person has put another version in the place of both since."""
+    """A person has put another version in the place of both, at whatever moment."""
 
     by: str
 
@@ -265,7 +265,7 @@ POSTPONED: Final = "postponed"
 TAKEN_BACK: Final = "rolled back"
 STUCK: Final = "stuck"
 INTERRUPTED: Final = "the updater was interrupted"
-BY_HAND: Final = "the updater was interrupted, and another version was installed by hand since"
+BY_HAND: Final = "another version was installed by hand meanwhile"
 
 
 def step(state: State, event: Event) -> tuple[State, list[Command]]:
@@ -310,8 +310,6 @@ def step(state: State, event: Event) -> tuple[State, list[Command]]:
             return state, [GoBack(change)]
         case GoingBack(change), Failed(why):
             return state, [Tell(change, STUCK, why)]
-        case Committing(change), Replaced():
-            return Idle(), [Tell(change, DONE)]
         case (
             (
                 Fetching(change)
@@ -319,6 +317,7 @@ def step(state: State, event: Event) -> tuple[State, list[Command]]:
                 | Draining(change)
                 | Switching(change)
                 | Proving(change)
+                | Committing(change)
                 | GoingBack(change)
             ),
             Replaced(by),

@@ -79,7 +79,6 @@ TABLE = [
     (GoingBack(RAN, "x"), WentBack(), Idle(), [Remember("1.1.0", "x"), Tell(RAN, TAKEN_BACK, "x")]),
     (GoingBack(RAN, "x"), Resumed(), GoingBack(RAN, "x"), [GoBack(RAN)]),
     (GoingBack(RAN, "x"), Failed("y"), GoingBack(RAN, "x"), [Tell(RAN, STUCK, "y")]),
-    (Committing(CHANGE), Replaced("1.2.0"), Idle(), [Tell(CHANGE, DONE)]),
     *[
         (state, Replaced("1.2.0"), Idle(), [EndDrain(CHANGE), Tell(BESIDE, POSTPONED, BY_HAND)])
         for state in (
@@ -88,6 +87,7 @@ TABLE = [
             Draining(CHANGE),
             Switching(CHANGE),
             Proving(CHANGE, 2),
+            Committing(CHANGE),
             GoingBack(CHANGE, "x"),
         )
     ],

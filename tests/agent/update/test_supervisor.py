@@ -13,6 +13,7 @@ from byoi_agent.update import machine
 from byoi_agent.update.journal import Journal
 from byoi_agent.update.machine import (
     Change,
+    Committing,
     Draining,
     Fetching,
     GoingBack,
@@ -121,7 +122,7 @@ def test_nothing_is_resumed_where_nothing_was_broken_off(updater):
     assert not updater().resume()
 
 
-@pytest.mark.parametrize("state", [Fetching, Draining, Switching, Proving, GoingBack])
+@pytest.mark.parametrize("state", [Fetching, Draining, Switching, Proving, Committing, GoingBack])
 def test_what_a_person_installed_after_a_loss_of_power_stays(updater, installer, node, state):
     """Neither is it taken back, nor is what now runs cleared away."""
     installer.stage(Change("", "1.2.0"), installer.folder / "current")
@@ -138,7 +139,7 @@ def test_what_a_person_installed_after_a_loss_of_power_stays(updater, installer,
     assert resumed.journal.failed == {}
 
 
-@pytest.mark.parametrize("moment", ["drain", "prove"])
+@pytest.mark.parametrize("moment", ["drain", "prove", "proved"])
 def test_what_a_person_installs_while_it_is_at_work_stays(
     updater, installer, node, moment, monkeypatch
 ):
@@ -151,11 +152,13 @@ def test_what_a_person_installs_while_it_is_at_work_stays(
             raise AgentError("1.2.0 runs and not 1.1.0")
         return Before(is_running=True, is_serving=True)
 
-    monkeypatch.setattr(node, moment, by_hand)
+    monkeypatch.setattr(node, moment.removesuffix("d"), by_hand)
     entry = updater().become("1.0.0", "1.1.0")
     assert (entry.old, entry.outcome) == ("1.2.0", machine.POSTPONED)
     assert (installer.current, installer.has("1.2.0")) == ("1.2.0", True)
     assert node.told[-2:] == ["serve again", "start 1.2.0"]
+    assert entry.reason == machine.BY_HAND
+    assert "interrupted" not in entry.reason
     assert updater().journal.failed == {}
 
 
