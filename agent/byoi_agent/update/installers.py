@@ -38,8 +38,11 @@ class Installer(Protocol):
     def present(self) -> str | None:
         """Which version starts; None where that cannot be said, as after half an installation."""
 
-    def point_at(self, version: str) -> None:
-        """Have that version be the one that starts. Raises as `stage`; done twice is done once."""
+    def point_at(self, version: str, away: str) -> None:
+        """Have that version be the one that starts, in the place of `away`; twice is once.
+
+        Raises as `stage`: also where a third one stands there by now, which a person wants.
+        """
 
     def environment(self, version: str) -> Path:
         """Where that version's code is now, while it is the one that runs or one beside it."""
@@ -87,10 +90,11 @@ class Versions:
             return None
         return Path(named.strip()).name
 
-    def point_at(self, version: str) -> None:
+    def point_at(self, version: str, away: str) -> None:
         """As `Installer`."""
         if not self.has(version):
             raise UpdateFailed(f"{version} is not in {self._root / 'versions'}")
+        _refuse_third(self.present(), version, away)
         make_current(self._root, version, is_windows=os.name == "nt")
 
     def environment(self, version: str) -> Path:
@@ -191,11 +195,12 @@ class Debian:
         # The first of the three is what is wanted: also one that apt is to leave alone is there.
         return said[3:].strip().replace("~", "") if said[1:3] == "i " else None
 
-    def point_at(self, version: str) -> None:
+    def point_at(self, version: str, away: str) -> None:
         """As `Installer`."""
         # The owner's configuration stays; nobody is there to be asked.
         options = ["--force-confold", "--force-confdef", "--force-downgrade"]
         with dpkg_lock.held() as told:
+            _refuse_third(self.present(), version, away)  # apt may have been waited for
             run(
                 ["dpkg", *options, "--install", str(self._file(version))],
                 environment={"DEBIAN_FRONTEND": "noninteractive", **told},
@@ -218,6 +223,11 @@ class Debian:
     def _file(self, version: str) -> Path:
         sort_key(version)  # as above
         return self._folder / "packages" / f"{version}.deb"
+
+
+def _refuse_third(present: str | None, version: str, away: str) -> None:
+    if present not in {None, version, away}:
+        raise UpdateFailed(f"{present} was installed by hand meanwhile")
 
 
 def clear_downloads(folder: Path) -> None:

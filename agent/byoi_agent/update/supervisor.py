@@ -221,7 +221,7 @@ class Updater:
                 raise UpdateFailed(f"which state {to} keeps is not known")
             self.node.step_down(self.installer.environment(away), schema)
             self._fit_settings(away, self.journal.settings.get(to))
-        self.installer.point_at(to)
+        self.installer.point_at(to, away)
         self._renew_service(away, to)
         if change.was_running:
             self.node.start()

@@ -110,9 +110,14 @@ class StandInInstaller:
         if "keep" in self.broken:
             raise AgentError("there is no way back")
 
-    def point_at(self, version):
+    def point_at(self, version, away):
         if version in self.broken:
             raise OSError(5, "Input/output error")
+        if self.current not in {version, away}:
+            raise AgentError(f"{self.current} is there")
+        self.put(version)
+
+    def put(self, version):
         draft = self.folder / "draft"
         draft.write_text(version)
         draft.replace(self.folder / "current")

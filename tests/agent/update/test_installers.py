@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -29,14 +29,21 @@ def versions(tmp_path):
 
 def test_the_link_names_one_version_or_the_other_at_every_moment(versions, tmp_path):
     for version in ("1.0.0", "1.1.0", "1.1.0"):
-        versions.point_at(version)
+        versions.point_at(version, "1.0.0")
         assert (tmp_path / "app/current").readlink().name == version
     assert {each.name for each in (tmp_path / "app").iterdir()} == {"current", "versions"}
 
 
 def test_a_version_that_is_not_there_is_not_pointed_at(versions):
     with pytest.raises(UpdateFailed, match=r"1\.2\.0 is not in"):
-        versions.point_at("1.2.0")
+        versions.point_at("1.2.0", "1.0.0")
+
+
+def test_what_a_person_has_put_in_its_place_is_not_pointed_away_from(versions):
+    versions.point_at("0.9.0", "1.0.0")
+    with pytest.raises(UpdateFailed, match=r"0\.9\.0 was installed by hand meanwhile"):
+        versions.point_at("1.1.0", "1.0.0")
+    assert versions.present() == "0.9.0"
 
 
 @pytest.mark.parametrize("name", ["..", "../../etc", "1.0"])
@@ -59,7 +66,7 @@ def test_the_version_before_stands_by_until_all_is_done(versions, tmp_path):
 
 def test_what_a_person_has_put_in_its_place_is_never_cleared_away(versions):
     assert versions.present() is None
-    versions.point_at("0.9.0")
+    versions.point_at("0.9.0", "1.0.0")
     assert versions.present() == "0.9.0"
     versions.clear({"1.1.0"})
     assert versions.has("0.9.0")
@@ -112,9 +119,28 @@ def package(tmp_path):
 def test_a_package_is_kept_and_given_to_dpkg(debian, tmp_path):
     debian.stage(CHANGE, package(tmp_path))
     assert debian.has("1.1.0")
-    debian.point_at("1.1.0")
+    debian.point_at("1.1.0", "1.0.0")
     assert debian.calls[-1][0] == "dpkg"
     assert debian.calls[-1][-1].endswith("packages/1.1.0.deb")
+
+
+@pytest.mark.parametrize("present", ["ii 1.0.0", "ii 1.1.0", "iU 1.0.0", "ii 1.2.0"])
+def test_what_apt_installed_while_it_was_waited_for_is_not_replaced(
+    debian, tmp_path, monkeypatch, present
+):
+    debian.stage(CHANGE, package(tmp_path))
+    debian.said["name"] = "ii 1.0.0"
+
+    @contextmanager
+    def held():
+        debian.said["name"] = present
+        yield {}
+
+    monkeypatch.setattr(installers.dpkg_lock, "held", held)
+    stays = pytest.raises(UpdateFailed, match=r"1\.2\.0 was installed by hand meanwhile")
+    with stays if present == "ii 1.2.0" else nullcontext():
+        debian.point_at("1.1.0", "1.0.0")
+    assert (debian.calls[-1][0] == "dpkg") == (present != "ii 1.2.0")
 
 
 @pytest.mark.parametrize("said", ["byoi-agent 1.2.0", "openssh-server 1.1.0", ""])

@@ -126,7 +126,7 @@ def test_nothing_is_resumed_where_nothing_was_broken_off(updater):
 def test_what_a_person_installed_after_a_loss_of_power_stays(updater, installer, node, state):
     """Neither is it taken back, nor is what now runs cleared away."""
     installer.stage(Change("", "1.2.0"), installer.folder / "current")
-    installer.point_at("1.2.0")
+    installer.put("1.2.0")
     change = Change("1.0.0", "1.1.0", was_running=True)
     resumed = updater()
     resumed.journal.write(state(change, "why") if state is GoingBack else state(change))
@@ -139,7 +139,7 @@ def test_what_a_person_installed_after_a_loss_of_power_stays(updater, installer,
     assert resumed.journal.failed == {}
 
 
-@pytest.mark.parametrize("moment", ["drain", "prove", "proved"])
+@pytest.mark.parametrize("moment", ["drain", "stop", "prove", "proved"])
 def test_what_a_person_installs_while_it_is_at_work_stays(
     updater, installer, node, moment, monkeypatch
 ):
@@ -147,7 +147,7 @@ def test_what_a_person_installs_while_it_is_at_work_stays(
 
     def by_hand(*_):
         installer.stage(Change("", "1.2.0"), installer.folder / "current")
-        installer.point_at("1.2.0")
+        installer.put("1.2.0")
         if moment == "prove":
             raise AgentError("1.2.0 runs and not 1.1.0")
         return Before(is_running=True, is_serving=True)
