@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["carbon", "price"]
 
+_WEEK_SECONDS: Final = 7 * 86_400.0
+
 _NOW: Final[dict[Kind, str]] = {
     "carbon": "the grid emits {number} g/kWh now",
     "price": "a kWh costs {number} now",
@@ -110,7 +112,7 @@ def _edges(slots: Iterable[Slot]) -> list[float]:
 
 
 def _next_good(at: float | None, now: float, local: Callable[[float], datetime]) -> str:
-    if at is None:
+    if at is None or at - now >= _WEEK_SECONDS:  # no day of the week names a later one
         return "; no better hour is forecast yet"
     shown, today = local(at), local(now).date()
     day = "" if shown.date() == today else f"{shown:%a} "

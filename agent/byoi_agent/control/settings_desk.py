@@ -124,7 +124,7 @@ def _fitting(name: str, part: str, value: Any) -> Any:  # noqa: ANN401 of any se
             400, f"{name} is a secret, which this API neither shows nor takes; use the file"
         )
     if name in _PROGRAMS:
-        raise Refusal(400, f"{name} is not changed by this API; {_way_to(name)}")
+        raise Refusal(400, f"{name} is set in the file alone; {_way_to(name)}")
     if name in _LISTS or (name in TABLES and not part):
         raise Refusal(400, f"{name} is a table; {_way_to(name)}")
     if part and name not in TABLES:
@@ -167,7 +167,7 @@ def _way_to(name: str) -> str:
         return "write it into the file yourself: it lets code of others run here"
     if name in _PROGRAMS:
         return (
-            "write it into the file yourself: it names programs that the node runs; "
+            "write it there yourself: it names programs that the node runs; "
             "byoi config edit, or as root where it is a service"
         )
     return f"name a value in it, like {name}.{next(iter(_table_of(name).model_fields))}"

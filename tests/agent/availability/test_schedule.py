@@ -254,5 +254,5 @@ async def test_a_number_that_holds_for_ever_ends_nothing_east_of_greenwich():
     grid.fetch = fetch
     east = lambda at: datetime.fromtimestamp(at, timezone(timedelta(hours=1)))  # noqa: E731
     async with Following(Schedule(carbon=feed()), grid, local=east) as following:
-        assert following.now.holds_back[0].endswith("next good hour Wed 01:00")
+        assert following.now.holds_back[0].endswith("your 250; no better hour is forecast yet")
         assert following.watch.view.verdicts[0].value == 420

@@ -127,9 +127,9 @@ def test_a_file_that_was_not_there_is_made(tmp_path):
         ("schedule.windows", [], 400, "byoi schedule"),
         ("schedule.price", {}, 400, "byoi config edit for forecasts"),
         ("remote_code", ["a/b@c"], 400, "yourself"),
-        ("vllm_python", "/tmp/python", 400, "yourself: it names programs that the node runs"),
+        ("vllm_python", "/tmp/python", 400, "file alone; write it there yourself"),
         ("vllm_python", None, 400, "byoi config edit"),
-        ("cache_dir", "/tmp/engines", 400, "yourself: it names programs that the node runs"),
+        ("cache_dir", "/tmp/engines", 400, "file alone; write it there yourself"),
         ("idle", {}, 400, "name a value in it, like idle."),
     ],
 )
