@@ -134,8 +134,11 @@ async def test_what_changes_elsewhere_shows_without_reloading(site, owner):
         page = visit.page
         await owner.enter(visit)
         await page.evaluate("window.isTheSame = true")
+        let_end = page.get_by_label("let what is being answered end first")
+        await let_end.check()
         await owner.api("POST", "/api/availability/pause", {"seconds": 3600})
         await page.get_by_role("heading", name="Paused").wait_for()
+        assert await let_end.is_checked()
         await page.set_viewport_size(NARROW)  # which the moment of its end must fit in
         assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         await page.get_by_role("switch").press("Space")
@@ -147,8 +150,13 @@ async def test_what_changes_elsewhere_shows_without_reloading(site, owner):
 @pytest.mark.slow
 async def test_what_is_half_typed_stays_while_its_row_is_drawn_anew(owner):
     """The lists come from the test, one for each time that the page asks for what is live."""
-    rank = '<input type="number" aria-label="Priority of small" value="50">'
-    lists = [f'<section id="models">{word}{rank}</section>' for word in ("", "Anew ")]
+    rows = [
+        f'<button aria-label="Stop serving {name}">Stop</button>'
+        f'<input type="number" aria-label="Priority of {name}" value="50">'
+        for name in ("large", "small")
+    ]
+    more = "Anew <button aria-label='Unload large'>Unload</button>"
+    lists = [f'<section id="models">{word}{"".join(rows)}</section>' for word in ("", more)]
     shown, is_typed = iter(lists), asyncio.Event()
 
     async def live(route):
@@ -163,6 +171,7 @@ async def test_what_is_half_typed_stays_while_its_row_is_drawn_anew(owner):
     async with owner.visit() as visit:
         page = visit.page
         await owner.enter(visit)
+        await page.add_init_script("delete Element.prototype.ariaLabel")  # older Firefox has none
         await page.route("**/live/models", live)
         await visit.go("/models")
         field = page.get_by_label("Priority of small")

@@ -23,25 +23,36 @@
     return template.content.firstElementChild;
   }
 
-  const FIELDS = "input[aria-label]";
+  const FIELDS = "input[id], input[aria-label]";
   const REACHED = `a, button, summary, [tabindex], ${FIELDS}`;
 
-  // What is half typed stays in the field of the same label, whatever its row says by now.
+  function nameOf(one) {
+    return one.id || one.getAttribute("aria-label") || one.getAttribute("href") || one.value;
+  }
+
+  // By its name and never by its place: a row above may have got a button meanwhile.
+  function sameIn(part, one) {
+    const name = nameOf(one);
+    const same = [...part.querySelectorAll(one.localName)].filter((each) => nameOf(each) === name);
+    return name && same.length === 1 ? same[0] : null;
+  }
+
+  // What is half typed or ticked stays in the field of the same name, whatever its row says by now.
   function keepTyped(before, after) {
-    const fields = [...after.querySelectorAll(FIELDS)];
     for (const typed of before.querySelectorAll(FIELDS)) {
-      const field = fields.find((one) => one.ariaLabel === typed.ariaLabel);
+      const field = sameIn(after, typed);
       if (field && typed.value !== typed.defaultValue) field.value = typed.value;
+      if (field && typed.checked !== typed.defaultChecked) field.checked = typed.checked;
     }
   }
 
   // Where the keyboard is must not be lost because its row is drawn anew.
   function replace(before, after) {
     const focused = before.contains(document.activeElement) ? document.activeElement : null;
-    const at = focused ? [...before.querySelectorAll(REACHED)].indexOf(focused) : -1;
+    const isReached = focused?.matches(REACHED);
     keepTyped(before, after);
     before.replaceWith(after);
-    if (at >= 0) [...after.querySelectorAll(REACHED)][at]?.focus();
+    if (isReached) sameIn(after, focused)?.focus();
     if (said && before.dataset.state !== after.dataset.state) {
       said.textContent = `${after.dataset.name}: ${after.dataset.state}`;
     }
