@@ -79,10 +79,13 @@ def load(
 
 
 def from_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """The settings that variables give, as text."""
+    """The settings that variables give, as text.
+
+    What a file of secrets or of variables ends its lines with is no part of a value.
+    """
     # An empty variable is how a shell script or a unit file says "not set".
     names = (name for name in Settings.model_fields if name not in TABLES)
-    pairs = ((name, environment.get(variable_of(name), "")) for name in names)
+    pairs = ((name, environment.get(variable_of(name), "").strip()) for name in names)
     return {name: value for name, value in pairs if value}
 
 

@@ -28,6 +28,7 @@ def file(tmp_path):
             "environment",
         ),
         ({}, {"BYOI_DRAIN_SECONDS": ""}, "drain_seconds = 3", 3, "file"),
+        ({}, {"BYOI_DRAIN_SECONDS": " \r\n"}, "drain_seconds = 3", 3, "file"),
         ({}, {}, "", 30, "default"),
     ],
 )
@@ -37,6 +38,14 @@ def test_each_value_comes_from_the_highest_source_and_says_which(
     loaded = load(flags, environment, file(toml))
     assert loaded.values.drain_seconds == value
     assert loaded.sources["drain_seconds"] == source
+
+
+def test_the_line_end_of_a_secrets_file_is_no_part_of_a_variable():
+    told = {"BYOI_CONSOLE": "https://c.example\n", "BYOI_ENGINE_API_KEY": "key\r\n"}
+    found = load({}, told, None).values
+    assert (found.console, found.engine_api_key) == ("https://c.example", "key")
+    with pytest.raises(ConfigError, match="nobody can see"):
+        load({}, {"BYOI_CONSOLE": "https://c.\nexample"}, None)
 
 
 def test_an_unknown_key_in_the_file_is_refused_with_the_nearest_name(file):
