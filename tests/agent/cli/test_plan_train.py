@@ -162,7 +162,7 @@ def test_memory_and_links_can_be_said(byoi):
         (("--params", "1T", "--tflops", "1", "--gpus", "0"), "not above zero"),
         (("--params", "1T", "--tflops", "1", "--days", "1", "--gpus", "1"), "give one of them"),
         (("--params", "1T", "--tflops", "1", "--active-params", "2T"), "cannot be more"),
-        (("--params", "1T", "--tflops", "1", "--post-training", "-1"), "not above zero"),
+        (("--params", "1T", "--tflops", "1", "--post-training", "-1"), "below zero"),
         (("--params", "1T", "--gpu", "c64"), "a100"),
     ],
 )
