@@ -126,7 +126,10 @@ def _give_up_usage(chosen: Chosen, previous: EnrolmentRecord) -> None:
 async def _until_told_to_end(
     chosen: Chosen, base: str, token: str | None, screen: Screen
 ) -> Enrolled:
-    """Enrol; told to end, also by a terminal that is closed, leave no key behind."""
+    """Enrol; told to end, also by a terminal that is closed, leave no key behind.
+
+    But one that the console may have admitted by a join token: the same again asks with it.
+    """
     task = asyncio.current_task()
     assert task is not None
     for name in _ENDINGS:

@@ -16,6 +16,7 @@ from byoi_agent.cli.options import choose, debug_option, json_option, setting_op
 from byoi_agent.config.lock import StateInUse, StateLock
 from byoi_agent.config.paths import prepare
 from byoi_agent.errors import AgentError, IdentityError, LinkError
+from byoi_agent.identity.attempt import give_up as give_up_attempt
 from byoi_agent.identity.console_http import ConsoleHttp
 from byoi_agent.identity.enrolment import load_identity
 from byoi_agent.identity.membership import forget_keys
@@ -103,7 +104,9 @@ def _forget(chosen: Chosen, record: EnrolmentRecord, *, is_given_back: bool) -> 
     with _lock(chosen, seconds=STOP_SECONDS if is_given_back else 0.0):
         # What a rotation may have changed meanwhile.
         current = read_record(paths.identity_file) or record
-        left = forget_keys(current, stores_for(chosen.settings, paths, os.environ))
+        stores = stores_for(chosen.settings, paths, os.environ)
+        used = [fingerprint for fingerprint, _ in current.private_keys]
+        left = forget_keys(current, stores) + give_up_attempt(paths.attempt_file, stores, used)
         paths.identity_file.unlink(missing_ok=True)
         give_up(paths.outbox_file, time.time())
     for sentence in left:

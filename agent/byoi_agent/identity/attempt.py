@@ -62,19 +62,28 @@ class Attempts:
         """The key of an earlier try of the same; that of any other try is forgotten.
 
         `used` are the fingerprints that the enrolment names, which was written in the end.
+
+        Raises:
+            IdentityError: that key can be neither had nor forgotten now; nothing has changed.
         """
-        attempt = self._read()
+        attempt = _read(self.file)
         if attempt is None or attempt.fingerprint in used:
-            self.file.unlink(missing_ok=True)
+            self.ended()
             return None
         same = (attempt.console_url, attempt.way) == (self.console_url, self.way)
-        with suppress(IdentityError):  # a store that is not there any more
+        try:
             store = key_stores.named(attempt.key_store, self.stores)
             key = store.load(attempt.fingerprint) if same and self.way is not None else None
             if key is not None:
                 return Begun(key, key_stores.Kept(store, ()), is_again=True)
             store.delete(attempt.fingerprint)
-        self.file.unlink()
+        except IdentityError as error:
+            raise type(error)(
+                "an enrolment that was begun here before has its key in the store "
+                f"{attempt.key_store!r}, which cannot be used now ({error.__cause__ or error}). "
+                f"See to that and type the same again; or give that try up: remove {self.file}"
+            ) from error
+        self.ended()
         return None
 
     def begin(self, key: Ed25519PrivateKey) -> Begun:
@@ -91,34 +100,69 @@ class Attempts:
             fingerprint=fingerprint_of(key),
             key_store=begun.kept.store.name,
         )
-        write_private(self.file, attempt.model_dump_json().encode())
+        try:
+            write_private(self.file, attempt.model_dump_json().encode())
+        except BaseException as error:
+            _forget(begun)
+            if isinstance(error, OSError):
+                raise ConfigError(f"{self.file} cannot be written: {error.strerror}") from error
+            raise
         return begun
 
-    def failed(self, begun: Begun, error: BaseException) -> None:
-        """Forget the key, unless the console may have admitted it and can be asked again."""
-        if self.way is None or not _may_be_admitted(begun, error):
-            with suppress(IdentityError):  # what went wrong is the news
-                begun.kept.store.delete(fingerprint_of(begun.key))
+    def failed(self, begun: Begun, error: BaseException, *, was_asked: bool) -> None:
+        """Forget the key, unless the console may have admitted it and can be asked again.
+
+        `was_asked`: the question may have left this machine.
+        """
+        if self.way is None or not _may_be_admitted(begun, error, was_asked=was_asked):
+            _forget(begun)
             self.ended()
 
     def ended(self) -> None:
         """The enrolment is written, or came to nothing."""
         self.file.unlink(missing_ok=True)
 
-    def _read(self) -> _Attempt | None:
+
+def give_up(file: Path, stores: Sequence[KeyStore], used: Collection[str]) -> list[str]:
+    """Forget the enrolment that was begun, if any; the answer is what a person should hear.
+
+    `used` are the fingerprints of the enrolment that was written: of that nothing is said.
+    """
+    told: list[str] = []
+    attempt = _read(file)
+    if attempt is not None and attempt.fingerprint not in used:
+        url, name, fingerprint = attempt.console_url, attempt.key_store, attempt.fingerprint
+        told.append(
+            f"an enrolment with {url} that was begun here is given up too; should that console "
+            "have admitted it, revoke there what never connected"
+        )
         try:
-            return _Attempt.model_validate_json(read_private(self.file))
-        except (FileNotFoundError, ConfigError, ValidationError):
-            return None
+            key_stores.named(name, stores).delete(fingerprint)
+        except IdentityError as error:
+            told.append(f"the key {fingerprint} is still in the {name} store: {error}")
+    file.unlink(missing_ok=True)
+    return told
 
 
-def _may_be_admitted(begun: Begun, error: BaseException) -> bool:
+def _read(file: Path) -> _Attempt | None:
+    try:
+        return _Attempt.model_validate_json(read_private(file))
+    except (FileNotFoundError, ConfigError, ValidationError):
+        return None
+
+
+def _forget(begun: Begun) -> None:
+    with suppress(IdentityError):  # what went wrong is the news
+        begun.kept.store.delete(fingerprint_of(begun.key))
+
+
+def _may_be_admitted(begun: Begun, error: BaseException, *, was_asked: bool) -> bool:
     match error:
         case AnswerLost():
             return True
-        case IdentityError():
+        case IdentityError() if was_asked:
             return False
         case LinkError():
             return begun.is_again
-        case _:
-            return True  # told to end meanwhile, or the answer could not be written down
+        case _:  # told to end meanwhile, the answer could not be written down, or never asked
+            return begun.is_again or was_asked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -68,6 +68,12 @@ class ConsoleHttp:
 
     base: str
     ca_file: Path | None = None
+    _sent: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether a question has begun to leave this machine: the console may have heard it."""
+        return bool(self._sent)
 
     async def post(self, path: str, body: Mapping[str, object]) -> Reply:
         """One request; a redirect is an answer like any other, and never followed.
@@ -97,10 +103,14 @@ class ConsoleHttp:
             aiohttp.ConnectionTimeoutError,
             aiohttp.ClientHttpProxyError,
         )
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(self._note_sent)  # once connected, before it is sent
         trust = trust_of(self.ca_file) if self.base.startswith("https:") else True
         try:
             async with (
-                aiohttp.ClientSession(timeout=limit, trust_env=True) as session,
+                aiohttp.ClientSession(
+                    timeout=limit, trust_env=True, trace_configs=[trace]
+                ) as session,
                 # A redirect could carry a token to somebody else.
                 session.request(
                     method, self.base + path, ssl=trust, allow_redirects=False, **what
@@ -119,6 +129,10 @@ class ConsoleHttp:
             raise (LinkError if isinstance(error, never_asked) else AnswerLost)(
                 f"the console at {self.base} cannot be reached: {reason}", retry=True
             ) from error
+
+    async def _note_sent(self, *what: Any) -> None:  # noqa: ANN401 aiohttp's own
+        if not self._sent:
+            self._sent.append(what[-1].method)
 
     def understand(self, reply: Reply, answer: type[_Model], doing: str) -> _Model:
         """The answer; `doing` completes "the console refused to …".

@@ -94,6 +94,11 @@ class DeviceFlow:
         """None: each time a person is shown another code."""
         return
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether the console may have heard of it."""
+        return self._http.was_asked
+
     async def __call__(self, key: Ed25519PrivateKey) -> Admission:
         """Have this key approved, however long the console lets that take.
 

@@ -65,6 +65,11 @@ class JoinToken:
         """The token, without telling it."""
         return hashlib.sha256(self._token.encode()).hexdigest()
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether the console may have heard of it."""
+        return self._http.was_asked
+
     async def __call__(self, key: Ed25519PrivateKey) -> Admission:
         """Redeem the token for this key.
 

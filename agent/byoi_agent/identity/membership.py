@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -66,6 +65,11 @@ class Way(Protocol):
         """Ask for this key; raises AgentError where it comes to nothing."""
         ...
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether the console may have heard of it: a question has begun to leave this machine."""
+        ...
+
 
 async def admit(
     base: str,
@@ -96,16 +100,19 @@ async def admit(
             identity = identity_of(record, begun.key)
             write_record(record_file, record)
         except BaseException as error:
-            attempts.failed(begun, error)
+            attempts.failed(begun, error, was_asked=ask.was_asked)
             raise
         attempts.ended()
         forget_keys(previous, stores, keep=record.fingerprint)
         return Enrolled(identity, record, begun.kept.passed_over)
 
     if (again := attempts.again(used)) is not None:
-        # Refused: too late for the same answer, so this asks as if it were the first time.
-        with suppress(IdentityError):
+        try:
             return await enrol(again)
+        except IdentityError:
+            if not ask.was_asked:
+                raise
+            # Refused: too late for the same answer, so this asks as if it were the first time.
     return await enrol(attempts.begin(_key_for(stores)))
 
 

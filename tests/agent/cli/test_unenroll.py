@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from byoi_agent.cli import unenroll
+from byoi_agent.config.files import write_private
 from byoi_agent.config.lock import StateLock
 from byoi_agent.errors import LinkError
 from byoi_agent.identity.console_http import ConsoleHttp, Reply
@@ -74,6 +75,18 @@ def test_the_place_is_given_back_and_every_key_forgotten(run, state, console):
     [(path, body)] = console.asked
     assert path == "/agent/v1/unenroll"
     assert body["key_id"] == "k2"  # the newest: the console may have ended the older one
+
+
+def test_a_second_enrolment_that_was_begun_goes_along(run, state, console):
+    other = Ed25519PrivateKey.generate()
+    FileStore(state / "keys").save(other)
+    begun = {"console_url": "https://d", "way": "w", "fingerprint": fingerprint_of(other)}
+    write_private(state / "enrolling.json", json.dumps({**begun, "key_store": "file"}).encode())
+    code, _, err = run()
+    assert code == 0
+    assert "an enrolment with https://d that was begun here is given up too" in err
+    assert is_forgotten(state)
+    assert not (state / "enrolling.json").exists()
 
 
 def test_a_console_that_cannot_be_reached_changes_nothing(run, state, console):

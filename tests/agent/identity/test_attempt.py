@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from byoi_agent.errors import IdentityError, LinkError
-from byoi_agent.identity.attempt import Attempts
+from byoi_agent.errors import ConfigError, IdentityError, KeyringAway, LinkError
+from byoi_agent.identity.attempt import Attempts, give_up
 from byoi_agent.identity.console_http import AnswerLost
 from byoi_agent.identity.file_store import FileStore
 from byoi_agent.identity.keys import fingerprint_of, public_key_text
@@ -24,6 +26,7 @@ class Asking:
     def __init__(self, *outcomes, name="token"):
         self.outcomes, self.name = list(outcomes), name
         self.asked = []
+        self.was_asked = True
 
     async def __call__(self, key):
         self.asked.append(fingerprint_of(key))
@@ -68,7 +71,9 @@ def left(tmp_path):
 async def test_a_killed_enrolment_is_gone_on_with_by_the_same_key(enrol, monkeypatch, tmp_path):
     ask = Asking(Killed())
     with monkeypatch.context() as patch:
-        patch.setattr(Attempts, "failed", lambda *_: None)  # nothing of it runs in a killed process
+        patch.setattr(
+            Attempts, "failed", lambda *_, **__: None
+        )  # nothing of it runs in a killed process
         with pytest.raises(Killed):
             await enrol(ask)
     enrolled = await enrol(ask)
@@ -177,3 +182,92 @@ async def test_a_key_that_is_gone_meanwhile_gives_way_to_a_new_one(enrol, store,
     store.delete(ask.asked[0])
     await enrol(ask)
     assert left(tmp_path) == ([ask.asked[1]], False)
+
+
+@pytest.mark.parametrize(("name", "call"), [("token", "load"), ("another", "delete")])
+async def test_a_store_that_is_away_for_the_moment_costs_neither_note_nor_key_nor_token(
+    enrol, store, monkeypatch, tmp_path, name, call
+):
+    ask = Asking(AnswerLost("cut", retry=True))
+    with pytest.raises(AnswerLost):
+        await enrol(ask)
+
+    def away(*_):
+        raise KeyringAway("it is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileStore, call, away)
+        again = Asking(name=name)
+        with pytest.raises(KeyringAway, match=r"it is locked.*type the same again.*enrolling"):
+            await enrol(again)
+    assert again.asked == []
+    assert left(tmp_path) == (ask.asked, True)
+    enrolled = await enrol(ask)
+    assert ask.asked == [fingerprint_of(enrolled.identity.key)] * 2
+
+
+async def test_another_key_store_at_the_second_try_is_told_of_the_first(
+    enrol, store, monkeypatch, tmp_path
+):
+    ask = Asking(AnswerLost("cut", retry=True))
+    with pytest.raises(AnswerLost):
+        await enrol(ask)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "name", "keyring", raising=False)
+        with pytest.raises(IdentityError, match=r"in the store 'file'.*key_store"):
+            await enrol(ask)
+    assert left(tmp_path) == (ask.asked, True)
+
+
+@pytest.mark.parametrize("was_asked", [False, True])
+async def test_told_to_end_only_a_key_that_the_console_may_have_heard_of_stays(
+    enrol, tmp_path, was_asked
+):
+    ask = Asking(asyncio.CancelledError())
+    ask.was_asked = was_asked
+    with pytest.raises(asyncio.CancelledError):
+        await enrol(ask)
+    assert left(tmp_path) == ((ask.asked, True) if was_asked else ([], False))
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), IdentityError("not trusted")])
+async def test_a_second_try_that_never_reaches_the_console_costs_the_key_nothing(
+    enrol, tmp_path, error
+):
+    ask = Asking(AnswerLost("cut", retry=True), error)
+    with pytest.raises(AnswerLost):
+        await enrol(ask)
+    ask.was_asked = False
+    with pytest.raises(type(error)):
+        await enrol(ask)
+    assert len(ask.asked) == 2
+    assert left(tmp_path) == (ask.asked[:1], True)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(OSError(28, "No space left"), ConfigError), (Killed(), Killed)]
+)
+async def test_a_note_that_cannot_be_written_leaves_no_key(
+    enrol, monkeypatch, tmp_path, error, told
+):
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr("byoi_agent.identity.attempt.write_private", full)
+    with pytest.raises(told):
+        await enrol(Asking())
+    assert left(tmp_path) == ([], False)
+
+
+async def test_an_enrolment_that_was_begun_can_be_given_up(enrol, store, tmp_path):
+    file = tmp_path / "enrolling.json"
+    assert give_up(file, [store], ()) == []
+    ask = Asking(AnswerLost("cut", retry=True), AnswerLost("cut", retry=True))
+    with pytest.raises(AnswerLost):
+        await enrol(ask)
+    [told] = give_up(file, [store], ())
+    assert "http://console that was begun here is given up" in told
+    assert left(tmp_path) == ([], False)
+    with pytest.raises(AnswerLost):
+        await enrol(ask)
+    assert "is still in the file store" in give_up(file, [], ())[1]

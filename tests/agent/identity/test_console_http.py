@@ -44,6 +44,18 @@ async def test_an_answer_comes_with_the_console_s_hint(asked):
     assert heard == [("/agent/v1/device", {"a": 1})]
 
 
+async def test_what_never_left_this_machine_was_not_asked(asked):
+    url, answers, _ = asked
+    console, nobody = ConsoleHttp(url), ConsoleHttp("http://127.0.0.1:1")
+    answers.append(web.Response(text="x"))
+    with pytest.raises(LinkError):
+        await nobody.post("/agent/v1/token", {})
+    assert not nobody.was_asked
+    assert not console.was_asked
+    await console.post("/agent/v1/token", {})
+    assert console.was_asked
+
+
 async def test_an_answer_in_pieces_is_one_answer(monkeypatch):
     was_read, read_of_its_own = asyncio.Event(), StreamReader.read
 
