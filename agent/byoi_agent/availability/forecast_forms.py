@@ -92,7 +92,11 @@ def read(text: str) -> Forecast:
         raise UnfitForecast("it has no times and numbers in any form that is known")
     if len(found) > SLOTS_MOST:
         raise UnfitForecast(f"it has more than {SLOTS_MOST} numbers")
-    return Forecast(tuple(_closed(sorted(set(found), key=lambda one: (one[0], one[1] or 0.0)))))
+    closed = list(_closed(sorted(set(found), key=lambda one: (one[0], one[1] or 0.0))))
+    slots = tuple(_showable(closed))
+    if closed and not slots:
+        raise UnfitForecast("it has no number for any time in the years 1970 to 2999")
+    return Forecast(slots)
 
 
 _Started = tuple[float, float | None, float | None]
@@ -152,7 +156,7 @@ def _started(entry: Mapping[str, object]) -> _Started | None:
     value = _number(form.value(entry))
     moment = _unix_milliseconds if form.is_in_milliseconds else _moment
     return (
-        _shown(moment(entry[form.since])),
+        moment(entry[form.since]),
         None if until is None or until == "" else moment(until),
         None if value is None else value / form.per,
     )
@@ -171,12 +175,6 @@ def _number(value: object) -> float | None:
     if not math.isfinite(number):
         raise UnfitForecast(f"it has {number} where a number belongs")
     return number
-
-
-def _shown(since: float) -> float:
-    if not 0 <= since < LATEST:
-        raise UnfitForecast("it has a time outside of the years 1970 to 2999")
-    return since
 
 
 def _unix_milliseconds(value: object) -> float:
@@ -208,7 +206,6 @@ def _closed(started: list[_Started]) -> Iterator[Slot]:
     for this, after in zip(started, [*started[1:], None], strict=True):
         since, until, value = this
         end = until if until is not None else (after[0] if after else since + length)
-        end = min(end, LATEST)  # services write the year 9999 where they mean for ever
         if end <= since:
             raise UnfitForecast("it tells two numbers for one time, or an end before its beginning")
         if after is not None and after[0] < end:
@@ -216,3 +213,11 @@ def _closed(started: list[_Started]) -> Iterator[Slot]:
         length = end - since
         if value is not None:
             yield Slot(since, end, value)
+
+
+def _showable(slots: list[Slot]) -> Iterator[Slot]:
+    """What of them all clocks can show: years 1 and 9999 are written where no end is meant."""
+    for one in slots:
+        since, until = max(one.since, 0.0), min(one.until, LATEST)
+        if since < until:
+            yield Slot(since, until, one.value)

@@ -169,8 +169,12 @@ HALF = {"from": "2026-11-21T12:00Z", "to": "2026-11-21T13:00Z", "value": 1}
         (json.dumps([HALF, HALF | {"value": 2}]), "two numbers for one time"),
         (json.dumps([HALF, HALF | {"from": "2026-11-21T12:30Z"}]), "two numbers for one time"),
         (json.dumps([HALF | {"to": "2026-11-21T11:00Z"}]), "an end before its beginning"),
-        (json.dumps([HALF | {"from": "9999-01-01T00:00Z"}]), "years 1970 to 2999"),
-        (json.dumps([HALF | {"from": "1969-01-01T00:00Z"}]), "years 1970 to 2999"),
+        (json.dumps([HALF | {"from": "9999-01-01T00:00Z"}]), "an end before its beginning"),
+        (
+            json.dumps([HALF | {"from": "9999-01-01T00:00Z", "to": "9999-01-02T00:00Z"}]),
+            "no number for any time in the years 1970 to 2999",
+        ),
+        ("at,value\n1969-01-01T00:00Z,1", "no number for any time in the years 1970 to 2999"),
         ("at,value\n2026-11-21\x1b12:00,1", r"'2026-11-21\\x1b12:00' does not tell its zone"),
     ],
 )
@@ -186,6 +190,15 @@ def test_an_end_that_means_for_ever_is_one_that_every_clock_can_show():
     assert slots([counted]) == [Slot(NOON, last, 1)]
     as_long = [HALF, HALF | {"from": "2999-12-31T23:30Z", "to": None}]
     assert slots(as_long)[1] == Slot(last - 1800, last, 1)
+
+
+@pytest.mark.parametrize("ever", ["1900-01-01T00:00Z", "0001-01-01T00:00:00+14:00"])
+def test_a_beginning_that_means_since_ever_is_one_that_every_clock_can_show(ever):
+    since_ever = {"from": ever, "to": "2026-11-21T12:00Z", "value": 2}
+    assert slots([since_ever, HALF]) == [Slot(0, NOON, 2), Slot(NOON, NOON + HOUR, 1)]
+    long_gone = {"from": ever, "to": "1901-01-01T00:00Z", "value": 2}
+    never = {"from": "9998-01-01T00:00Z", "to": "9999-01-01T00:00Z", "value": 2}
+    assert slots([long_gone, HALF, never]) == slots([HALF])
 
 
 def test_more_numbers_than_anybody_needs_are_refused():
