@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -23,7 +24,7 @@ from byoi_agent.config.paths import prepare
 from byoi_agent.control.instances import find
 from byoi_agent.control.key_list import list_of
 from byoi_agent.control.schema import KeyChange
-from byoi_agent.errors import IdentityError
+from byoi_agent.errors import AgentError, IdentityError
 from byoi_agent.identity.console_http import ConsoleHttp, checked_console_url
 from byoi_agent.identity.enrolment import load_identity
 from byoi_agent.identity.keys import fingerprint_of
@@ -82,8 +83,10 @@ def rotate(*, as_json: bool, **flags: object) -> None:
         click.echo(change.model_dump_json())
     else:
         _tell(change)
-    if (hint := _listed(chosen).hint) is not None:
-        click.echo(f"byoi: {hint}", err=True)
+    # The key is new whether or not an older node can list its keys.
+    with suppress(AgentError):
+        if (hint := _listed(chosen).hint) is not None:
+            click.echo(f"byoi: {hint}", err=True)
 
 
 keys.add_command(seal)

@@ -11,6 +11,7 @@ from byoi_agent.config.lock import StateLock
 from byoi_agent.control.client import ControlClient
 from byoi_agent.control.key_list import KeyList, KeyRow
 from byoi_agent.control.schema import KeyChange, NodePlace
+from byoi_agent.errors import AgentError
 from byoi_agent.identity.console_http import ConsoleHttp, Reply
 from byoi_agent.identity.file_store import FileStore
 from byoi_agent.identity.keys import fingerprint_of
@@ -120,6 +121,22 @@ def test_a_running_node_changes_its_key_itself(byoi, state, enrolled, monkeypatc
         "key_store": "keyring",
         "is_in_use": True,
     }
+
+
+def test_a_node_that_cannot_list_its_keys_has_changed_its_key_all_the_same(
+    byoi, state, monkeypatch
+):
+    def older(_):
+        raise AgentError("the node refused")
+
+    monkeypatch.setenv("BYOI_CONTROL_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("BYOI_CONTROL_TOKEN", "t")
+    change = KeyChange(key_id="k2", fingerprint="1-2", key_store="keyring", is_in_use=True)
+    monkeypatch.setattr(ControlClient, "rotate_key", lambda _: change)
+    monkeypatch.setattr(ControlClient, "keys", older)
+    code, out, err = byoi("keys", "rotate", "--data-dir", state)
+    assert (code, err) == (0, "")
+    assert "serves with it" in out
 
 
 def test_the_keys_of_a_named_node_are_asked_of_it_and_not_read_here(
