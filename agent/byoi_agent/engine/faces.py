@@ -73,16 +73,19 @@ def face_of_standing(
     *,
     is_wanted: bool,
     follows: bool,
+    sleeps: bool = False,
     known: Sequence[ServedModel] = (),
 ) -> EngineView:
     """An engine that nobody loads or unloads.
 
     One that the settings have no more takes nothing new, or it would never come to its end. One
     that `follows`, another one or its owner, can be asked until it starts itself; `known` is what
-    it served the last time.
+    it served the last time. One that `sleeps` by its owner's word cannot.
     """
     if not is_wanted:
         return replace(view, state="draining", reason=_GIVES_WAY_FOR_GOOD, models=(), slots=0)
+    if sleeps:
+        return replace(view, models=(), slots=0)
     offers = entry.kind.offers or known
     if not follows:
         return view

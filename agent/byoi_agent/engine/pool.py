@@ -132,11 +132,11 @@ class EnginePool:
         """
         for seat in self._meant(model):
             self._asleep.add(seat.key)
-            self._following.discard(seat.key)  # it may never come: nobody shall wait for it
             if self._stands(seat.key):
                 seat.sleep(within_seconds)
             else:
                 self._residency.tell(machine.Held(seat.key, within_seconds))
+        self._show()
 
     def wake(self, model: str | None = None) -> None:
         """Have it, or all of them, serve again; of all that do not fit together, who can.
@@ -155,6 +155,7 @@ class EnginePool:
                 seat.wake()
             else:
                 self._residency.tell(machine.Released(seat.key, is_called=model is not None))
+        self._show()
 
     def release(
         self, within_seconds: float, by: float | None = None, *, last: Container[str] = ()
@@ -367,7 +368,8 @@ class EnginePool:
             self._residency.hear(key, seat.view)  # there is nothing to be ended
 
     def _heard(self, key: str, view: EngineView) -> None:
-        if view.state in {"ready", "backing_off", "failed"}:
+        has_come_asleep = view.state in {"stopped", "asleep"} and key in self._asleep
+        if has_come_asleep or view.state in {"ready", "backing_off", "failed"}:
             self._following.discard(key)
         if key in self._seats and not self._stands(key):
             self._residency.hear(key, view)
@@ -390,7 +392,8 @@ class EnginePool:
         seat = self._seats[key]
         entry = self._wanted.get(key, seat.entry)
         view = replace(seat.view, used_at=self._used_at.get(key))
-        is_away = self._away is not None and key not in self._asleep
+        sleeps = key in self._asleep
+        is_away = self._away is not None and not sleeps
         if entry.is_standing:
             if view.models and key not in self._following:
                 self._known[key] = view.models
@@ -399,6 +402,7 @@ class EnginePool:
                 view,
                 is_wanted=key in self._wanted,
                 follows=is_away or key in self._following,
+                sleeps=sleeps,
                 known=self._known.get(key, ()),
             )
         resident = self._residency.of(key)

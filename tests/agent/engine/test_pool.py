@@ -424,6 +424,20 @@ async def test_one_put_to_sleep_while_another_takes_its_place_is_waited_for_by_n
     assert [model.id for model in node.pool.view.models] == ["b"]
 
 
+async def test_one_put_to_sleep_and_woken_while_another_takes_its_place_can_be_asked(run):
+    node = await run(only("a"))
+    node.is_idle.clear()
+    node.pool.change_to([only("b", edition=1)])
+    node.pool.sleep(5.0)
+    node.engine(ONLY).show("draining")
+    node.pool.wake()
+    node.engine(ONLY).show("asleep")  # the old one, which has ended what it had
+    assert (node.states(), loaded(node)) == ({ONLY: "draining"}, {"b": False})
+    node.is_idle.set()
+    await turns()
+    assert (node.states(), loaded(node)) == ({ONLY: "ready"}, {"b": True})
+
+
 async def test_models_of_an_attached_engine_are_not_said_of_the_one_in_its_place(run):
     one, other = only("a"), only("b", edition=1)
     one.kind.offers, other.kind.offers = kind("a").offers, ()  # it is asked which ones it has
