@@ -80,12 +80,14 @@ def face_of_standing(
 
     One that the settings have no more takes nothing new, or it would never come to its end. One
     that `follows`, another one or its owner, can be asked until it starts itself; `known` is what
-    it served the last time. One that `sleeps` by its owner's word cannot.
+    it served the last time. One that `sleeps` by its owner's word is asleep too where it has taken
+    another's place and was never started.
     """
     if not is_wanted:
         return replace(view, state="draining", reason=_GIVES_WAY_FOR_GOOD, models=(), slots=0)
     if sleeps:
-        return replace(view, models=(), slots=0)
+        state = "asleep" if view.state == "stopped" else view.state
+        return replace(view, state=state, models=(), slots=0)
     offers = entry.kind.offers or known
     if not follows:
         return view

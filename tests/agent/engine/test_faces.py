@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -62,6 +63,15 @@ def test_one_that_nobody_loads_says_of_itself_what_it_is():
     coming = face_of_standing(ENTRY, STOPPED, is_wanted=True, follows=True)
     assert (coming.state, coming.slots, coming.models[0].is_loaded) == ("stopped", 0, False)
     assert coming.models[0].slots == 4
+
+
+def test_one_that_its_owner_put_to_sleep_offers_nothing_and_is_asleep_where_it_never_ran():
+    never_ran, ends = (
+        face_of_standing(ENTRY, view, is_wanted=True, follows=True, sleeps=True)
+        for view in (STOPPED, replace(READY, state="draining"))
+    )
+    assert (never_ran.state, never_ran.models) == ("asleep", ())
+    assert (ends.state, ends.models, ends.slots) == ("draining", (), 0)
 
 
 @pytest.mark.parametrize(

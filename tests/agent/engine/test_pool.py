@@ -417,11 +417,15 @@ async def test_one_put_to_sleep_while_another_takes_its_place_is_waited_for_by_n
     node.is_idle.clear()
     node.pool.change_to([only("b", edition=1)])
     node.pool.sleep(5.0)
+    assert (node.states(), loaded(node)) == ({ONLY: "draining"}, {})
     node.is_idle.set()
     await turns()
-    assert (node.engine(ONLY).starts, node.pool.view.models) == (False, ())
+    assert (node.engine(ONLY).starts, node.states(), loaded(node)) == (False, {ONLY: "asleep"}, {})
+    node.engine(ONLY).start = lambda: None  # it takes its time
     node.pool.wake()
-    assert [model.id for model in node.pool.view.models] == ["b"]
+    assert loaded(node) == {}, "the change is over: it is woken as any other"
+    node.engine(ONLY).show("ready")
+    assert loaded(node) == {"b": True}
 
 
 async def test_one_put_to_sleep_and_woken_while_another_takes_its_place_can_be_asked(run):
