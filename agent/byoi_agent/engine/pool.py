@@ -287,7 +287,7 @@ class EnginePool:
         elif entry.is_standing or seat.entry.is_standing:
             self._following.add(entry.key)
             self._known.pop(entry.key, None)  # the other one need not have the same models
-            seat.change_to(entry)
+            seat.change_to(entry, starts=entry.key not in self._asleep)
         return entry  # the residency has the others changed, once they are out
 
     def _begin_all(self) -> None:

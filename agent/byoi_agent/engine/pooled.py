@@ -153,9 +153,12 @@ class PooledEngine:
             if entry.adapters:  # one that was broken may have been mended
                 self._now.adapt(entry.adapters)
 
-    def change_to(self, entry: Entry) -> None:
-        """Serve with this one as soon as the old one's requests have ended; the last call wins."""
-        self._change_to(entry, starts=True)
+    def change_to(self, entry: Entry, *, starts: bool = True) -> None:
+        """Have this one as soon as the old one's requests have ended; the last call wins.
+
+        Where it `starts`, it serves then, else when it is woken.
+        """
+        self._change_to(entry, starts=starts)
         self._publish(self.view)
 
     async def run(self) -> None:

@@ -442,6 +442,20 @@ async def test_one_put_to_sleep_and_woken_while_another_takes_its_place_can_be_a
     assert (node.states(), loaded(node)) == ({ONLY: "ready"}, {"b": True})
 
 
+async def test_what_sleeps_is_not_woken_by_a_change_of_the_settings(run):
+    node = await run(only("a"))
+    node.pool.sleep(5.0)
+    node.engine(ONLY).show("asleep")
+    node.pool.change_to([only("b", edition=1)])
+    assert loaded(node) == {}
+    await turns()
+    assert (node.engine(ONLY).starts, node.states(), loaded(node)) == (False, {ONLY: "asleep"}, {})
+    node.pool.wake()
+    node.pool.release(0.25, by=1001.0)
+    node.pool.come_back()
+    assert (node.states(), loaded(node)) == ({ONLY: "ready"}, {"b": True})
+
+
 async def test_models_of_an_attached_engine_are_not_said_of_the_one_in_its_place(run):
     one, other = only("a"), only("b", edition=1)
     one.kind.offers, other.kind.offers = kind("a").offers, ()  # it is asked which ones it has

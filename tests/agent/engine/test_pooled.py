@@ -168,6 +168,14 @@ async def test_what_its_owner_wants_while_engines_change_holds_for_the_one_that_
     assert node.supervisors[1].starts is is_woken
 
 
+async def test_one_that_comes_to_a_place_that_sleeps_serves_when_it_is_woken(node):
+    node.engine.change_to(kind("new"), starts=False)
+    node.is_idle.set()
+    await node.until("new", "ready")  # as any is here that runs
+    node.engine.wake()
+    assert (node.supervisors[1].starts, node.supervisors[1].told) == (False, ["start"])
+
+
 async def test_adapters_go_to_the_engine_unless_another_takes_its_place(node):
     assert node.engine.adapt(("pirate",))
     assert node.supervisors[0].told == [("pirate",)]
