@@ -72,7 +72,7 @@ class Attempts:
             return None
         same = (attempt.console_url, attempt.way) == (self.console_url, self.way)
         try:
-            store = key_stores.named(attempt.key_store, self.stores)
+            store = _store(attempt.key_store, self.stores)
             key = store.load(attempt.fingerprint) if same and self.way is not None else None
             if key is not None:
                 return Begun(key, key_stores.Kept(store, ()), is_again=True)
@@ -137,7 +137,7 @@ def give_up(file: Path, stores: Sequence[KeyStore], used: Collection[str]) -> li
             "have admitted it, revoke there what never connected"
         )
         try:
-            key_stores.named(name, stores).delete(fingerprint)
+            _store(name, stores).delete(fingerprint)
         except IdentityError as error:
             told.append(f"the key {fingerprint} is still in the {name} store: {error}")
     file.unlink(missing_ok=True)
@@ -149,6 +149,13 @@ def _read(file: Path) -> _Attempt | None:
         return _Attempt.model_validate_json(read_private(file))
     except (FileNotFoundError, ConfigError, ValidationError):
         return None
+
+
+def _store(name: str, stores: Sequence[KeyStore]) -> KeyStore:
+    for store in stores:
+        if store.name == name:
+            return store
+    raise IdentityError("key_store rules it out")
 
 
 def _forget(begun: Begun) -> None:

@@ -214,7 +214,7 @@ async def test_another_key_store_at_the_second_try_is_told_of_the_first(
         await enrol(ask)
     with monkeypatch.context() as patch:
         patch.setattr(store, "name", "keyring", raising=False)
-        with pytest.raises(IdentityError, match=r"in the store 'file'.*key_store"):
+        with pytest.raises(IdentityError, match=r"in the store 'file'.*\(key_store rules it out\)"):
             await enrol(ask)
     assert left(tmp_path) == (ask.asked, True)
 
