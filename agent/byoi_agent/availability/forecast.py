@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
 Kind = Literal["carbon", "price"]
+
+LATEST: Final = 32_503_680_000.0
+"""The year 3000 in Unix seconds: no clock of Windows shows a later one, and none any after 9999.
+
+What holds until then holds for ever.
+"""
 
 _WEEK_SECONDS: Final = 7 * 86_400.0
 
@@ -50,10 +57,27 @@ class Forecast:
 
     def value_at(self, now: float) -> float | None:
         """The number that holds then; None where the forecast does not reach."""
-        behind = bisect_right(self.slots, now, key=lambda one: one.since)
+        behind = self._behind(now)
         if behind == 0 or now >= self.slots[behind - 1].until:
             return None
         return self.slots[behind - 1].value
+
+    def changes(self, now: float) -> Iterator[tuple[float, float | None]]:
+        """Each moment behind `now` from which on another number holds, or none, in order."""
+        ended = LATEST
+        for one in islice(self.slots, max(self._behind(now) - 1, 0), None):
+            since, until = one.since, one.until
+            if now < ended < since:
+                yield ended, None
+            if now < since:
+                yield since, one.value
+            ended = until
+        if now < ended < LATEST:
+            yield ended, None
+
+    def _behind(self, now: float) -> int:
+        """How many slots have begun."""
+        return bisect_right(self.slots, now, key=lambda one: one.since)
 
     @property
     def until(self) -> float:
@@ -103,19 +127,16 @@ def _serves(limit: Limit, value: float | None) -> bool:
 
 
 def _change(limit: Limit, forecast: Forecast, now: float, *, is_serving: bool) -> float | None:
-    later = (at for at in _edges(forecast.slots) if at > now)
-    return next((at for at in later if _serves(limit, forecast.value_at(at)) != is_serving), None)
-
-
-def _edges(slots: Iterable[Slot]) -> list[float]:
-    return sorted({edge for one in slots for edge in (one.since, one.until)})
+    changes = forecast.changes(now)
+    return next((at for at, value in changes if _serves(limit, value) != is_serving), None)
 
 
 def _next_good(at: float | None, now: float, local: Callable[[float], datetime]) -> str:
-    if at is None or at - now >= _WEEK_SECONDS:  # no day of the week names a later one
+    if at is None:
         return "; no better hour is forecast yet"
     shown, today = local(at), local(now).date()
-    day = "" if shown.date() == today else f"{shown:%a} "
+    name = "%a" if at - now < _WEEK_SECONDS else "%Y-%m-%d"
+    day = "" if shown.date() == today else f"{shown:{name}} "
     return f"; next good hour {day}{shown:%H:%M}"
 
 

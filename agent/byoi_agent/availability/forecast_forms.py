@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from byoi_agent.availability.forecast import Forecast, Slot
+from byoi_agent.availability.forecast import LATEST, Forecast, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,9 +24,6 @@ SLOTS_MOST: Final = 20_000
 _DEPTH_MOST: Final = 12
 _LONE_SECONDS: Final = 3600.0
 """How long the only number holds that has no end of its own."""
-
-LATEST: Final = 32_503_680_000.0
-"""The year 3000 in Unix seconds: no clock of Windows shows a later one, and none any after 9999."""
 
 _KILOWATT_HOURS: Final = 1000.0
 """In a MWh, which is what exchanges quote."""

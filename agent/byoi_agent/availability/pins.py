@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from byoi_agent.availability import consents as policy
 from byoi_agent.availability.consents import Consents, Pin, PinState
-from byoi_agent.availability.forecast_forms import LATEST
+from byoi_agent.availability.forecast import LATEST
 from byoi_agent.config.files import read_private, write_private
 from byoi_agent.errors import AgentError, ConfigError
 from byoi_wire.ids import OrgId, PinId

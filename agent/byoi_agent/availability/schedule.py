@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from byoi_agent.availability.calendar import CalendarState, look
 from byoi_agent.availability.feed import FeedUnread, fetch, shown, stamp_of
-from byoi_agent.availability.forecast import judge
+from byoi_agent.availability.forecast import LATEST, judge
 from byoi_agent.clock import owners_clock
 
 if TYPE_CHECKING:
@@ -161,15 +161,17 @@ class ScheduleWatch:
     def _complain(self, kind: Kind, feed: Feed, what: str, held: Forecast | None) -> None:
         if self._feed(kind) is not feed:
             return  # the owner has changed it meanwhile
-        until = "" if held is None else f"; the last one holds until {self._time(held.until)}"
+        until = "" if held is None else f"; the last one holds {self._held(held)}"
         self._health.warn(
             _warning(kind),
             f"the forecast {_UNIT[kind]} at {shown(feed.source)} {what}{until}",
             f"mend it, or change [schedule.{kind}] in the settings, then: byoi reload",
         )
 
-    def _time(self, moment: float) -> str:
-        return f"{self._local(moment):%a %H:%M}"
+    def _held(self, forecast: Forecast) -> str:
+        if forecast.until >= LATEST:
+            return "meanwhile"
+        return f"until {self._local(forecast.until):%a %H:%M}"
 
     def _feed(self, kind: Kind) -> Feed | None:
         return self._schedule.carbon if kind == "carbon" else self._schedule.price

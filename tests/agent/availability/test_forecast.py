@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from byoi_agent.availability.forecast import Forecast, Slot, judge
+from byoi_agent.availability.forecast import LATEST, Forecast, Slot, judge
 from byoi_agent.config.availability import Feed
 
 HOUR = 3600.0
@@ -40,6 +40,19 @@ def test_a_number_above_the_limit_names_the_next_good_hour():
 def test_a_good_hour_of_another_day_is_told_with_its_day():
     found = judge("carbon", feed(), hours(*[420] * 14, 90), NOON, local)
     assert found.reason.endswith("; next good hour Sat 02:00")
+
+
+def test_a_good_hour_beyond_a_week_is_told_with_its_date():
+    found = judge("carbon", feed(), hours(*[420] * 24 * 7, 90), NOON, local)
+    assert found.reason.endswith("; next good hour 2026-11-27 12:00")
+
+
+def test_the_end_of_a_number_that_holds_for_ever_changes_nothing():
+    ever = Forecast((Slot(0, NOON, 90), Slot(NOON, LATEST, 420)))
+    assert judge("carbon", feed(), ever, NOON - 1, local).changes_at == NOON
+    found = judge("carbon", feed(), ever, NOON, local)
+    assert (found.serves, found.changes_at) == (False, None)
+    assert found.reason.endswith("; no better hour is forecast yet")
 
 
 def test_a_price_is_told_as_the_owner_wrote_it():
@@ -87,9 +100,12 @@ class Counted(Slot):
         return super().__getattribute__(name)
 
 
-def test_the_longest_forecast_is_looked_through_once_and_not_once_for_each_number():
+def test_the_longest_forecast_is_looked_through_once_from_the_present_number_on():
     many = 1000
     forecast = Forecast(tuple(Counted(n * 900.0, (n + 1) * 900.0, 100.0) for n in range(many)))
     Counted.looks = 0
     assert judge("price", feed(), forecast, 1.0, local).changes_at is None
-    assert Counted.looks < 50 * many
+    assert Counted.looks < 10 * many
+    Counted.looks = 0
+    assert judge("price", feed(), forecast, many * 900.0 - 1, local).changes_at is None
+    assert Counted.looks < many

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byoi_agent.availability.forecast import Slot
-from byoi_agent.availability.forecast_forms import LATEST, SLOTS_MOST, UnfitForecast, read
+from byoi_agent.availability.forecast import LATEST, Slot
+from byoi_agent.availability.forecast_forms import SLOTS_MOST, UnfitForecast, read
 
 HOUR = 3600.0
 

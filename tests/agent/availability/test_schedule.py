@@ -248,6 +248,8 @@ async def test_a_number_that_holds_for_ever_ends_nothing_east_of_greenwich():
     text = '[{"from": "2026-11-20T00:00Z", "to": "9999-12-31T23:59:59Z", "value": 420}]'
 
     async def fetch(source, ca_file):
+        if grid.failure:
+            raise FeedUnread(grid.failure)
         return read(text)
 
     grid = Grid()
@@ -255,4 +257,8 @@ async def test_a_number_that_holds_for_ever_ends_nothing_east_of_greenwich():
     east = lambda at: datetime.fromtimestamp(at, timezone(timedelta(hours=1)))  # noqa: E731
     async with Following(Schedule(carbon=feed()), grid, local=east) as following:
         assert following.now.holds_back[0].endswith("your 250; no better hour is forecast yet")
+        assert following.now.changes_at is None
         assert following.watch.view.verdicts[0].value == 420
+        grid.failure = "the server answered 500"
+        await following.clock.pass_(HOUR)
+        assert following.warnings[0][1].endswith("answered 500; the last one holds meanwhile")
