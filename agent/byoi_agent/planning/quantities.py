@@ -11,13 +11,17 @@ LARGEST: Final = 1e24
 
 _TIMES: Final = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _WRITTEN: Final = re.compile(
-    r"([+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d+(?:[\d_]*\d)?)(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbt]?)",
+    r"([+-]?(?:(?:[1-9]\d{0,2}(?:,\d{3})+|\d+(?:[\d_]*\d)?)(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbt]?)",
     re.IGNORECASE | re.ASCII,
 )
 _DECIMAL_COMMA: Final = re.compile(
     r"[+-]?\d*,\d+(?:e[+-]?\d+)?\s*[kmbt]?", re.IGNORECASE | re.ASCII
 )
-"""`1,5T`, which is 1.5 to most of Europe; `1,500` is read as thousands."""
+"""`1,5T`, which is 1.5 to most of Europe."""
+_EITHER: Final = re.compile(
+    r"[+-]?[1-9]\d{0,2},\d{3}(?:e[+-]?\d+\s*[kmbt]?|\s*[kmbt])", re.IGNORECASE | re.ASCII
+)
+"""`1,500T`: 1.5 T to some, 1500 T to others. `1,500` alone is read as thousands."""
 _SPOKEN: Final = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 _HOUR: Final = 3600.0
 _DAY: Final = 86_400.0
@@ -31,9 +35,11 @@ def parse(text: str, *, may_be_zero: bool = False) -> float:
         ValueError: it is none, not above zero, or too large to be meant; says how to write one.
     """
     found = _WRITTEN.fullmatch(text.strip())
-    if found is None and _DECIMAL_COMMA.fullmatch(text.strip()):
+    is_either = _EITHER.fullmatch(text.strip()) is not None
+    if is_either or (found is None and _DECIMAL_COMMA.fullmatch(text.strip())):
+        other = f", or without the comma: {text.replace(',', '')}" if is_either else ""
         raise ValueError(
-            f"{text!r}: a point divides ones from tenths here: {text.replace(',', '.')}"
+            f"{text!r}: a point divides ones from tenths here: {text.replace(',', '.')}{other}"
         )
     if found is None:
         raise ValueError(f"{text!r} is no number; write it as 405B, 1.5T or 7.5e9")
@@ -49,7 +55,7 @@ def spoken(number: float) -> str:
     """`1 T`, `405 B`, `12,000`; three digits that count."""
     for size, letter in _SPOKEN:
         if number >= size:
-            return f"{_rounded(number / size)} {letter}"
+            return f"{_rounded(number / size)} {letter}".replace(",", "")  # as `parse` takes it
     return _rounded(number)
 
 

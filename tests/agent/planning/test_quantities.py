@@ -21,6 +21,9 @@ from byoi_agent.planning.quantities import counted, duration, parse, spoken
         ("1_000_000", 1e6),
         ("1,000,000", 1e6),
         ("1,500.5", 1500.5),
+        ("1,500", 1500),
+        ("12,500,000K", 12.5e9),
+        ("1,500.5M", 1500.5e6),
         (".5T", 5e11),
         (" 90 ", 90),
         ("163.", 163),
@@ -46,7 +49,19 @@ def test_nothing_and_less_are_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "mend"), [("90,5", "90.5"), ("1,5T", "1.5T"), (",5", ".5"), ("1,5e9", "1.5e9")]
+    ("text", "mend"),
+    [
+        ("90,5", "90.5"),
+        ("1,5T", "1.5T"),
+        (",5", ".5"),
+        ("1,5e9", "1.5e9"),
+        ("0,125T", "0.125T"),
+        ("0,500", "0.500"),
+        ("007,500", "007.500"),
+        ("1,500T", "1.500T, or without the comma: 1500T"),
+        ("7,500 b", "7.500 b, or without the comma: 7500 b"),
+        ("7,500e9", "7.500e9, or without the comma: 7500e9"),
+    ],
 )
 def test_a_comma_before_the_tenths_is_never_read_as_a_larger_number(text, mend):
     with pytest.raises(ValueError, match=f"a point divides ones from tenths here: {mend}$"):
@@ -72,7 +87,7 @@ def test_more_than_can_be_meant_is_refused(text):
         (405e9, "405 B"),
         (1.35e8, "135 M"),
         (12_000, "12,000"),
-        (2.5e15, "2,500 T"),
+        (2.5e15, "2500 T"),
         (0.45, "0.45"),
         (0, "0"),
         (100, "100"),
