@@ -56,6 +56,7 @@ Var Target     ; the folder of the version that is being installed
 Var Aside      ; where the same version was put aside while it is installed again; or empty
 Var WasProven  ; "1" where the version before could serve
 Var IsSwitched ; "1" from when `current` names the new version
+Var Lock       ; the updater's lock while it is open here; or empty
 Var ExitCode
 
 !include say.nsh
@@ -97,6 +98,8 @@ FunctionEnd
 
 Section "byoi"
   ${Say} "Installing byoi ${VERSION}."
+  Call HoldLock
+  Call ReadPrevious ; by now an update may have been done
   ${If} $Previous != ""
     ${Say} "Version $Previous is here, and stays beside the new one."
   ${EndIf}
@@ -115,6 +118,7 @@ Section "byoi"
   Call StartAndProve
   Call TellWindows
   Call RemoveOld
+  Call LetGo
   ${If} $ExitCode == 0
     ${Say} "byoi ${VERSION} is installed."
   ${EndIf}

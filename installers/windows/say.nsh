@@ -96,6 +96,7 @@ FunctionEnd
   ${Say} "${TEXT}"
   Push "${TEXT}"
   Call RollBack
+  Call LetGo
   Call ShowFailure
   SetErrorLevel ${CODE}
   Quit

@@ -3,8 +3,19 @@
 !define READ_OR_WRITE 0xC0000000
 !define SHARED 7
 !define OPEN_EXISTING 3
+!define OPEN_ALWAYS 4
 !define EXCLUSIVE_AT_ONCE 3 ; of LockFileEx: do not wait
 !define BEYOND_CONTENT 0x40000000
+!define LOOK_SECONDS 60 ; how long an updater that only looks at its index is waited for
+
+!macro _OPEN_LOCK HOW
+  System::Call 'kernel32::CreateFileW(w "$INSTDIR\update\lock", i ${READ_OR_WRITE}, i ${SHARED}, p 0, i ${HOW}, i 0, p 0) p .r0'
+  StrCpy $Lock ""
+  ${If} $0 P<> -1
+    StrCpy $Lock $0
+  ${EndIf}
+!macroend
+!define OpenLock `!insertmacro _OPEN_LOCK`
 
 Function ReadPrevious
   StrCpy $Previous ""
@@ -25,23 +36,65 @@ Function ReadPrevious
 FunctionEnd
 
 ; The updater takes back what is not the version that it is proving: a person's waits for its end. The
-; lock is the one that the agent takes (config/file_locks.py); held here, no update begins before this
-; setup has ended.
+; lock is the one that the agent takes (config/file_locks.py). Here it is only looked at: the pages may
+; stand open for a day.
 Function RefuseBesideUpdate
-  System::Call 'kernel32::CreateFileW(w "$INSTDIR\update\lock", i ${READ_OR_WRITE}, i ${SHARED}, p 0, i ${OPEN_EXISTING}, i 0, p 0) p .r0'
-  ${If} $0 P= -1 ; no update was ever begun here
+  ${OpenLock} ${OPEN_EXISTING}
+  ${If} $Lock == "" ; no update was ever begun here
     Return
   ${EndIf}
+  Call TryLock
+  ${If} $2 = 0
+    Call RefuseUnderWay
+  ${EndIf}
+  Call LetGo
+FunctionEnd
+
+; From here on no update begins before this setup has ended: it would clear away what is half laid here.
+Function HoldLock
+  CreateDirectory "$INSTDIR\update"
+  ${OpenLock} ${OPEN_ALWAYS}
+  ${If} $Lock == ""
+    ${Refuse} ${EXIT_FAILED} "$INSTDIR\update\lock cannot be opened, by which updates are kept from beginning meanwhile."
+  ${EndIf}
+  StrCpy $4 0
+  ${Do}
+    Call TryLock
+    ${If} $2 <> 0
+      Return
+    ${EndIf}
+    Call RefuseUnderWay
+    ${If} $4 = 0
+      ${Say} "byoi looks for a newer version just now; waiting for the end of that."
+    ${EndIf}
+    ${If} $4 >= ${LOOK_SECONDS}
+      ${Refuse} ${EXIT_FAILED} "byoi has been looking for a newer version for ${LOOK_SECONDS} seconds (byoi update --status tells): wait until that is done, and try again."
+    ${EndIf}
+    Sleep 1000
+    IntOp $4 $4 + 1
+  ${Loop}
+FunctionEnd
+
+; Whether it is held now, in $2.
+Function TryLock
+  StrCpy $0 $Lock
   System::Call '*(p 0, p 0, i 0, i ${BEYOND_CONTENT}, p 0) p .r1'
   System::Call 'kernel32::LockFileEx(p r0, i ${EXCLUSIVE_AT_ONCE}, i 0, i 1, i 0, p r1) i .r2'
   System::Free $1
-  ${If} $2 <> 0
-    Return
-  ${EndIf}
-  System::Call 'kernel32::CloseHandle(p r0)'
+FunctionEnd
+
+Function RefuseUnderWay
   Call ReadUnderWay
   ${If} $1 != ""
     ${Refuse} ${EXIT_FAILED} "byoi updates itself to $1 just now, and would take what is installed meanwhile back: wait until that is done (byoi update --status tells), and try again."
+  ${EndIf}
+FunctionEnd
+
+; Also before a person is told anything that stands until it is clicked away.
+Function LetGo
+  ${If} $Lock != ""
+    System::Call 'kernel32::CloseHandle(p $Lock)'
+    StrCpy $Lock ""
   ${EndIf}
 FunctionEnd
 
@@ -192,6 +245,9 @@ Function RollBack
     RMDir /r "$INSTDIR\bin"
     Delete "$INSTDIR\current"
     RMDir "$INSTDIR\versions"
+    Call LetGo
+    Delete "$INSTDIR\update\lock"
+    RMDir "$INSTDIR\update"
     RMDir "$INSTDIR"
     ${Say} "Nothing was installed."
     Return

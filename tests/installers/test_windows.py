@@ -124,15 +124,45 @@ def test_while_an_update_proves_its_version_none_is_put_in_its_place(windows, se
         assert updater.stdout.readline().strip() == b"True"
         done = windows.run(setups["0.1.0"], "/S", f"/PYTHON={windows.python}")
         told.write(update, told.Told())  # it only looks
-        looking = windows.run(setups["0.1.0"], "/S", "/PROXY=http://127.0.0.1:9")
+        with subprocess.Popen(
+            ["wine", setups["0.1.0"], "/S", "/PROXY=http://127.0.0.1:9"],
+            env=by_wine.environment(windows.prefix),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as waiting:
+            assert any(b"waiting for the end of that" in line for line in waiting.stdout)
+            updater.stdin.close()
+            went_on = waiting.stdout.read()
     assert done.code == 2
     assert "byoi updates itself to 0.3.0 just now" in done.said
     assert "byoi update --status" in done.said
-    assert looking.code == 11
+    assert (waiting.returncode, b"Behind a proxy" in went_on) == (11, True)
     told.write(update, told.Told(underway="0.3.0"))  # power was lost
     broken_off = windows.run(setups["0.1.0"], "/S", "/PROXY=http://127.0.0.1:9")
     shutil.rmtree(windows.byoi)
     assert broken_off.code == 11
+
+
+BESIDE = """
+import importlib.util, os
+spec = importlib.util.spec_from_file_location("file_locks", {named!r})
+file_locks = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(file_locks)
+with open("C:/free.txt", "a") as file:
+    print(file_locks.lock(os.open({lock!r}, os.O_RDWR)), file=file)
+"""
+
+
+def test_no_update_begins_while_a_first_version_is_installed(windows, setups, by_wine):
+    drive = windows.prefix / "drive_c"
+    named = by_wine.windows_path(windows.prefix, Path(file_locks.__file__))
+    lock = by_wine.windows_path(windows.prefix, windows.byoi / "update" / "lock")
+    (drive / "beside.py").write_text(BESIDE.format(named=named, lock=lock))
+    done = windows.run(setups["0.1.0"], "/S", "/NOSTART", f"/PYTHON={windows.python}")
+    (drive / "beside.py").unlink()
+    assert done.code == 0, done.said
+    assert (drive / "free.txt").read_text().split() == ["False"] * 2
 
 
 def test_without_a_python_it_says_what_to_do_and_leaves_nothing(windows, setups, by_wine, tmp_path):

@@ -1,10 +1,12 @@
 """`byoi` as the tests of the setup install it: says what it was asked, and registers a service.
 
-`C:\\broken` holds the version whose service never comes up, `C:\\unproven` one that does not serve.
+`C:\\broken` holds the version whose service never comes up, `C:\\unproven` one that does not serve;
+`C:\\beside.py` is run each time.
 """
 
 import importlib.metadata
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,8 @@ def is_named(file):
 
 def main():
     words = sys.argv[1:]
+    if (beside := Path("C:/beside.py")).is_file():
+        runpy.run_path(str(beside))
     with Path("C:/asked.txt").open("a") as file:
         file.write(f"{VERSION} {' '.join(words)}\n")
     match words:
