@@ -111,8 +111,8 @@ _TEXTS: Final = {
     "upstream_error": "The node that was answering failed.",
     RECLAIMED: "The machine that was answering is its owner's again. Try again.",
     "no_node_available": "No node that serves this model is available now. Try again shortly.",
-    "nodes_away": "No node that serves this model takes requests now: their owners use or have "
-    "paused them. Try again later.",
+    "nodes_away": "No node that serves this model takes requests now: they are drained, or "
+    "their owners use or have paused them. Try again later.",
 }
 
 

@@ -55,3 +55,8 @@ def test_a_node_s_refusal_becomes_an_event_where_the_stream_is_open():
     assert first == b"event: error"
     told = json.loads(second[6:])
     assert (told["type"], told["message"], told["code"]) == ("error", "m", "c")
+
+
+@pytest.mark.parametrize("reason", ["drained", "use", "paused"])
+def test_who_finds_all_nodes_away_is_told_each_reason_there_is(reason):
+    assert reason in errors.text_of("nodes_away")
