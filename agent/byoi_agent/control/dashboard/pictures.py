@@ -106,9 +106,8 @@ def _state_of(report: StatusReport, availability: AvailabilityStatus) -> tuple[s
     told = f"{_sentence(availability.reason)} {rest}".strip()
     if availability.is_paused:
         return "Paused", "idle", told
-    return (
-        ("Making way", "warn", told) if availability.state == "drain" else ("Yours", "idle", told)
-    )
+    # Quiet hours stay a drain until they end, also once the last answer has.
+    return ("Making way", "warn", told) if rest else ("Yours", "idle", told)
 
 
 def _serving(report: StatusReport, availability: AvailabilityStatus) -> tuple[str, Kind, str]:

@@ -29,6 +29,12 @@ def availability(**facts):
             "Quiet hours. 2 requests still being answered.",
         ),
         (
+            {"availability": availability(state="drain", reason="quiet hours"), "running": 0},
+            "Yours",
+            "idle",
+            "Quiet hours.",
+        ),
+        (
             {"availability": availability(state="yield", is_paused=True, reason="you paused it")},
             "Paused",
             "idle",
