@@ -49,6 +49,7 @@ def windows(pristine):
     if (pristine.byoi / "uninstall.exe").exists():
         uninstall(pristine)
     shutil.rmtree(pristine.data, ignore_errors=True)
+    asked_file(pristine).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +70,12 @@ def uninstall(windows, *words):
     return windows.run(windows.byoi / "uninstall.exe", "/S", *words, r"_?=C:\Program Files\byoi")
 
 
+def asked_file(windows):
+    return windows.prefix / "drive_c" / "asked.txt"
+
+
 def asked(windows):
-    return (windows.prefix / "drive_c" / "asked.txt").read_text().splitlines()
+    return asked_file(windows).read_text().splitlines()
 
 
 def current(windows):
