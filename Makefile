@@ -49,7 +49,7 @@ test-vllm: $(TOOLS) ## a real vLLM through the whole path; fetches 0.6 GB once, 
 	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m vllm $(ARGS)
 
 test-installers: $(TOOLS) ## each installer on a machine of its own: Debian with systemd in a folder; needs root
-	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m installer --numprocesses auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@PATH='$(HERE)/$(BIN)':"$$PATH" $(BIN)/pytest -m installer --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 deb: $(TOOLS) ## dist/byoi-agent_VERSION_amd64.deb; ARGS="--arch arm64" for the other one
 	@$(BIN)/python installers/ubuntu/build.py $(ARGS)

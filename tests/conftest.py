@@ -33,14 +33,14 @@ STAND_IN = "stand-in"
 REAL = "smollm2-135m-instruct"
 FIRST_DOWNLOAD_SECONDS = 900
 INSTALL_SECONDS = 120
-LONGEST_FIRST = {
-    *(f"installers/test_{name}.py" for name in ("deb", "images", "update_deb", "unattended")),
-    *(f"installers/test_{name}.py" for name in ("windows", "update", "service", "newcomer")),
+LONGEST_FIRST = [
+    *(f"installers/test_{name}.py" for name in ("deb", "images", "windows", "update_deb")),
+    *(f"installers/test_{name}.py" for name in ("unattended", "newcomer", "update", "service")),
     *(f"system/test_{name}.py" for name in ("clients_that_leave", "engine_cycles", "cut_links")),
     *(f"system/test_{name}.py" for name in ("calibration", "several_models", "models")),
     *(f"system/test_{name}.py" for name in ("node_deaths", "reclaim", "continuation")),
     *(f"chaos/test_{name}.py" for name in ("random_kills", "kills_at_every_sync", "crowds")),
-}
+]
 """Files whose slow tests take a minute: begun early, so that no process ends long after another."""
 HERE = Path(__file__).parent
 IS_ROOT = not hasattr(os, "geteuid") or os.geteuid() == 0
@@ -115,11 +115,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whoever asks the real engine may be the one for whom it is downloaded."""
-    items.sort(key=lambda item: "/".join(item.path.parts[-2:]) not in LONGEST_FIRST)
+    items.sort(key=_turn)
     for item in items:
         if "real" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
             item.add_marker(pytest.mark.timeout(FIRST_DOWNLOAD_SECONDS))
+
+
+def _turn(item: pytest.Item) -> int:
+    file = "/".join(item.path.parts[-2:])
+    return LONGEST_FIRST.index(file) if file in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 def load(name: str) -> ModuleType:
